@@ -1,0 +1,1 @@
+"""Shared ground: records, typed parameters, files, errors, progress. Imports nothing else of the project."""

@@ -1,0 +1,251 @@
+"""Every parameter, typed. An unknown or mistyped key stops the run at once and names the nearest valid one.
+
+`conf/` documents the keys; `params.yaml` holds the composed values (see `stages.common.compose`).
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from stages.common.errors import UserError, nearest
+
+PARAMS = Path("params.yaml")
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
+class Strict(BaseModel):
+    """Refuses unknown keys and silent conversions ("8" is not 8)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class MiniSource(Strict):
+    """MMAR-mini: questions synthesised in MMAR's taxonomy."""
+
+    loader: Literal["mini"]
+    seed: int
+    train: Annotated[int, Field(ge=0)]
+    dev: Annotated[int, Field(ge=0)]
+    test: Annotated[int, Field(ge=0)]
+    min_share: Annotated[float, Field(ge=0, le=1 / 16)]
+
+
+class FilesSource(Strict):
+    """Questions in MMAR's schema (JSON array or JSONL) with an audio folder, on this machine."""
+
+    loader: Literal["files"]
+    questions: str
+    audio: str
+    split: Literal["train", "dev", "test"]
+
+
+class HubSource(Strict):
+    """A dataset repository on the Hugging Face hub that holds metadata and an audio archive, like MMAR's."""
+
+    loader: Literal["hub"]
+    repo: str
+    revision: str
+    questions: str
+    archive: str
+    split: Literal["train", "dev", "test"]
+
+
+Source = Annotated[MiniSource | FilesSource | HubSource, Field(discriminator="loader")]
+
+
+class Data(Strict):
+    """Where questions come from."""
+
+    sources: dict[Name, Source] = Field(min_length=1)
+
+
+class Tiny(Strict):
+    """The tiny thinker of `mini`: its shape, and how it is trained from scratch."""
+
+    seed: int
+    vocab_size: Annotated[int, Field(ge=512)]
+    hidden_size: Annotated[int, Field(ge=64, multiple_of=32)]
+    layers: Annotated[int, Field(ge=1)]
+    experts: Annotated[int, Field(ge=2)]
+    questions: Annotated[int, Field(ge=64)]
+    steps: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)]
+    learning_rate: Annotated[float, Field(gt=0)]
+
+
+class Model(Strict):
+    """The base model: `tiny` is trained here; `hub` points at a pinned revision."""
+
+    kind: Literal["tiny", "hub"]
+    id: str
+    revision: str
+    tiny: Tiny | None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Model":
+        if self.kind == "tiny" and self.tiny is None:
+            raise ValueError("kind 'tiny' needs the group model.tiny")
+        if self.kind == "hub" and (not self.id or not self.revision):
+            raise ValueError("kind 'hub' needs id and a pinned revision")
+        return self
+
+
+class Prompts(Strict):
+    """Which prompt variants are compared."""
+
+    variants: list[Name] = Field(min_length=1)
+
+    @field_validator("variants")
+    @classmethod
+    def _unique(cls, value: list[str]) -> list[str]:
+        if len(set(value)) != len(value):
+            raise ValueError("a variant is listed twice")
+        return value
+
+
+class Infer(Strict):
+    """How an answer is decoded."""
+
+    backend: Literal["vllm", "openai", "transformers"]
+    temperature: Annotated[float, Field(ge=0, le=2)]
+    top_p: Fraction
+    max_tokens: Annotated[int, Field(ge=1)]
+    n: Annotated[int, Field(ge=1, le=64)]
+    seed: int
+
+
+class Serve(Strict):
+    """What of the server decides answers."""
+
+    dtype: Literal["float32", "bfloat16", "float16"]
+    max_model_len: Annotated[int, Field(ge=256)]
+    tensor_parallel_size: Annotated[int, Field(ge=1)]
+
+
+class Headline(Strict):
+    """The variant to quote."""
+
+    variant: Name
+
+
+class Runtime(Strict):
+    """What decides no result: no stage declares this group, so changing it reruns nothing."""
+
+    concurrency: Annotated[int, Field(ge=1)]
+    request_timeout_s: Annotated[float, Field(gt=0)]
+    retries: Annotated[int, Field(ge=0)]
+    server_start_s: Annotated[float, Field(gt=0)]
+    server_idle_s: Annotated[float, Field(gt=0)]
+
+
+class Params(Strict):
+    """The whole of `params.yaml`."""
+
+    profile: Name
+    data: Data
+    model: Model
+    prompts: Prompts
+    infer: Infer
+    serve: Serve
+    headline: Headline
+    runtime: Runtime
+
+    @model_validator(mode="after")
+    def _headline_exists(self) -> "Params":
+        if self.headline.variant not in self.prompts.variants:
+            hint = nearest(self.headline.variant, self.prompts.variants)
+            raise ValueError(f"headline.variant {self.headline.variant!r} is not in prompts.variants; {hint}")
+        return self
+
+
+def load_params(*declared: str, path: Path = PARAMS) -> Params:
+    """Read and check all parameters, then keep only the `declared` dotted keys and `runtime`.
+
+    A stage passes the keys that `dvc.yaml` declares for it. Reading any other key raises
+    AttributeError (KeyError in a mapping), so no stage can depend on a parameter that DVC does not
+    track for it. Without `declared`, everything is kept.
+
+    Raises UserError for a missing file, a key that does not exist, or a value of the wrong type.
+    """
+    params = parse_params(_read_yaml(path), str(path))
+    if not declared:
+        return params
+    kept = [key.split(".") for key in (*declared, "runtime")]
+    for key in kept:
+        _resolve(params, key)
+    _prune(params, kept)
+    return params
+
+
+def parse_params(raw: Any, where: str) -> Params:
+    """Check a composed mapping; `where` names it in the message."""
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        raise UserError("\n".join(_explain(e, where, raw) for e in error.errors())) from None
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file (run from the folder that holds dvc.yaml)") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from None
+
+
+def _explain(error: Any, where: str, raw: Any) -> str:
+    # pydantic names the discriminated branch ("mini") inside the location; only real keys stay.
+    location: list[str] = []
+    node = raw
+    for part in error["loc"]:
+        known = isinstance(node, dict) and part in node or isinstance(node, list) and isinstance(part, int)
+        if known or error["type"] == "missing" and part == error["loc"][-1]:
+            location.append(str(part))
+            node = node[part] if known else None
+    key = ".".join(location)
+    if error["type"] == "extra_forbidden":
+        return f"{where}: unknown parameter {key}; {nearest(location[-1], _siblings(location[:-1], raw))}"
+    if error["type"] == "missing":
+        return f"{where}: parameter {key} is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(error["input"], dict) else f" (found {error['input']!r})"
+    return f"{where}: {key + ': ' if key else ''}{message}{given}"
+
+
+def _siblings(path: list[str], raw: Any) -> list[str]:
+    """The valid keys beside an unknown one, read off the schema."""
+    model: Any = Params
+    for index, part in enumerate(path):
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            model = model.model_fields[part].annotation
+            if part == "sources":
+                loaders = {"mini": MiniSource, "files": FilesSource, "hub": HubSource}
+                loader = raw["data"]["sources"][path[index + 1]].get("loader") if len(path) > index + 1 else None
+                return list(loaders.get(loader, MiniSource).model_fields)
+            if model == Tiny | None:
+                model = Tiny
+    return list(model.model_fields)
+
+
+def _resolve(node: Any, key: list[str]) -> None:
+    for index, part in enumerate(key):
+        present = part in node if isinstance(node, dict) else part in type(node).model_fields
+        if not present:
+            valid = node if isinstance(node, dict) else type(node).model_fields
+            raise UserError(f"no parameter {'.'.join(key[: index + 1])}; {nearest(part, valid)}")
+        node = node[part] if isinstance(node, dict) else getattr(node, part)
+
+
+def _prune(node: Any, kept: list[list[str]]) -> None:
+    values = node if isinstance(node, dict) else node.__dict__
+    for name in list(values):
+        below = [key[1:] for key in kept if key[0] == name]
+        if not below:
+            del values[name]
+        elif all(below) and isinstance(values[name], (BaseModel, dict)):
+            _prune(values[name], below)

@@ -1,0 +1,135 @@
+"""The records that travel between stages, one JSON object a line."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from stages.common.errors import UserError, nearest
+from stages.common.files import read_jsonl
+
+Status = Literal["ok", "truncated", "no_answer", "error"]
+
+
+@dataclass(frozen=True)
+class Audio:
+    """One clip: `path` relative to `data/audio`, the SHA-256 of its file, and its length."""
+
+    path: str
+    sha256: str
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class Question:
+    """One multiple-choice question about one clip.
+
+    `answer` is the index of the right choice; `choices` are kept verbatim. `group` names the source
+    clip: questions of one group stay in one split, and bootstraps resample groups.
+    """
+
+    id: str
+    audio: Audio
+    question: str
+    choices: tuple[str, ...]
+    answer: int
+    category: str
+    sub_category: str
+    modality: str
+    language: str | None
+    source: str
+    group: str
+
+
+@dataclass(frozen=True)
+class Response:
+    """One sampled answer to one question.
+
+    `text` is the model's whole output; `answer` is a choice index, or None unless `status` is "ok";
+    `extraction` names the rule that found it; `error` is the reason where `status` is "error".
+    Token ids are kept where they were asked for.
+    """
+
+    question_id: str
+    sample_index: int
+    status: Status
+    text: str
+    thinking: str
+    answer: int | None
+    extraction: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    error: str = ""
+    prompt_token_ids: tuple[int, ...] | None = None
+    completion_token_ids: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Run b against run a on the same questions; `difference` is b - a, in fractions of one.
+
+    `low` and `high` bound the 95 % interval, `p` is two-sided, `only_a` and `only_b` count the
+    questions that only one of the runs answered correctly.
+    """
+
+    a: str
+    b: str
+    n: int
+    difference: float
+    low: float
+    high: float
+    p: float
+    only_a: int
+    only_b: int
+    method: str
+
+
+def to_dict(record: Question | Response | Comparison) -> dict[str, Any]:
+    """The record as a JSON object, without the token ids that were not kept."""
+    row = asdict(record)
+    if isinstance(record, Response):
+        row = {k: v for k, v in row.items() if v is not None or not k.endswith("token_ids")}
+    return row
+
+
+def _checked(cls: type, row: dict[str, Any], where: str) -> dict[str, Any]:
+    known = {f.name: f for f in fields(cls)}
+    for name in row:
+        if name not in known:
+            raise UserError(f"{where}: unknown field {name!r} in a {cls.__name__}; {nearest(name, known)}")
+    missing = [name for name, f in known.items() if name not in row and f.default is MISSING]
+    if missing:
+        raise UserError(f"{where}: a {cls.__name__} needs the field {missing[0]!r}")
+    return row
+
+
+def question_from(row: dict[str, Any], where: str = "question") -> Question:
+    """Build a Question from a JSON object; raise UserError, prefixed by `where`, on a wrong shape."""
+    row = _checked(Question, row, where)
+    audio = Audio(**_checked(Audio, row["audio"], f"{where}: audio"))
+    return Question(**{**row, "audio": audio, "choices": tuple(row["choices"])})
+
+
+def response_from(row: dict[str, Any], where: str = "response") -> Response:
+    """Build a Response from a JSON object; raise UserError, prefixed by `where`, on a wrong shape."""
+    row = dict(_checked(Response, row, where))
+    for name in ("prompt_token_ids", "completion_token_ids"):
+        if row.get(name) is not None:
+            row[name] = tuple(row[name])
+    return Response(**row)
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Read a questions file that the `questions` stage wrote."""
+    return list(_read(path, question_from))
+
+
+def read_responses(path: Path) -> list[Response]:
+    """Read a predictions file that an `infer` stage wrote."""
+    return list(_read(path, response_from))
+
+
+def _read(path: Path, build: Callable[[dict[str, Any], str], Any]) -> Iterator[Any]:
+    for number, row in enumerate(read_jsonl(path), start=1):
+        yield build(row, f"{path}:{number}")
