@@ -1,0 +1,59 @@
+# `make` lists the targets. Each works alone on a fresh clone: it first sets up .venv, once.
+#
+#   PROFILE=cpu|gpu   which lock of requirements/ to install (what .venv holds already, else cpu: no CUDA)
+#   PYTHON=…          the Python 3.11 to build .venv with (python3.11)
+#   ARGS=…            passed on: `make test ARGS="-k extract"`, `make repro ARGS="--dry"`
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PROFILE ?= $(or $(shell cat .venv/profile 2> /dev/null),cpu)
+PYTHON ?= python3.11
+ARGS ?=
+
+export PYTHON
+# DVC's stages are `python -m …`: theirs must be .venv's.
+IN_VENV := export PATH="$(CURDIR)/.venv/bin:$$PATH" DVC_NO_ANALYTICS=1;
+SHOW_RESULTS := python -m stages.evaluate.compare --show
+STOP_SERVER := python -m stages.serve.server stop
+
+.PHONY: help setup repro test lint check plots bench stop clean distclean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+setup: ## Build .venv from requirements/$PROFILE.lock (cpu or gpu); does nothing when it fits
+	@requirements/install.sh $(PROFILE)
+
+repro: setup ## Run every stage whose inputs changed, then show the results
+	@$(IN_VENV) python -m stages.check \
+	&& (trap '$(STOP_SERVER)' EXIT; dvc repro $(ARGS)) \
+	&& $(SHOW_RESULTS)
+
+test: setup ## Run the tests
+	@$(IN_VENV) python -m pytest $(ARGS)
+
+lint: setup ## Check style, formatting and types
+	@$(IN_VENV) ruff check . && ruff format --check . && mypy stages
+
+check: setup ## Check the parameters and dvc.yaml before anything expensive
+	@$(IN_VENV) python -m stages.check $(ARGS)
+
+plots: setup ## Draw the metrics and comparisons as a web page
+	@$(IN_VENV) dvc plots show $(ARGS)
+
+bench: setup ## Measure the pipeline's speed
+	@$(IN_VENV) python -m benchmarks.run $(ARGS)
+
+stop: ## Stop the model server, if one runs
+	@[ ! -x .venv/bin/python ] || { $(IN_VENV) $(STOP_SERVER); }
+
+# Only what dvc.lock names as an output: a file that somebody put beside them stays.
+clean: ## Remove the outputs in data/ and models/ (`dvc checkout` restores them) and tools' caches
+	-@$(MAKE) --no-print-directory stop
+	@[ ! -f dvc.lock ] || awk '/^    [a-z]+:/ { outs = /outs:/ } outs && /- path: (data|models)\// { print $$3 }' dvc.lock \
+	    | xargs -r rm -rf
+	@rm -rf build dvc_plots .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	@find stages tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## Remove also .venv, the response cache and DVC's cache: all is then computed again
+	@rm -rf .venv .cache .dvc/cache .dvc/tmp
