@@ -1,0 +1,1 @@
+"""Scores, statistics and comparisons of predictions. Imports no model and no torch."""

@@ -1,0 +1,1 @@
+"""Running questions through a model, and finding the answer in what it wrote."""

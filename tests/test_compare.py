@@ -1,0 +1,212 @@
+"""Variants side by side: what `compare` and `headline` write, and the plot that DVC makes of it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from dvc_render.vega import VegaRenderer
+
+from stages.common.files import write_jsonl
+from stages.common.records import Audio, Question, Response, to_dict
+from stages.evaluate import compare, headline, plots, score
+
+ROOT = Path(__file__).parents[1]
+N = 60
+
+
+def question(i):
+    return Question(
+        id=f"q{i}",
+        audio=Audio(f"mini/q{i}.flac", "0" * 64, 1.5),
+        question="What is it?",
+        choices=("a cat", "a dog"),
+        answer=0,
+        category="Semantic Layer",
+        sub_category="Content Analysis" if i % 2 else "Music Theory",
+        modality="sound",
+        language="en",
+        source="mini",
+        group=f"g{i // 2}",
+    )
+
+
+def response(i, right, sample_index=0):
+    return Response(f"q{i}", sample_index, "ok", "", "", 0 if right else 1, "verbatim", "stop", 5, 5)
+
+
+def write_variant(monkeypatch, name, right):
+    """Predictions of a variant that is right on the questions in `right`, and their metrics."""
+    write_jsonl(Path(f"data/predictions/{name}.jsonl"), (to_dict(response(i, i in right)) for i in range(N)))
+    Path(f"data/predictions/{name}.run.json").write_text("{}")
+    run(monkeypatch, score, "--variant", name)
+
+
+def run(monkeypatch, stage, *arguments):
+    monkeypatch.setattr("sys.argv", ["stage", *arguments])
+    stage.main()
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """Three variants of sixty questions: baseline has 30 right, better those and 12 more, same the same 30."""
+    monkeypatch.chdir(tmp_path)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["prompts"]["variants"] = ["baseline", "better", "same"]
+    params["headline"]["variant"] = "better"
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    write_jsonl(Path("data/questions/test.jsonl"), (to_dict(question(i)) for i in range(N)))
+    write_variant(monkeypatch, "baseline", set(range(30)))
+    write_variant(monkeypatch, "better", set(range(42)))
+    write_variant(monkeypatch, "same", set(range(30)))
+    return tmp_path
+
+
+def set_params(**changes):
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    for key, value in changes.items():
+        group, _, name = key.partition("__")
+        params[group] = {**params[group], name: value} if name else value
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+
+
+def summary():
+    return json.loads(Path("metrics/summary.json").read_text())
+
+
+def test_each_variant_is_compared_with_the_first_question_by_question(workplace, monkeypatch):
+    run(monkeypatch, compare)
+    better, same = summary()["versus_baseline"]
+    assert (better["a"], better["b"], better["n"]) == ("baseline", "better", N)
+    assert (better["difference"], better["only_a"], better["only_b"]) == (0.2, 0, 12)
+    assert 0 < better["low"] < 0.2 < better["high"]
+    assert better["p"] == pytest.approx(0.5**12, rel=1e-5)
+    assert better["p_holm"] == pytest.approx(2 * better["p"], rel=1e-5)
+    assert "30 groups" in better["method"]
+    assert (same["difference"], same["low"], same["high"], same["p"], same["p_holm"]) == (0, 0, 0, 1, 1)
+    assert (summary()["best"], summary()["best_acc_strict"]) == ("better", 0.7)
+
+
+def test_the_long_table_has_every_variant_and_group_of_questions(workplace, monkeypatch):
+    run(monkeypatch, compare)
+    rows = json.loads(Path("metrics/compare.json").read_text())
+    assert [row["acc"] for row in rows if row["by"] == "all"] == [0.5, 0.7, 0.5]
+    assert list(dict.fromkeys(row["variant"] for row in rows)) == ["baseline", "better", "same"]
+    assert {row["name"] for row in rows if row["by"] == "sub_category"} == {"Content Analysis", "Music Theory"}
+    assert all(set(row) == {"variant", "acc", "by", "name", "low", "high", "n"} for row in rows)
+
+
+def test_only_listed_variants_are_read(workplace, monkeypatch):
+    Path("metrics/prompts/removed.json").write_text("not even JSON")
+    run(monkeypatch, compare)
+    assert "removed" not in Path("metrics/compare.json").read_text()
+
+
+def test_mini_figures_say_what_they_are_evidence_of(workplace, monkeypatch, capsys):
+    run(monkeypatch, compare)
+    assert compare.MINI_NOTE in summary()["notes"] and compare.MINI_NOTE in capsys.readouterr().out
+    set_params(profile="a100")
+    run(monkeypatch, compare)
+    assert compare.MINI_NOTE not in summary()["notes"] and summary()["profile"] == "a100"
+    assert compare.MINI_NOTE not in capsys.readouterr().out
+
+
+def test_the_table_shows_accuracy_intervals_and_which_difference_holds(workplace, monkeypatch, capsys):
+    run(monkeypatch, compare)
+    printed = capsys.readouterr().out
+    lines = {line.split()[0]: line for line in printed.splitlines() if line.split()}
+    assert "50.0" in lines["baseline"] and "37.7–62.3" in lines["baseline"]
+    assert "+20.0*" in lines["better"] and "+0.0 " in lines["same"] and "*" not in lines["same"]
+    assert max(map(len, printed.splitlines())) <= 130
+    run(monkeypatch, compare, "--show")
+    assert capsys.readouterr().out == printed
+
+
+def test_show_writes_nothing(workplace, monkeypatch):
+    run(monkeypatch, compare)
+    before = {path: path.stat().st_mtime_ns for path in Path("metrics").glob("*.json")}
+    run(monkeypatch, compare, "--show")
+    assert before == {path: path.stat().st_mtime_ns for path in Path("metrics").glob("*.json")}
+
+
+def test_one_variant_has_nothing_to_be_compared_with(workplace, monkeypatch):
+    set_params(prompts__variants=["better"])
+    run(monkeypatch, compare)
+    assert summary()["versus_baseline"] == [] and summary()["best"] == "better"
+
+
+def test_several_samples_are_compared_by_their_means(workplace, monkeypatch):
+    rows = [to_dict(response(i, k == 0 or i < 30, k)) for i in range(N) for k in range(2)]
+    write_jsonl(Path("data/predictions/better.jsonl"), rows)
+    run(monkeypatch, score, "--variant", "better")
+    run(monkeypatch, compare)
+    better = summary()["versus_baseline"][0]
+    assert (better["difference"], better["only_b"]) == (0.25, 30)
+    assert better["method"].startswith("bootstrap p")
+
+
+def test_metrics_that_do_not_belong_to_the_predictions_are_refused(workplace, monkeypatch, capsys):
+    Path("data/predictions/same.jsonl").write_bytes(Path("data/predictions/better.jsonl").read_bytes())
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, compare)
+    assert caught.value.code == 2
+    assert "metrics/prompts/same.json gives acc_strict 0.5" in capsys.readouterr().err
+    assert not Path("metrics/summary.json").exists()
+
+
+@pytest.mark.parametrize("arguments", [(), ("--show",)])
+def test_a_variant_without_metrics_is_told(workplace, monkeypatch, capsys, arguments):
+    Path("metrics/prompts/same.json").unlink()
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, compare, *arguments)
+    assert caught.value.code == 2
+    assert "metrics/prompts/same.json: no such file" in capsys.readouterr().err
+
+
+def test_the_headline_is_the_metrics_of_its_variant(workplace, monkeypatch):
+    run(monkeypatch, headline)
+    expected = json.loads(Path("metrics/prompts/better.json").read_text())
+    assert json.loads(Path("metrics/headline.json").read_text()) == {"variant": "better", **expected}
+
+
+# ── The plot ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_dvc_draws_the_comparison_into_a_picture(workplace, monkeypatch):
+    run(monkeypatch, compare)
+    definition = yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"]
+    Path("dvc.yaml").write_text(yaml.safe_dump({"plots": definition}))
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], check=True)
+    Path(".dvc/plots").mkdir()
+    Path(".dvc/plots/accuracy_bars.json").write_bytes((ROOT / ".dvc/plots/accuracy_bars.json").read_bytes())
+    run(monkeypatch, plots, "--out", "docs/accuracy.svg")
+    picture = Path("docs/accuracy.svg").read_text()
+    for word in ("baseline", "better", "Music Theory (30)", "all (60)", "Accuracy by sub-category"):
+        assert word in picture.replace("\N{NO-BREAK SPACE}", " ").replace("  ", " ")
+
+
+def test_the_plot_tells_revisions_apart_and_leaves_no_anchor_open(workplace, monkeypatch):
+    run(monkeypatch, compare)
+    rows = json.loads(Path("metrics/compare.json").read_text())
+    points = [{**row, "rev": rev} for rev in ("main", "workspace") for row in rows]
+    renderer = VegaRenderer(
+        points, "plot", template="accuracy_bars", template_dir=ROOT / ".dvc/plots", x="acc", y="name", title="T"
+    )
+    spec = renderer.get_filled_template()
+    assert "DVC_METRIC" not in json.dumps(spec)
+    pictures = [plots.render(json.dumps(spec), suffix) for suffix in (".svg", ".png")]
+    colours = spec["spec"]["layer"][0]["encoding"]["color"]["scale"]
+    assert colours["domain"] == ["main", "workspace"]
+    assert all(colour.encode() in pictures[0] for colour in colours["range"])
+    assert pictures[1].startswith(b"\x89PNG")
+
+
+def test_a_plot_without_data_is_told(workplace, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, plots, "--out", "accuracy.svg")
+    assert caught.value.code == 2 and "made no plot" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(monkeypatch, plots, "--out", "accuracy.gif")
+    assert "must end in .svg or .png" in capsys.readouterr().err

@@ -1,0 +1,130 @@
+"""MMAR's string match, against a restatement of its definition and against counts on the real metadata."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from stages.common.records import Audio, Question, Response
+from stages.evaluate.official import official_match, submitted_text
+
+# MMAR-meta.jsonl from https://huggingface.co/datasets/BoJack/MMAR; the tests that need it are skipped without it.
+METADATA = Path(os.environ.get("MMAR_METADATA", Path(__file__).parents[2] / "shared/data/MMAR-meta.jsonl"))
+PHRASES = st.lists(st.sampled_from(["near", "Far", "to", "C", "am", "猫", "é", "_x", "2", "-", ".", " "]), max_size=5)
+TEXTS = PHRASES.map(" ".join) | st.text(max_size=12)
+
+
+def restated(prediction, answer, choices):
+    """The definition once more, word by word over the characters, without sets of tokens."""
+
+    def words(text):
+        return "".join(c if c.isalnum() or c == "_" or re.match(r"\w", c) else " " for c in text.lower()).split()
+
+    said, right = words(prediction), words(answer)
+    if len(said) == 0:
+        return False
+    for word in right:
+        if word not in said:
+            return False
+    for choice in choices:
+        if sorted(set(words(choice))) == sorted(set(right)):
+            continue
+        for word in words(choice):
+            if word not in right and word in said:
+                return False
+    return True
+
+
+@given(TEXTS, TEXTS, st.lists(TEXTS, max_size=5))
+@example("from far to near", "from near to far", ["from near to far", "from far to near"])
+@example("", "", [""])
+@example("a", "", ["a", ""])
+def test_agrees_with_a_restatement_of_the_definition(prediction, answer, choices):
+    assert official_match(prediction, answer, choices) == restated(prediction, answer, choices)
+
+
+@given(TEXTS.filter(lambda text: re.search(r"\w", text)), st.lists(TEXTS, max_size=4))
+def test_the_right_choice_verbatim_is_always_right(answer, others):
+    assert official_match(answer, answer, [answer, *others])
+
+
+@pytest.fixture(scope="module")
+def metadata():
+    if not METADATA.exists():
+        pytest.skip("MMAR's metadata is not here")
+    return [json.loads(line) for line in METADATA.read_text(encoding="utf-8").splitlines()]
+
+
+def letter(row):
+    return "ABCDEF"[row["choices"].index(row["answer"])]
+
+
+def test_wrong_choices_that_the_official_match_takes_for_right(metadata):
+    accepted = [
+        row["id"]
+        for row in metadata
+        for choice in row["choices"]
+        if choice != row["answer"] and official_match(choice, row["answer"], row["choices"])
+    ]
+    assert (len(accepted), len(set(accepted))) == (28, 20)
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "accepted"),
+    [
+        ("{x}", 1000),
+        ("**{x}**", 1000),
+        (r"\boxed{{{x}}}", 1000),
+        ("Answer: {x}", 996),
+        ("<answer>{x}</answer>", 996),
+        ("{letter}. {x}", 985),
+        ("({letter}) {x}", 985),
+        ("The answer is {x}.", 910),
+        ("The correct answer is {letter}. {x}", 897),
+        ("Based on the audio, the answer is {x}", 889),
+        ("In the audio I hear that it is {x}", 872),
+    ],
+)
+def test_how_many_right_answers_survive_a_wrapper(metadata, wrapper, accepted):
+    predictions = [wrapper.format(x=row["answer"], letter=letter(row)) for row in metadata]
+    pairs = zip(predictions, metadata, strict=True)
+    assert sum(official_match(text, row["answer"], row["choices"]) for text, row in pairs) == accepted
+
+
+def test_an_option_letter_alone_is_never_right(metadata):
+    assert not any(official_match(letter(row), row["answer"], row["choices"]) for row in metadata)
+
+
+QUESTION = Question(
+    id="q",
+    audio=Audio("mini/q.flac", "0" * 64, 1.0),
+    question="Who?",
+    choices=("A dog ", "A cat"),
+    answer=0,
+    category="Semantic Layer",
+    sub_category="Content Analysis",
+    modality="sound",
+    language=None,
+    source="mini",
+    group="q",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "submitted"),
+    [
+        ("<think>x</think>ANSWER: a dog.", 0, "A dog "),
+        ("<think>x</think>ANSWER: a horse", None, "a horse"),
+        ("<think>x</think>It is a dog.", None, "It is a dog."),
+        ("<think>A dog", None, ""),
+        ("", None, ""),
+    ],
+)
+def test_what_would_be_submitted(text, answer, submitted):
+    status = "no_answer" if answer is None else "ok"
+    response = Response("q", 0, status, text, "x", answer, "", "stop", 1, 1)
+    assert submitted_text(QUESTION, response) == submitted

@@ -1,0 +1,361 @@
+"""Scoring as a user meets it: files in, metrics out, and a plain message for every mistake in the files."""
+
+import json
+import os
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.common.errors import UserError
+from stages.common.files import write_jsonl
+from stages.common.records import Audio, Question, Response, to_dict
+from stages.evaluate import score
+from stages.evaluate.inputs import Sample, read_question_set, read_samples
+from stages.evaluate.official import official_match
+from stages.evaluate.reward import correct
+from stages.evaluate.score import metrics_of
+
+METADATA = Path(os.environ.get("MMAR_METADATA", Path(__file__).parents[2] / "shared/data/MMAR-meta.jsonl"))
+CATEGORIES = [
+    ("Signal Layer", "Acoustic Quality Analysis"),
+    ("Semantic Layer", "Counting and Statistics"),
+    ("Semantic Layer", "Content Analysis"),
+]
+
+
+def question(i):
+    category, sub_category = CATEGORIES[i % 3]
+    return Question(
+        id=f"q{i}",
+        audio=Audio(f"mini/q{i}.flac", "0" * 64, 1.5),
+        question="What is it?",
+        choices=("a cat", "a dog", "two birds"),
+        answer=i % 3,
+        category=category,
+        sub_category=sub_category,
+        modality="mix-sound-speech" if i % 2 else "sound",
+        language="en",
+        source="mini",
+        group=f"g{i // 2}",
+    )
+
+
+def response(name, answer, status="ok", sample_index=0, text="", thinking="hmm", tokens=10):
+    return Response(name, sample_index, status, text, thinking, answer, "verbatim", "stop", 50, tokens)
+
+
+def mmar(i):
+    q = question(i)
+    return {
+        "id": q.id,
+        "audio_path": f"./audio/{q.id}.wav",
+        "question": q.question,
+        "choices": list(q.choices),
+        "answer": q.choices[q.answer],
+        "modality": q.modality,
+        "category": q.category,
+        "sub-category": q.sub_category,
+        "language": None,
+        "source": "youtube",
+        "url": "",
+        "timestamp": "",
+    }
+
+
+def challenge(name, answer):
+    return {"id": name, "thinking_prediction": "I hear it.", "answer_prediction": answer}
+
+
+@pytest.fixture(autouse=True)
+def _in_a_scratch_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def workplace():
+    """Six test questions, and a variant that has three right, one wrong, one truncated and one without answer."""
+    write_jsonl(Path("data/questions/test.jsonl"), (to_dict(question(i)) for i in range(6)))
+    rows = [response(f"q{i}", i % 3) for i in range(3)]
+    rows += [response("q3", 1), response("q4", None, "truncated"), response("q5", None, "no_answer", text="A bird.")]
+    write_jsonl(Path("data/predictions/baseline.jsonl"), map(to_dict, rows))
+    Path("data/predictions/baseline.run.json").write_text('{"prompt": "baseline"}')
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr("sys.argv", ["score", *map(str, arguments)])
+    score.main()
+
+
+def fails(monkeypatch, capsys, *arguments):
+    """The message of a run that must end with exit code 2."""
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, *arguments)
+    assert caught.value.code == 2
+    return capsys.readouterr().err
+
+
+# ── One answer, and all of them ──────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("status", ["ok", "truncated", "no_answer", "error"])
+def test_only_an_ok_response_with_the_right_choice_is_correct(status):
+    q = question(1)
+    assert correct(q, response("q1", 1, status)) == (status == "ok")
+    assert not correct(q, response("q1", 0, status))
+    assert not correct(q, response("q1", None, status))
+
+
+def test_the_stage_writes_the_metrics_of_a_variant(workplace, monkeypatch, capsys):
+    run(monkeypatch, "--variant", "baseline")
+    metrics = json.loads(Path("metrics/prompts/baseline.json").read_text())
+    assert metrics["acc_strict"] == 0.5
+    assert metrics["acc_official"] == 0.5
+    assert (metrics["n"], metrics["truncated"], metrics["no_answer"]) == (6, 0.1667, 0.1667)
+    assert (metrics["error"], metrics["missing"]) == (0, 0)
+    assert (metrics["thinking_chars"], metrics["completion_tokens"]) == (3, 10)
+    assert metrics["category"] == {"semantic": 0.5, "signal": 0.5}
+    assert metrics["sub_category"] == {
+        "acoustic_quality_analysis": 0.5,
+        "content_analysis": 0.5,
+        "counting_and_statistics": 0.5,
+    }
+    assert metrics["modality"] == {"mix_sound_speech": 0.3333, "sound": 0.6667}
+    assert metrics["run"] == [{"prompt": "baseline"}]
+    assert metrics["detail"][0] == {
+        "by": "all",
+        "name": "all",
+        "n": 6,
+        "acc_strict": 0.5,
+        "acc_official": 0.5,
+        "low": 0.1876,
+        "high": 0.8124,
+    }
+    assert "strict 50.0%" in capsys.readouterr().out
+
+
+def test_the_official_match_reads_what_the_model_wrote_where_no_choice_was_found():
+    q = question(1)
+    text = "<think>x</think>I think it is a dog."
+    metrics = metrics_of({"q1": q}, {"q1": [Sample(response("q1", None, "no_answer", text), "I think it is a dog.")]})
+    assert (metrics["acc_strict"], metrics["acc_official"]) == (0, 1)
+
+
+def test_several_samples_count_as_their_mean():
+    questions = {f"q{i}": question(i) for i in range(2)}
+    found = {
+        "q0": [Sample(response("q0", answer, sample_index=k), "") for k, answer in enumerate([0, 0, 0, 1])],
+        "q1": [Sample(response("q1", None, "error", sample_index=k), "") for k in range(4)],
+    }
+    metrics = metrics_of(questions, found)
+    assert (metrics["acc_strict"], metrics["error"], metrics["n"]) == (0.375, 0.5, 2)
+
+
+def test_lengths_that_nobody_knows_are_left_out():
+    metrics = metrics_of({"q0": question(0)}, {})
+    assert "thinking_chars" not in metrics and "completion_tokens" not in metrics
+    assert (metrics["missing"], metrics["acc_strict"]) == (1, 0)
+
+
+def test_two_names_that_would_share_a_metric_are_refused():
+    a, b = question(0), replace(question(1), sub_category="Acoustic quality-analysis")
+    with pytest.raises(UserError, match="acoustic_quality_analysis"):
+        metrics_of({"q0": a, "q1": b}, {})
+
+
+ANSWERS = st.lists(st.sampled_from([0, 1, 2, None, "error", "truncated"]), min_size=1, max_size=9)
+
+
+@given(ANSWERS, st.data())
+def test_accuracy_divides_by_all_questions_and_the_parts_add_up(answers, data):
+    questions = {f"q{i}": question(i) for i in range(len(answers))}
+    found = {}
+    for i, answer in enumerate(answers):
+        if data.draw(st.booleans()):
+            status = "ok" if isinstance(answer, int) else answer or "no_answer"
+            found[f"q{i}"] = [Sample(response(f"q{i}", answer if status == "ok" else None, status), "")]
+    metrics = metrics_of(questions, found)
+    right = sum(correct(questions[name], samples[0].response) for name, samples in found.items())
+    assert metrics["acc_strict"] == round(right / len(questions), 4)
+    assert metrics["missing"] == round(1 - len(found) / len(questions), 4)
+    for by in ("category", "sub_category", "modality"):
+        rows = [row for row in metrics["detail"] if row["by"] == by]
+        assert sum(row["n"] for row in rows) == metrics["n"]
+        assert sum(row["n"] * row["acc_strict"] for row in rows) == pytest.approx(right, abs=0.01)
+        assert all(0 <= row["low"] <= row["acc_strict"] <= row["high"] <= 1 for row in rows)
+    json.dumps(metrics, allow_nan=False)
+
+
+# ── Files from elsewhere ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("as_array", [True, False])
+@pytest.mark.parametrize("kind", ["ours", "mmar"])
+def test_questions_and_predictions_may_be_arrays_or_lines(tmp_path, monkeypatch, as_array, kind):
+    rows = [mmar(i) if kind == "mmar" else to_dict(question(i)) for i in range(3)]
+    predictions = [challenge("q0", "a cat"), challenge("q1", "A Dog."), challenge("q2", "a bird")]
+    for name, values in {"questions": rows, "predictions": predictions}.items():
+        text = json.dumps(values, indent=1) if as_array else "\n\n".join(map(json.dumps, values))
+        (tmp_path / name).write_text(text)
+    run(
+        monkeypatch,
+        *("--questions", tmp_path / "questions"),
+        *("--predictions", tmp_path / "predictions"),
+        *("--out", tmp_path / "deep" / "out.json"),
+    )
+    metrics = json.loads((tmp_path / "deep" / "out.json").read_text())
+    assert (metrics["acc_strict"], metrics["no_answer"], metrics["thinking_chars"]) == (0.6667, 0.3333, 10)
+    assert "completion_tokens" not in metrics and "run" not in metrics
+
+
+def score_files(monkeypatch, folder, predictions, questions=None):
+    write_jsonl(folder / "q.jsonl", questions or [mmar(i) for i in range(6)])
+    text = predictions if isinstance(predictions, str) else "\n".join(map(json.dumps, predictions))
+    (folder / "p.jsonl").write_text(text)
+    arguments = {"questions": folder / "q.jsonl", "predictions": folder / "p.jsonl", "out": folder / "out.json"}
+    return [part for name, path in arguments.items() for part in (f"--{name}", path)]
+
+
+def test_a_question_without_a_prediction_is_wrong_missing_and_named(tmp_path, monkeypatch, capsys):
+    run(monkeypatch, *score_files(monkeypatch, tmp_path, [challenge("q0", "a cat"), challenge("q1", "a dog")]))
+    metrics = json.loads((tmp_path / "out.json").read_text())
+    assert (metrics["acc_strict"], metrics["acc_official"], metrics["missing"]) == (0.3333, 0.3333, 0.6667)
+    assert "4 of 6 questions have no prediction and count as wrong: q2, q3, q4, …" in capsys.readouterr().err
+
+
+def test_no_predictions_at_all_score_zero(tmp_path, monkeypatch):
+    run(monkeypatch, *score_files(monkeypatch, tmp_path, ""))
+    metrics = json.loads((tmp_path / "out.json").read_text())
+    assert (metrics["acc_strict"], metrics["missing"], metrics["n"]) == (0, 1, 6)
+
+
+def test_a_challenge_line_is_scored_officially_as_it_stands():
+    questions = {"q1": question(1)}
+    for text in ["I say it is a dog", "(B) a dog", "B", "ANSWER: a dog", ""]:
+        write_jsonl(Path("p.jsonl"), [challenge("q1", text)])
+        sample = read_samples(Path("p.jsonl"), questions, complete=False)["q1"][0]
+        assert sample.submitted == text
+        metrics = metrics_of(questions, {"q1": [sample]})
+        assert metrics["acc_official"] == official_match(text, "a dog", question(1).choices)
+        assert metrics["acc_strict"] == (text in {"(B) a dog", "B", "ANSWER: a dog"})
+
+
+def test_an_absent_answer_prediction_is_no_answer(tmp_path, monkeypatch):
+    run(monkeypatch, *score_files(monkeypatch, tmp_path, [{"id": "q0"}, {"id": "q1", "answer_prediction": None}]))
+    metrics = json.loads((tmp_path / "out.json").read_text())
+    assert (metrics["no_answer"], metrics["missing"]) == (0.3333, 0.6667)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "said"),
+    [
+        ([challenge("q0", "a cat"), challenge("q0", "a dog")], ["p.jsonl:2", "sample 0 of q0", "p.jsonl:1"]),
+        ([challenge("q0", "a cat"), challenge("q99", "a dog")], ["p.jsonl:2", "'q99'"]),
+        ('{"id": "q0", "answer_prediction": "a cat"}\n\n{"id": "q1", ', ["p.jsonl:3", "not valid JSON"]),
+        ('[{"id": "q0"}, 7]', ["p.jsonl: item 2", "expected a JSON object"]),
+        ('[{"id": "q0"}, {"id": "q0"}]', ["p.jsonl: item 2", "sample 0 of q0"]),
+        ('[{"id": "q0"}', ["p.jsonl:1", "not valid JSON"]),
+        ("null", ["p.jsonl:1", "expected a JSON object"]),
+        ([{"id": ["q0"]}], ["p.jsonl:1", "needs a question_id"]),
+        ([{"id": "q0", "answer_prediction": 3}], ["p.jsonl:1", "q0", "must be strings"]),
+        ([{"question_id": "q0"}], ["p.jsonl:1", "needs the field"]),
+        ([to_dict(response("q0", 3))], ["p.jsonl:1", "q0", "answer 3", "0–2"]),
+        ([to_dict(response("q0", 1, "truncated"))], ["p.jsonl:1", "q0", "truncated"]),
+        ([to_dict(response("q0", None))], ["p.jsonl:1", "q0", "status 'ok' and answer None"]),
+        ([to_dict(response("q0", None, "lost"))], ["p.jsonl:1", "q0", "'lost'"]),
+        (
+            [to_dict(response("q0", 1)), to_dict(response("q0", 1, sample_index=1)), to_dict(response("q1", 1))],
+            ["same number of samples", "q1 has 1", "q0 has 2"],
+        ),
+    ],
+)
+def test_mistakes_in_predictions_are_told_with_their_place(tmp_path, monkeypatch, capsys, predictions, said):
+    message = fails(monkeypatch, capsys, *score_files(monkeypatch, tmp_path, predictions))
+    for part in said:
+        assert part in message
+    assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"answer": "a horse"}, ["q.jsonl:1", "q0", "exactly once"]),
+        ({"choices": ["a cat", "a cat"]}, ["q.jsonl:1", "q0", "exactly once"]),
+        ({"choices": "a cat"}, ["q.jsonl:1", "'choices' (list)"]),
+        ({"choices": ["a cat", 2]}, ["q.jsonl:1", "q0", "must be strings"]),
+        ({"id": "q1"}, ["q.jsonl:2", "q1 occurs twice"]),
+        ({"sub-category": None}, ["q.jsonl:1", "'sub-category' (str)"]),
+    ],
+)
+def test_mistakes_in_questions_are_told_with_their_place(tmp_path, monkeypatch, capsys, change, said):
+    questions = [{**mmar(0), **change}, mmar(1)]
+    message = fails(monkeypatch, capsys, *score_files(monkeypatch, tmp_path, [], questions))
+    for part in said:
+        assert part in message
+
+
+def test_a_file_without_questions_is_a_mistake(tmp_path):
+    (tmp_path / "q.json").write_text("[]")
+    with pytest.raises(UserError, match="holds no questions"):
+        read_question_set(tmp_path / "q.json")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--questions", "q"], ["--variant", "x", "--out", "o"], ["--questions", "q", "--predictions", "p"]],
+)
+def test_half_a_command_line_is_refused(monkeypatch, capsys, arguments):
+    assert "give either --variant" in fails(monkeypatch, capsys, *arguments)
+
+
+# ── Our own predictions ──────────────────────────────────────────────────────────────────────────
+
+
+def test_our_own_predictions_must_hold_every_question(workplace, monkeypatch, capsys):
+    path = Path("data/predictions/baseline.jsonl")
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:4]))
+    message = fails(monkeypatch, capsys, "--variant", "baseline")
+    assert "2 of 6 questions have no prediction (q4, q5)" in message
+    assert not Path("metrics/prompts/baseline.json").exists()
+
+
+@pytest.mark.parametrize("name", ["data/predictions/baseline.jsonl", "data/predictions/baseline.run.json"])
+def test_an_absent_file_is_told(workplace, monkeypatch, capsys, name):
+    Path(name).unlink()
+    assert f"{name}: no such file" in fails(monkeypatch, capsys, "--variant", "baseline")
+
+
+# ── MMAR itself ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def mmar_questions():
+    if not METADATA.exists():
+        pytest.skip("MMAR's metadata is not here")
+    return read_question_set(METADATA)
+
+
+def scored(questions, answers, tmp_path):
+    write_jsonl(tmp_path / "p.jsonl", (challenge(name, text) for name, text in answers.items()))
+    return metrics_of(questions, read_samples(tmp_path / "p.jsonl", questions, complete=True))
+
+
+def test_mmars_own_answers_are_all_right(mmar_questions, tmp_path):
+    metrics = scored(mmar_questions, {name: q.choices[q.answer] for name, q in mmar_questions.items()}, tmp_path)
+    assert (metrics["acc_strict"], metrics["acc_official"], metrics["n"]) == (1, 1, 1000)
+    assert len(metrics["sub_category"]) == 16 and len(metrics["category"]) == 4 and len(metrics["modality"]) == 7
+    assert {row["name"]: row["n"] for row in metrics["detail"]}["Content Analysis"] == 304
+
+
+def test_on_mmar_no_wrong_choice_is_strictly_right(mmar_questions, tmp_path):
+    rng = random.Random(0)
+    wrong = {
+        name: rng.choice([choice for i, choice in enumerate(q.choices) if i != q.answer])
+        for name, q in mmar_questions.items()
+    }
+    metrics = scored(mmar_questions, wrong, tmp_path)
+    assert metrics["acc_strict"] == 0
+    assert 0 < metrics["acc_official"] <= 0.02
