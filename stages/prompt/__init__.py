@@ -1,0 +1,1 @@
+"""Prompt variants: data, not code."""

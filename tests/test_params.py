@@ -1,0 +1,100 @@
+"""Parameters: the schema stops mistakes, and a stage sees only what it declares."""
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stages.common.compose import composed
+from stages.common.errors import UserError
+from stages.common.params import load_params, parse_params
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def raw() -> dict:
+    return copy.deepcopy(yaml.safe_load((ROOT / "params.yaml").read_text()))
+
+
+@pytest.fixture(autouse=True)
+def _in_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def test_params_yaml_is_the_composition_of_its_profile(raw: dict) -> None:
+    assert raw == composed([f"profile={raw['profile']}"])
+
+
+def test_the_committed_profile_is_mini(raw: dict) -> None:
+    assert raw["profile"] == "mini"
+
+
+def test_the_a100_profile_composes() -> None:
+    values = composed(["profile=a100"])
+    assert values["model"]["id"] == "Qwen/Qwen3-Omni-30B-A3B-Thinking"
+    assert "mini" not in values["data"]["sources"]
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "profile/mini.yaml", "profile/a100.yaml"])
+def test_every_value_is_documented_beside_it_or_just_above(name: str) -> None:
+    lines = (ROOT / "conf" / name).read_text().splitlines()
+    for number, line in enumerate(lines):
+        if re.match(r"\s+\w+: \S", line) and not line.lstrip().startswith("- "):
+            assert "#" in line or lines[number - 1].lstrip().startswith("#"), f"conf/{name}:{number + 1}: {line}"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r: r["infer"].update(temprature=1.0), 'unknown parameter infer.temprature; did you mean "temperature"'),
+        (lambda r: r.update(infr={}), 'unknown parameter infr; did you mean "infer"'),
+        (lambda r: r["infer"].update(temperature="hot"), "infer.temperature"),
+        (lambda r: r["infer"].update(n="8"), "infer.n"),
+        (lambda r: r["infer"].update(top_p=0), "infer.top_p"),
+        (lambda r: r["infer"].pop("seed"), "parameter infer.seed is missing"),
+        (lambda r: r["model"]["tiny"].update(stps=1), 'unknown parameter model.tiny.stps; did you mean "steps"'),
+        (lambda r: r["model"].update(kind="hub", revision=""), "pinned revision"),
+        (lambda r: r["data"]["sources"]["mini"].update(sed=1), 'did you mean "seed"'),
+        (lambda r: r["data"]["sources"]["mini"].update(loader="minni"), "data.sources.mini"),
+        (lambda r: r["headline"].update(variant="baselin"), 'did you mean "baseline"'),
+        (lambda r: r["prompts"]["variants"].append("baseline"), "listed twice"),
+        (lambda r: r["prompts"].update(variants=["No Spaces"]), "prompts.variants.0"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key(raw: dict, change, message: str) -> None:
+    change(raw)
+    with pytest.raises(UserError) as caught:
+        parse_params(raw, "params.yaml")
+    assert message in str(caught.value)
+    assert "params.yaml" in str(caught.value)
+
+
+def test_a_stage_cannot_read_what_it_does_not_declare() -> None:
+    params = load_params("infer.seed", "data.sources.mini")
+    assert params.infer.seed == load_params().infer.seed
+    assert list(params.data.sources) == ["mini"]
+    assert params.runtime.concurrency > 0
+    for reading in (lambda: params.infer.temperature, lambda: params.model, lambda: params.prompts.variants):
+        with pytest.raises(AttributeError):
+            reading()
+
+
+def test_declaring_a_parameter_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(UserError, match='no parameter infer.sed; did you mean "seed"'):
+        load_params("infer.sed")
+
+
+@pytest.mark.parametrize("text", ["infer: [", "", "- 1\n- 2\n"])
+def test_an_unreadable_file_is_one_message(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=str(path)):
+        load_params(path=path)
+
+
+def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"dvc\.yaml"):
+        load_params(path=tmp_path / "params.yaml")
