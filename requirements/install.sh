@@ -28,13 +28,13 @@ stamped() { # stamped NAME KEY: is NAME complete, for this very key?
 
 quietly() { # run a command into the log; on failure print the end of the log
     if ! "$@" >> "$log" 2>&1; then
-        tail -n 25 "$log" >&2
+        tail -n 12 "$log" | cut -c 1-300 >&2
         fail "this failed: $*" "the whole log: $log; run the same command again to retry"
     fi
 }
 
 pip_install() {
-    "$venv/bin/python" -m pip --disable-pip-version-check --no-input install \
+    "$venv/bin/python" -m pip --disable-pip-version-check --no-input install --progress-bar off \
         --no-deps --no-build-isolation --no-compile "$@"
 }
 
