@@ -83,7 +83,7 @@ def test_a_stage_cannot_read_what_it_does_not_declare() -> None:
 
 
 def test_declaring_a_parameter_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(UserError, match='no parameter infer.sed; did you mean "seed"'):
+    with pytest.raises(UserError, match=r'no parameter infer\.sed; did you mean "seed"'):
         load_params("infer.sed")
 
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 from stages.common.errors import UserError
 
@@ -31,7 +31,7 @@ def cache_dir() -> Path:
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[TextIO]:
+def atomic_write(path: Path) -> Iterator[IO[str]]:
     """Open a text file that replaces `path` only if the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(
@@ -41,9 +41,9 @@ def atomic_write(path: Path) -> Iterator[TextIO]:
             yield file
             file.flush()
             os.fchmod(file.fileno(), 0o644)
-            os.replace(file.name, path)
+            Path(file.name).replace(path)
         except BaseException:
-            os.unlink(file.name)
+            Path(file.name).unlink()
             raise
 
 
@@ -56,7 +56,7 @@ def atomic_dir(path: Path) -> Iterator[Path]:
         yield scratch
         scratch.chmod(0o755)
         shutil.rmtree(path, ignore_errors=True)
-        os.replace(scratch, path)
+        scratch.replace(path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

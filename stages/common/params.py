@@ -4,7 +4,7 @@
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -41,6 +41,7 @@ class FilesSource(Strict):
     questions: str
     audio: str
     split: Literal["train", "dev", "test"]
+    invalid: Literal["stop", "drop"]
 
 
 class HubSource(Strict):
@@ -52,6 +53,7 @@ class HubSource(Strict):
     questions: str
     archive: str
     split: Literal["train", "dev", "test"]
+    invalid: Literal["stop", "drop"]
 
 
 Source = Annotated[MiniSource | FilesSource | HubSource, Field(discriminator="loader")]
@@ -203,8 +205,8 @@ def _explain(error: Any, where: str, raw: Any) -> str:
     location: list[str] = []
     node = raw
     for part in error["loc"]:
-        known = isinstance(node, dict) and part in node or isinstance(node, list) and isinstance(part, int)
-        if known or error["type"] == "missing" and part == error["loc"][-1]:
+        known = (isinstance(node, dict) and part in node) or (isinstance(node, list) and isinstance(part, int))
+        if known or (error["type"] == "missing" and part == error["loc"][-1]):
             location.append(str(part))
             node = node[part] if known else None
     key = ".".join(location)
@@ -219,17 +221,23 @@ def _explain(error: Any, where: str, raw: Any) -> str:
 
 def _siblings(path: list[str], raw: Any) -> list[str]:
     """The valid keys beside an unknown one, read off the schema."""
-    model: Any = Params
-    for index, part in enumerate(path):
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            model = model.model_fields[part].annotation
-            if part == "sources":
-                loaders = {"mini": MiniSource, "files": FilesSource, "hub": HubSource}
-                loader = raw["data"]["sources"][path[index + 1]].get("loader") if len(path) > index + 1 else None
-                return list(loaders.get(loader, MiniSource).model_fields)
-            if model == Tiny | None:
-                model = Tiny
-    return list(model.model_fields)
+    models: list[type[BaseModel]] = [Params]
+    for part in path:
+        raw = raw[part]
+        below = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+        # A mapping's schema is that of its values, and `sources` is the one mapping: part is then a source's name.
+        models = [model for annotation in below or [Source] for model in _models_in(annotation)]
+    loader = raw.get("loader")
+    chosen = [
+        m for m in models if "loader" in m.model_fields and loader in get_args(m.model_fields["loader"].annotation)
+    ]
+    return sorted({name for model in chosen or models for name in model.model_fields})
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
 
 
 def _resolve(node: Any, key: list[str]) -> None:

@@ -1,0 +1,1 @@
+"""One module a kind of source: `load(source, folder)` writes FLAC files into `folder` and yields rows."""

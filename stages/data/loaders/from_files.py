@@ -1,0 +1,62 @@
+"""Questions and audio files on this machine."""
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from stages.common.errors import UserError
+from stages.common.params import FilesSource
+from stages.common.progress import progress
+from stages.data.audio import read_audio, write_flac
+from stages.data.mmar_schema import Row, read_rows
+
+
+def load(source: FilesSource, folder: Path, dropped: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
+    """Read the questions file, transcode the audio files that it names.
+
+    Raises UserError for what `read_rows` and `read_audio` refuse, for a blank choice, and for audio
+    outside the audio folder.
+    """
+    rows = read_rows(Path(source.questions), dropped if source.invalid == "drop" else None)
+    for row in rows:
+        if row.blank_choices:
+            raise UserError(f"{source.questions}: id {row.id!r} has a blank choice; remove it")
+    return transcode(rows, Path(source.audio), folder)
+
+
+def transcode(rows: list[Row], root: Path, folder: Path) -> Iterator[dict[str, Any]]:
+    """Write each row's audio, found under `root`, as FLAC under `folder`; yield the rows with the new paths."""
+    targets = flac_paths(row.audio_path for row in rows)
+    for path in targets:
+        _check_inside(root, path)
+
+    def convert(item: tuple[str, str]) -> None:
+        path, target = item
+        write_flac(folder / target, read_audio(root / path))
+
+    with progress(len(targets), "clip", "transcoding") as bar, ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in pool.map(convert, targets.items()):
+            bar.update()
+    for row in rows:
+        yield {**row.raw, "audio_path": targets[row.audio_path]}
+
+
+def flac_paths(paths: Iterable[str]) -> dict[str, str]:
+    """Each distinct path with its FLAC's; UserError if two of them differ only in their suffix."""
+    targets: dict[str, str] = {}
+    sources: dict[str, str] = {}
+    for path in paths:
+        target = str(PurePosixPath(path).with_suffix(".flac"))
+        if sources.setdefault(target, path) != path:
+            raise UserError(f"{sources[target]} and {path} would both become {target}; rename one of them")
+        targets[path] = target
+    return targets
+
+
+def _check_inside(root: Path, path: str) -> None:
+    if not root.is_dir():
+        raise UserError(f"{root}: no such audio folder")
+    if not (root / path).resolve().is_relative_to(root.resolve()):
+        raise UserError(f"{root / path}: is a link to outside the audio folder; copy the file there")

@@ -1,0 +1,52 @@
+"""A dataset repository on the Hugging Face hub that holds questions and an archive of audio, like MMAR's."""
+
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from stages.common.errors import UserError
+from stages.common.params import HubSource
+from stages.data.loaders.from_files import transcode
+from stages.data.mmar_schema import read_rows
+
+
+def load(source: HubSource, folder: Path, dropped: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
+    """Download both files at the source's revision (HF_ENDPOINT and HF_TOKEN are honoured) and transcode the audio.
+
+    Raises UserError for a repository, revision or file that cannot be had, an archive that is broken or
+    unsafe, and for what `read_rows` and `read_audio` refuse.
+    """
+    rows = read_rows(_download(source, source.questions), dropped if source.invalid == "drop" else None)
+    archive = _download(source, source.archive)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".extracted.") as scratch:
+        extract(archive, Path(scratch))
+        yield from transcode(rows, Path(scratch), folder)
+
+
+def _download(source: HubSource, filename: str) -> Path:
+    # Imported here: it takes half a second, and only this loader needs it.
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    where = f"{source.repo}@{source.revision}: {filename}"
+    try:
+        return Path(hf_hub_download(source.repo, filename, repo_type="dataset", revision=source.revision))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{where}: cannot be downloaded ({type(error).__name__}: {reason}); "
+            "check the names in params.yaml, the network, HF_ENDPOINT, and HF_TOKEN for a gated repository"
+        ) from None
+
+
+def extract(archive: Path, folder: Path) -> None:
+    """Unpack a tar archive; a member that would land outside `folder` is a UserError (PEP 706)."""
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+    except tarfile.FilterError as error:
+        raise UserError(f"{archive}: refused, it holds an unsafe member: {error}") from None
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise UserError(f"{archive}: cannot be unpacked ({error}); delete it and run the stage again") from None

@@ -1,0 +1,1 @@
+"""MMAR-mini: multiple-choice questions about synthesised audio, right answers known by construction."""

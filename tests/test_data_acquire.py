@@ -1,0 +1,403 @@
+"""The stages acquire and questions, run as a user runs them: from mini, from files, from a hub."""
+
+import http.server
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+import yaml
+
+from stages.common.errors import UserError
+from stages.common.params import FilesSource, MiniSource, load_params
+from stages.common.records import read_questions
+from stages.data import questions
+from stages.data.acquire import acquire
+from stages.data.audio import HOP
+from stages.data.loaders.from_hub import extract
+
+ROOT = Path(__file__).parent.parent
+MINI = {"loader": "mini", "seed": 1, "train": 40, "dev": 20, "test": 60, "min_share": 0.03}
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_params(sources):
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["data"] = {"sources": sources}
+    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+def run(module, *args, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", module, *args],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def row(name, audio, **changes):
+    return {
+        "id": name,
+        "audio_path": audio,
+        "question": "What is heard?",
+        "choices": ["a tone", "rain", "a dog", "speech"],
+        "answer": "a tone",
+        "modality": "sound",
+        "category": "Perception Layer",
+        "sub-category": "Temporal Analysis",
+        **changes,
+    }
+
+
+def write_source(folder, rows, tones=(440,)):
+    """A questions file, and audio/0.wav, audio/1.wav, … at 44.1 kHz in stereo."""
+    (folder / "audio").mkdir(parents=True)
+    for index, hz in enumerate(tones):
+        x = 0.3 * np.sin(2 * np.pi * hz * np.arange(44_100) / 44_100)
+        sf.write(folder / f"audio/{index}.wav", np.stack([x, x], axis=1), 44_100)
+    (folder / "questions.json").write_text(json.dumps(rows), encoding="utf-8")
+    return {
+        "loader": "files",
+        "questions": str(folder / "questions.json"),
+        "audio": str(folder),
+        "split": "test",
+        "invalid": "stop",
+    }
+
+
+def tree(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_mini_is_reproduced_byte_for_byte(workspace):
+    write_params({"mini": MINI})
+    trees = []
+    for _ in range(2):
+        for module, args in (("stages.data.acquire", ["--source", "mini"]), ("stages.data.questions", [])):
+            done = run(module, *args)
+            assert done.returncode == 0, done.stderr
+        trees.append(tree(workspace / "data"))
+    assert trees[0] == trees[1]
+    assert not [name for name in trees[0] if "/." in f"/{name}"]
+
+
+def test_mini_becomes_three_splits_of_16_khz_flac(workspace):
+    write_params({"mini": MINI})
+    acquire("mini", MiniSource(**MINI))
+    splits, dropped = questions.gather(dict(load_params("data.sources").data.sources))
+    questions.check_disjoint(splits)
+    questions.write(splits, dropped)
+    manifest = json.loads(Path("data/questions/manifest.json").read_text())
+    for split in ("train", "dev", "test"):
+        read = read_questions(Path(f"data/questions/{split}.jsonl"))
+        assert len(read) == MINI[split] == manifest["splits"][split]["questions"]
+        assert {q.source for q in read} == {"mini"}
+        for question in read:
+            info = sf.info(f"data/audio/{question.audio.path}")
+            assert (info.samplerate, info.channels, info.subtype) == (16_000, 1, "PCM_16")
+            assert info.frames % HOP == 0 and info.frames / 16_000 == question.audio.duration_s
+    assert sum(manifest["splits"]["test"]["by_sub_category"].values()) == 60
+    assert manifest["dropped"] == []
+    source_row = json.loads(Path("data/sources/mini/questions.jsonl").read_text().splitlines()[0])
+    assert set(source_row["evidence"]) == {"heard", "analysis", "brief"} and 0 <= source_row["difficulty"] <= 1
+
+
+def gather_all():
+    splits, dropped = questions.gather(dict(load_params("data.sources").data.sources))
+    questions.check_disjoint(splits)
+    return splits, dropped
+
+
+def test_files_of_any_rate_become_the_split_that_params_name(workspace):
+    source = write_source(workspace / "mine", [row("q1", "./audio/0.wav"), row("q2", "audio/1.wav")], (440, 880))
+    write_params({"mine": {**source, "split": "dev"}})
+    assert acquire("mine", FilesSource(**source)) == 2
+    splits, _ = gather_all()
+    assert [q.id for q in splits["dev"]] == ["q1", "q2"] and not splits["train"] and not splits["test"]
+    first = splits["dev"][0]
+    assert first.audio.path == "mine/audio/0.flac" and first.audio.duration_s == 1.0
+    assert first.choices[first.answer] == "a tone" and first.group == "mine/audio/0.wav".replace(".wav", ".flac")
+    x, rate_hz = sf.read("data/audio/mine/audio/0.flac")
+    assert rate_hz == 16_000 and x.ndim == 1
+    assert np.argmax(np.abs(np.fft.rfft(x))) == 440
+
+
+def test_two_questions_about_one_clip_share_its_group(workspace):
+    source = write_source(workspace / "mine", [row("q1", "audio/0.wav"), row("q2", "./audio/0.wav")])
+    write_params({"mine": source})
+    acquire("mine", FilesSource(**source))
+    splits, _ = gather_all()
+    assert len({q.group for q in splits["test"]}) == 1
+
+
+def test_an_invalid_question_stops_or_is_dropped_and_named(workspace):
+    rows = [row("q1", "audio/0.wav"), {**row("q2", "audio/0.wav"), "answer": "nothing of the kind"}]
+    source = write_source(workspace / "mine", rows)
+    refuse(source, r"q2.*is not one of the choices")
+    write_params({"mine": {**source, "invalid": "drop"}})
+    assert acquire("mine", FilesSource(**{**source, "invalid": "drop"})) == 1
+    splits, dropped = gather_all()
+    assert [q.id for q in splits["test"]] == ["q1"]
+    (entry,) = dropped
+    assert (entry["source"], entry["id"]) == ("mine", "q2") and "is not one of the choices" in entry["why"]
+
+
+def refuse(source, message):
+    with pytest.raises(UserError, match=message):
+        acquire("mine", FilesSource(**source))
+    assert not Path("data/audio/mine").exists() and not Path("data/sources/mine").exists()
+    assert not list(Path("data/audio").iterdir()), "scratch is left behind"
+
+
+def test_a_missing_audio_file_is_named_and_nothing_is_written(workspace):
+    refuse(write_source(workspace / "mine", [row("q1", "audio/9.wav")]), r"audio/9\.wav: no such audio file")
+
+
+def test_a_missing_audio_folder_is_named(workspace):
+    source = write_source(workspace / "mine", [row("q1", "audio/0.wav")])
+    refuse({**source, "audio": str(workspace / "elsewhere")}, "elsewhere: no such audio folder")
+
+
+def test_a_link_out_of_the_audio_folder_is_refused(workspace):
+    source = write_source(workspace / "mine", [row("q1", "audio/link.wav")])
+    sf.write(workspace / "secret.wav", np.zeros(1600), 16_000)
+    (workspace / "mine/audio/link.wav").symlink_to(workspace / "secret.wav")
+    refuse(source, r"link\.wav: is a link to outside")
+
+
+def test_a_blank_choice_of_ones_own_is_refused(workspace):
+    refuse(
+        write_source(workspace / "mine", [row("q1", "audio/0.wav", choices=["a tone", "x", ""])]), "'q1' has a blank"
+    )
+
+
+def test_files_that_differ_in_their_suffix_only_are_refused(workspace):
+    refuse(
+        write_source(workspace / "mine", [row("q1", "audio/0.wav"), row("q2", "audio/0.mp3")]),
+        r"audio/0\.wav and audio/0\.mp3 would both become audio/0\.flac",
+    )
+
+
+def test_a_failed_run_keeps_what_an_earlier_one_wrote(workspace):
+    source = write_source(workspace / "mine", [row("q1", "audio/0.wav")])
+    acquire("mine", FilesSource(**source))
+    before = tree(workspace / "data")
+    Path("mine/audio/0.wav").write_bytes(b"broken")
+    with pytest.raises(UserError):
+        acquire("mine", FilesSource(**source))
+    assert tree(workspace / "data") == before
+
+
+@pytest.mark.parametrize(("name", "hint"), [("mimi", 'did you mean "mini"?'), ("mini.seed", "one of mini")])
+def test_an_unknown_source_is_answered_with_the_valid_names(workspace, name, hint):
+    write_params({"mini": MINI})
+    done = run("stages.data.acquire", "--source", name)
+    assert done.returncode == 2 and hint in done.stderr and "Traceback" not in done.stderr
+
+
+# ── questions: sources together ──────────────────────────────────────────────────────────────────
+
+
+def two_sources(workspace, second_rows, tones=(440, 660)):
+    """Source a (train) has one question about a 440 Hz tone; source b (test) is given."""
+    a = {**write_source(workspace / "a", [row("vid_00-00-00_00-00-01", "audio/0.wav")]), "split": "train"}
+    b = write_source(workspace / "b", second_rows, tones)
+    write_params({"a": a, "b": b})
+    acquire("a", FilesSource(**a))
+    acquire("b", FilesSource(**b))
+
+
+def test_a_video_in_two_splits_is_refused(workspace):
+    two_sources(workspace, [row("vid_00-00-05_00-00-06", "audio/1.wav")])
+    with pytest.raises(UserError, match=r"group vid is in two splits: .*\(train, source a\) .*\(test, source b\)"):
+        gather_all()
+
+
+def test_the_same_audio_in_two_splits_is_refused_whatever_its_name(workspace):
+    two_sources(workspace, [row("other", "audio/0.wav")])
+    with pytest.raises(UserError, match=r"audio [0-9a-f]{64} is in two splits"):
+        gather_all()
+
+
+def test_an_id_in_two_sources_is_refused(workspace):
+    two_sources(workspace, [row("vid_00-00-00_00-00-01", "audio/1.wav")])
+    with pytest.raises(UserError, match="is in the sources a and b"):
+        gather_all()
+
+
+def test_sources_that_share_nothing_are_joined(workspace):
+    two_sources(workspace, [row("other", "audio/1.wav")])
+    splits, _ = gather_all()
+    assert [len(splits[split]) for split in ("train", "dev", "test")] == [1, 0, 1]
+
+
+def test_only_the_sources_that_params_name_are_read(workspace):
+    two_sources(workspace, [row("other", "audio/1.wav")])
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    write_params({"b": params["data"]["sources"]["b"]})
+    splits, _ = gather_all()
+    assert [q.source for split in splits.values() for q in split] == ["b"]
+
+
+def test_a_source_that_was_not_acquired_is_named(workspace):
+    write_params({"mini": MINI})
+    done = run("stages.data.questions")
+    assert done.returncode == 2 and "data/sources/mini/questions.jsonl: no such file" in done.stderr
+
+
+def test_a_clip_that_vanished_is_named(workspace):
+    two_sources(workspace, [row("other", "audio/1.wav")])
+    Path("data/audio/b/audio/1.flac").unlink()
+    with pytest.raises(UserError, match=r"b/audio/1\.flac: no such audio file; run the stage acquire again"):
+        gather_all()
+
+
+# ── hub: a real HTTP server that speaks the part of the hub's protocol that downloads use ────────
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def hub():
+    files: dict[str, bytes] = {}
+    seen: list[tuple[str, str, str | None]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.answer(body=False)
+
+        def do_GET(self):
+            self.answer(body=True)
+
+        def answer(self, body):
+            seen.append((self.command, self.path, self.headers.get("Authorization")))
+            prefix = f"/datasets/lab/set/resolve/{COMMIT}/"
+            data = files.get(self.path.removeprefix(prefix)) if self.path.startswith(prefix) else None
+            self.send_response(404 if data is None else 200)
+            if data is None:
+                error = "EntryNotFound" if self.path.startswith(prefix) else "RepoNotFound"
+                self.send_header("X-Error-Code", error)
+                data = b""
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("ETag", f'"{hash(data) & 0xFFFFFFFF:08x}"')
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            if body:
+                self.wfile.write(data)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield files, seen, f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def archive(members):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def wav(hz=440):
+    buffer = io.BytesIO()
+    sf.write(buffer, 0.3 * np.sin(2 * np.pi * hz * np.arange(22_050) / 22_050), 22_050, format="WAV")
+    return buffer.getvalue()
+
+
+HUB = {
+    "loader": "hub",
+    "repo": "lab/set",
+    "revision": COMMIT,
+    "questions": "meta.json",
+    "archive": "audio.tar.gz",
+    "split": "test",
+    "invalid": "stop",
+}
+
+
+def acquire_from(endpoint, workspace, **environment):
+    write_params({"lab": HUB})
+    environment = {"HF_ENDPOINT": endpoint, "HF_HOME": str(workspace / "hf"), "HF_TOKEN": "hf_secret"} | environment
+    return run("stages.data.acquire", "--source", "lab", **environment)
+
+
+def test_a_hub_dataset_is_downloaded_with_the_token_unpacked_and_transcoded(workspace, hub):
+    files, seen, endpoint = hub
+    rows = [row("v_00-00-00_00-00-01", "./audio/0.wav", choices=["a tone", "rain", ""], rubric=[{"name": "kept"}])]
+    files["meta.json"] = json.dumps(rows).encode()
+    files["audio.tar.gz"] = archive({"audio/0.wav": wav(), "audio/unused.wav": wav(660)})
+    done = acquire_from(endpoint, workspace)
+    assert done.returncode == 0, done.stderr
+    assert {token for _, path, token in seen if "/resolve/" in path} == {"Bearer hf_secret"}
+    assert [p.name for p in Path("data/audio/lab").rglob("*.flac")] == ["0.flac"]
+    assert [p.name for p in Path("data/audio").iterdir()] == ["lab"]
+    kept = json.loads(Path("data/sources/lab/questions.jsonl").read_text())
+    assert kept["rubric"] == [{"name": "kept"}] and kept["choices"] == ["a tone", "rain", ""]
+    splits, dropped = gather_all()
+    assert splits["test"][0].group == "v" and splits["test"][0].choices == ("a tone", "rain")
+    assert [(d["source"], d["id"], d["what"]) for d in dropped] == [("lab", "v_00-00-00_00-00-01", "a blank choice")]
+
+
+def test_a_file_that_the_hub_does_not_have_is_named(workspace, hub):
+    files, _, endpoint = hub
+    files["meta.json"] = json.dumps([row("q", "audio/0.wav")]).encode()
+    done = acquire_from(endpoint, workspace)
+    assert done.returncode == 2 and f"lab/set@{COMMIT}: audio.tar.gz: cannot be downloaded" in done.stderr
+    assert "Traceback" not in done.stderr and not Path("data/sources").exists()
+
+
+def test_a_hub_that_cannot_be_reached_is_told_in_one_message(workspace):
+    done = acquire_from("http://127.0.0.1:9", workspace, HF_HUB_OFFLINE="1")
+    assert done.returncode == 2 and "cannot be downloaded" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["../evil.wav", "/tmp/evil.wav", "audio/../../evil.wav"])
+def test_an_archive_member_that_climbs_out_is_refused(tmp_path, name):
+    (tmp_path / "a.tar.gz").write_bytes(archive({"audio/0.wav": b"x", name: b"evil"}))
+    folder = tmp_path / "in/here"
+    folder.mkdir(parents=True)
+    if name.startswith("/"):
+        extract(tmp_path / "a.tar.gz", folder)  # the filter strips the leading slash
+    else:
+        with pytest.raises(UserError, match=r"a\.tar\.gz: refused, it holds an unsafe member"):
+            extract(tmp_path / "a.tar.gz", folder)
+    assert not list(tmp_path.glob("**/evil.wav")) or (folder / "tmp/evil.wav").exists()
+    assert not Path("/tmp/evil.wav").exists()
+
+
+def test_an_archive_member_that_links_out_is_refused(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        info = tarfile.TarInfo("audio/0.wav")
+        info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(info)
+    with pytest.raises(UserError, match="unsafe member"):
+        extract(tmp_path / "a.tar", tmp_path / "out")
+
+
+@pytest.mark.parametrize("content", [b"not an archive" * 100, archive({"audio/0.wav": b"x" * 9999})[:-40]])
+def test_an_archive_that_is_broken_is_named(tmp_path, content):
+    (tmp_path / "a.tar.gz").write_bytes(content)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UserError, match=r"a\.tar\.gz: cannot be unpacked"):
+        extract(tmp_path / "a.tar.gz", tmp_path / "out")
