@@ -1,0 +1,131 @@
+"""A micro-size copy of the whole pipeline in a temporary repository, real server included."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+VARIANTS = ("baseline", "structured_reasoning")
+TEST_QUESTIONS = 208
+# Enough training for well-formed answers; accuracy is of no interest here.
+MICRO = [
+    "data.sources.mini.train=64",
+    "data.sources.mini.dev=32",
+    f"data.sources.mini.test={TEST_QUESTIONS}",
+    "model.tiny.questions=600",
+    "model.tiny.steps=140",
+    f"prompts.variants=[{','.join(VARIANTS)}]",
+    "infer.max_tokens=48",
+]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A repository of its own; commands run as a user would run them."""
+
+    root: Path
+
+    def run(self, *command: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command, cwd=self.root, env=self.environment(**env), capture_output=True, text=True, timeout=900
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def python(self, *args: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, *args, check=check, **env)
+
+    def repro(self) -> list[str]:
+        """Run `dvc repro`; the stages that were executed."""
+        return sorted(re.findall(r"Running stage '([^']+)'", self.run("dvc", "repro").stdout))
+
+    def start_repro(self) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            ["dvc", "repro"],
+            cwd=self.root,
+            env=self.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def environment(self, **extra: str) -> dict[str, str]:
+        kept = {
+            k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "AUDIO_REASONING_")) and k != "PYTHONPATH"
+        }
+        path = f"{BIN}{os.pathsep}{kept['PATH']}"
+        return {**kept, "PATH": path, "DVC_NO_ANALYTICS": "1", "AUDIO_REASONING_KEEP_SERVER": "1", **extra}
+
+    def edit(self, name: str, change: Callable[[str], str]) -> None:
+        path = self.root / name
+        changed = change(path.read_text())
+        assert changed != path.read_text(), f"{name} did not change"
+        path.write_text(changed)
+
+    def compose(self, *overrides: str) -> None:
+        self.python("-m", "stages.common.compose", "--write", *MICRO, *overrides)
+
+    def json(self, name: str) -> dict:
+        return json.loads((self.root / name).read_text())
+
+    def cached_answers(self) -> int:
+        path = self.root / ".cache/responses.sqlite"
+        if not path.exists():
+            return 0
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+            try:
+                return int(connection.execute("SELECT count(*) FROM responses").fetchone()[0])
+            except sqlite3.OperationalError:
+                return 0
+
+    def forget_answers(self) -> None:
+        """As if no question had been asked: no predictions, no response cache, no run cache."""
+        for path in [*self.root.glob(".cache/responses.sqlite*"), *self.root.glob("data/predictions/*")]:
+            path.unlink()
+        shutil.rmtree(self.root / ".dvc/cache/runs", ignore_errors=True)
+
+    def server_state(self) -> dict:
+        return self.json(".cache/server/state.json")
+
+
+def create(root: Path) -> Pipeline:
+    """Copy the working tree's tracked and new files into a repository at `root`, at micro size."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file() and not name.startswith("metrics/") and name != "dvc.lock":
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, root / name)
+    pipeline = Pipeline(root)
+    pipeline.compose()
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Micro pipeline"]):
+        pipeline.run("git", "-c", "user.name=test", "-c", "user.email=test@example.org", *command)
+    return pipeline
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 120) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "timed out"
+        time.sleep(0.02)
+
+
+def kill_tree(process: "subprocess.Popen[bytes]", how: signal.Signals) -> None:
+    os.killpg(process.pid, how)
+    process.wait(timeout=120)

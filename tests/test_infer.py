@@ -1,0 +1,90 @@
+"""Reading a backend's results: every question is answered for, whatever came back."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.common.errors import UserError
+from stages.common.files import sha256_file
+from stages.common.records import Audio, Question, question_from, response_from, to_dict
+from stages.infer.answer import check_clips, responses_of
+from stages.serve.answers import ChatResult, Sample, failed
+
+QUESTION = Question(
+    id="q1",
+    audio=Audio("mini/a.flac", "0" * 64, 2.0),
+    question="Which sound is heard?",
+    choices=("a bell", "rain"),
+    answer=1,
+    category="Perception Layer",
+    sub_category="Music Theory",
+    modality="sound",
+    language=None,
+    source="mini",
+    group="a",
+)
+
+
+def read(text: str, finish_reason: str = "stop", keep_ids: bool = False):
+    result = ChatResult((Sample(text, finish_reason, 3, (1, 2, 3)),), prompt_tokens=9, prompt_token_ids=(7,) * 9)
+    (response,) = responses_of(QUESTION, result, 1, keep_ids)
+    return response
+
+
+@pytest.mark.parametrize(
+    ("text", "finish_reason", "status", "answer"),
+    [
+        ("<think>drops</think>\nANSWER: rain", "stop", "ok", 1),
+        ("<think>drops</think>\nANSWER: rain", "length", "truncated", None),
+        ("<think>drops and drops", "stop", "truncated", None),
+        ("<think>drops</think>\nANSWER: snow", "stop", "no_answer", None),
+        ("", "stop", "no_answer", None),
+    ],
+)
+def test_what_a_model_wrote_becomes_a_status(text: str, finish_reason: str, status: str, answer: int | None) -> None:
+    response = read(text, finish_reason)
+    assert (response.status, response.answer, response.text) == (status, answer, text)
+
+
+@given(st.text(), st.sampled_from(["stop", "length", "content_filter"]))
+def test_an_answer_is_a_choice_exactly_when_the_status_is_ok(text: str, finish_reason: str) -> None:
+    response = read(text, finish_reason)
+    assert (response.status == "ok") == (response.answer in (0, 1))
+
+
+def test_a_failed_request_is_a_response_for_each_sample() -> None:
+    responses = responses_of(QUESTION, failed("HTTP 400: too long"), 3, False)
+    assert [(r.sample_index, r.status, r.error) for r in responses] == [
+        (i, "error", "HTTP 400: too long") for i in range(3)
+    ]
+
+
+def test_token_ids_are_kept_only_where_asked_for() -> None:
+    assert read("ANSWER: rain").completion_token_ids is None
+    kept = read("ANSWER: rain", keep_ids=True)
+    assert (kept.prompt_token_ids, kept.completion_token_ids) == ((7,) * 9, (1, 2, 3))
+    assert "prompt_token_ids" not in to_dict(read("ANSWER: rain"))
+
+
+@given(st.text(), st.booleans())
+def test_records_survive_json(text: str, keep_ids: bool) -> None:
+    response = read(text, keep_ids=keep_ids)
+    assert response_from(json.loads(json.dumps(to_dict(response)))) == response
+    assert question_from(json.loads(json.dumps(to_dict(QUESTION)))) == QUESTION
+
+
+def test_a_clip_that_is_missing_or_changed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"a\.flac: the clip of q1 is missing"):
+        check_clips([QUESTION])
+    path = tmp_path / "data/audio/mini/a.flac"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"one sound")
+    good = Question(**{**vars(QUESTION), "audio": Audio("mini/a.flac", sha256_file(path), 2.0)})
+    check_clips([good])
+    path.write_bytes(b"another sound")
+    with pytest.raises(UserError, match=r"a\.flac: the clip of q1 has changed"):
+        check_clips([good])

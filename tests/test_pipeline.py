@@ -1,0 +1,217 @@
+"""The whole pipeline at micro size, real server included: what runs when, and what interruption costs."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.pipeline import TEST_QUESTIONS, VARIANTS, Pipeline, create, kill_tree, wait_until
+
+pytestmark = pytest.mark.timeout(900)
+
+INFER = [f"infer@{v}" for v in VARIANTS]
+SCORE = [f"score@{v}" for v in VARIANTS]
+STRUCTURED = ["infer@structured_reasoning", "score@structured_reasoning"]
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    pipeline = create(tmp_path_factory.mktemp("pipeline"))
+    try:
+        ran = pipeline.repro()
+        assert ran == sorted(["acquire@mini", "questions", "base_model", *INFER, *SCORE, "compare", "headline"])
+        yield pipeline
+    finally:
+        pipeline.python("-m", "stages.serve.server", "stop")
+
+
+def responses(pipeline: Pipeline, variant: str) -> list[dict]:
+    return [json.loads(line) for line in (pipeline.root / f"data/predictions/{variant}.jsonl").read_text().splitlines()]
+
+
+def outputs(pipeline: Pipeline) -> dict[str, bytes]:
+    files = [*pipeline.root.glob("data/predictions/*"), *pipeline.root.glob("metrics/**/*.json")]
+    return {str(f.relative_to(pipeline.root)): f.read_bytes() for f in files}
+
+
+def test_every_question_is_in_every_prediction_file_in_order(pipeline: Pipeline) -> None:
+    asked = [json.loads(line)["id"] for line in (pipeline.root / "data/questions/test.jsonl").read_text().splitlines()]
+    assert len(asked) == TEST_QUESTIONS
+    for variant in VARIANTS:
+        assert [row["question_id"] for row in responses(pipeline, variant)] == asked
+
+
+def test_a_variant_changes_how_the_model_reasons(pipeline: Pipeline) -> None:
+    share = {
+        variant: sum("HEARD:" in row["thinking"] for row in responses(pipeline, variant)) / TEST_QUESTIONS
+        for variant in VARIANTS
+    }
+    assert share["structured_reasoning"] > 0.9
+    assert share["baseline"] < 0.1
+
+
+def test_metrics_have_the_same_short_keys_for_every_variant(pipeline: Pipeline) -> None:
+    files = [pipeline.json(f"metrics/prompts/{variant}.json") for variant in VARIANTS]
+    assert files[0].keys() == files[1].keys()
+    assert len(files[0]["sub_category"]) == 16
+    shown = pipeline.run("dvc", "metrics", "show", "--json", "metrics/prompts/baseline.json").stdout
+    assert "acc_strict" in shown
+
+
+def test_the_run_is_identified_beside_its_predictions(pipeline: Pipeline) -> None:
+    run = pipeline.json("data/predictions/baseline.run.json")
+    assert run["prompt"]["name"] == "baseline"
+    assert run["decoding"]["max_tokens"] == 48
+    assert run["backend"]
+
+
+def test_a_second_run_executes_nothing(pipeline: Pipeline) -> None:
+    assert pipeline.repro() == []
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "old", "new", "stages"),
+    [
+        ("a word in one prompt", "prompts/structured_reasoning.yaml", "three steps", "three short steps",
+         [*STRUCTURED, "compare", "headline"]),
+        ("a comment in serving", "stages/serve/client.py", "import asyncio", "import asyncio  # edited", INFER),
+        ("a comment in evaluation", "stages/evaluate/stats.py", "from collections", "# edited\nfrom collections",
+         [*SCORE, "compare"]),
+        ("a comment in the data loaders", "stages/data/questions.py", "import argparse", "import argparse  # edited",
+         ["acquire@mini", "questions"]),
+        ("a runtime setting", "params.yaml", "concurrency: 64", "concurrency: 48", []),
+        ("the headline", "params.yaml", "headline:\n  variant: structured_reasoning", "headline:\n  variant: baseline",
+         ["headline"]),
+        ("a decoding parameter", "params.yaml", "max_tokens: 48", "max_tokens: 40",
+         [*INFER, *SCORE, "compare", "headline"]),
+        ("the seed of the data", "params.yaml", "seed: 2026", "seed: 2027",
+         ["acquire@mini", "questions", *INFER, *SCORE, "compare", "headline"]),
+    ],
+    ids=lambda value: value.replace(" ", "-") if isinstance(value, str) and len(value) < 32 and " " in value else "",
+)  # fmt: skip
+def test_a_change_executes_exactly_its_stages(
+    pipeline: Pipeline, what: str, name: str, old: str, new: str, stages: list[str]
+) -> None:
+    pipeline.edit(name, lambda text: text.replace(old, new, 1))
+    assert pipeline.repro() == sorted(stages), what
+
+
+def test_an_experiment_changes_a_parameter_and_shows_the_difference(pipeline: Pipeline) -> None:
+    pipeline.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qam", "Before")
+    pipeline.run("git", "add", "-A")
+    pipeline.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "Metrics", check=False)
+    pipeline.run("dvc", "exp", "run", "--no-hydra", "-S", "infer.temperature=0.9")
+    diff = pipeline.run("dvc", "metrics", "diff", "--targets", "metrics/prompts/baseline.json").stdout
+    assert "sub_category" in diff and "acc_strict" in diff
+    assert "temperature: 0.9" in (pipeline.root / "params.yaml").read_text()
+
+
+def test_an_interrupted_and_a_killed_run_go_on_and_end_with_the_same_bytes(pipeline: Pipeline) -> None:
+    undisturbed = outputs(pipeline)
+    pipeline.forget_answers()
+    for how, enough in ((signal.SIGINT, 20), (signal.SIGKILL, TEST_QUESTIONS + 20)):
+        process = pipeline.start_repro()
+        wait_until(lambda enough=enough: pipeline.cached_answers() >= enough)  # type: ignore[misc]
+        kill_tree(process, how)
+        assert process.returncode != 0
+        assert pipeline.cached_answers() < len(VARIANTS) * TEST_QUESTIONS, "the run had ended before it was interrupted"
+    kept = pipeline.cached_answers()
+    assert kept >= TEST_QUESTIONS + 20
+    pipeline.repro()
+    assert pipeline.cached_answers() == len(VARIANTS) * TEST_QUESTIONS
+    assert outputs(pipeline) == undisturbed
+
+
+def test_a_server_killed_in_mid_run_costs_no_answer(pipeline: Pipeline) -> None:
+    undisturbed = outputs(pipeline)
+    pipeline.forget_answers()
+    process = pipeline.start_repro()
+    wait_until(lambda: pipeline.cached_answers() >= 20)
+    server = psutil.Process(pipeline.server_state()["process"]["pid"])
+    for child in [*server.children(recursive=True), server]:
+        child.kill()
+    assert process.wait(timeout=600) == 0
+    assert pipeline.cached_answers() == len(VARIANTS) * TEST_QUESTIONS
+    assert outputs(pipeline) == undisturbed
+
+
+ASK = """
+import json, sys
+from stages.common.files import BASE_MODEL
+from stages.common.params import load_params
+from stages.common.records import read_questions
+from stages.infer.answer import answer_questions
+from stages.prompt.registry import load_prompt
+from pathlib import Path
+params = load_params()
+greedy = params.infer.model_copy(update={"backend": sys.argv[1], "temperature": 0.0})
+model = params.model.model_copy(update={"id": sys.argv[2]})
+params = params.model_copy(update={"infer": greedy, "model": model})
+questions = read_questions(Path("data/questions/test.jsonl"))[:200]
+responses, _ = answer_questions(questions, load_prompt("structured_reasoning"), BASE_MODEL, params)
+print(json.dumps([[r.text, r.answer, r.status] for r in responses]))
+"""
+
+
+def test_three_backends_give_the_same_greedy_answers(pipeline: Pipeline) -> None:
+    def ask(backend: str, model: str = "mini-thinker", **env: str) -> list[list]:
+        return json.loads(pipeline.python("-c", ASK, backend, model, **env).stdout.splitlines()[-1])
+
+    vllm = ask("vllm")
+    state = pipeline.server_state()
+    endpoint = {
+        "AUDIO_REASONING_BASE_URL": f"http://127.0.0.1:{state['port']}/v1",
+        "AUDIO_REASONING_API_KEY": state["api_key"],
+    }
+    for other in (ask("openai", state["model_name"], **endpoint), ask("transformers")):
+        same = sum(a[1:] == b[1:] for a, b in zip(vllm, other, strict=True))
+        assert same >= 198, f"{same} of 200 answers agree"
+    assert sum(row[2] == "ok" for row in vllm) > 100, "agreement on failures would mean nothing"
+
+
+def test_a_clip_that_changed_after_hashing_stops_the_stage(pipeline: Pipeline) -> None:
+    question = json.loads((pipeline.root / "data/questions/test.jsonl").read_text().splitlines()[0])
+    path = pipeline.root / "data/audio" / question["audio"]["path"]
+    kept = path.read_bytes()
+    path.unlink()  # DVC's cache may hold the same file
+    path.write_bytes(kept + b"\0")
+    done = pipeline.python("-m", "stages.infer.infer", "--variant", "baseline", check=False)
+    path.write_bytes(kept)
+    assert done.returncode == 2
+    assert str(Path("data/audio") / question["audio"]["path"]) in done.stderr
+    assert "dvc repro" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("params.yaml", "temperature:", "temprature:", 'did you mean "temperature"'),
+        ("params.yaml", "- baseline", "- baselin", 'did you mean "baseline"'),
+        ("prompts/baseline.yaml", "{{ question }}", "{{ category }} {{ question }}", "uses 'category'"),
+        ("dvc.yaml", "- infer.seed", "- infer.sed", "infer.sed"),
+    ],
+)
+def test_a_mistake_stops_everything_before_it_starts(
+    pipeline: Pipeline, name: str, old: str, new: str, message: str
+) -> None:
+    path = pipeline.root / name
+    kept = path.read_text()
+    path.write_text(kept.replace(old, new, 1))
+    try:
+        done = pipeline.python("-m", "stages.check", check=False)
+    finally:
+        path.write_text(kept)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_server_stops_when_told(pipeline: Pipeline) -> None:
+    pid = pipeline.server_state()["process"]["pid"]
+    assert "stopped" in pipeline.python("-m", "stages.serve.server", "stop").stdout
+    assert not psutil.pid_exists(pid)
+    assert "no server" in pipeline.python("-m", "stages.serve.server", "status").stdout
+    assert pipeline.cached_answers()
