@@ -1,13 +1,11 @@
 """The stages acquire and questions, run as a user runs them: from mini, from files, from a hub."""
 
-import http.server
 import io
 import json
 import os
 import subprocess
 import sys
 import tarfile
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +20,7 @@ from stages.data import questions
 from stages.data.acquire import acquire
 from stages.data.audio import HOP
 from stages.data.loaders.from_hub import extract
+from tests.fake_hub import COMMIT, serve_hub
 
 ROOT = Path(__file__).parent.parent
 MINI = {"loader": "mini", "seed": 1, "train": 40, "dev": 20, "test": 60, "min_share": 0.03}
@@ -268,45 +267,12 @@ def test_a_clip_that_vanished_is_named(workspace):
 
 # ── hub: a real HTTP server that speaks the part of the hub's protocol that downloads use ────────
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
 
 @pytest.fixture
 def hub():
     files: dict[str, bytes] = {}
-    seen: list[tuple[str, str, str | None]] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_HEAD(self):
-            self.answer(body=False)
-
-        def do_GET(self):
-            self.answer(body=True)
-
-        def answer(self, body):
-            seen.append((self.command, self.path, self.headers.get("Authorization")))
-            prefix = f"/datasets/lab/set/resolve/{COMMIT}/"
-            data = files.get(self.path.removeprefix(prefix)) if self.path.startswith(prefix) else None
-            self.send_response(404 if data is None else 200)
-            if data is None:
-                error = "EntryNotFound" if self.path.startswith(prefix) else "RepoNotFound"
-                self.send_header("X-Error-Code", error)
-                data = b""
-            self.send_header("X-Repo-Commit", COMMIT)
-            self.send_header("ETag", f'"{hash(data) & 0xFFFFFFFF:08x}"')
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            if body:
-                self.wfile.write(data)
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield files, seen, f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with serve_hub(f"/datasets/lab/set/resolve/{COMMIT}/", files) as (seen, endpoint):
+        yield files, seen, endpoint
 
 
 def archive(members):

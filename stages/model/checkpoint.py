@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from safetensors.torch import save_file
-from transformers import PreTrainedTokenizerFast, WhisperFeatureExtractor
-
-import stages.common.torchvision_ops  # noqa: F401  (before transformers' multimodal classes)
-from stages.common.errors import UserError
-from stages.common.files import read_json, write_json
-from transformers import (  # isort: skip
+from safetensors.torch import load_file, save_file
+from transformers import (
+    PreTrainedTokenizerFast,
     Qwen2VLImageProcessor,
     Qwen2VLVideoProcessor,
     Qwen3OmniMoeConfig,
     Qwen3OmniMoeProcessor,
     Qwen3OmniMoeThinkerForConditionalGeneration,
+    WhisperFeatureExtractor,
 )
+
+from stages.common.errors import UserError
+from stages.common.files import read_json, write_json
 
 POINTER = "pointer.json"
 
@@ -47,8 +47,6 @@ def save_servable(
 
 
 def _prefix_weights(path: Path) -> None:
-    from safetensors.torch import load_file
-
     file = path / "model.safetensors"
     weights = {f"thinker.{name}": tensor for name, tensor in load_file(file).items()}
     save_file(weights, file, metadata={"format": "pt"})
@@ -68,4 +66,6 @@ def load_thinker(path: Path) -> Qwen3OmniMoeThinkerForConditionalGeneration:
     """Load the thinker of a checkpoint folder in float32, in evaluation mode."""
     if (path / POINTER).exists():
         raise UserError(f"{path} points at a hub model; the transformers backend runs local checkpoints only")
+    if not (path / "config.json").is_file():
+        raise UserError(f"{path}: no model there; `dvc repro base_model` makes it")
     return Qwen3OmniMoeThinkerForConditionalGeneration.from_pretrained(path, dtype="float32").eval()

@@ -1,14 +1,14 @@
 """The tiny thinker of `mini`: Qwen3-Omni's own classes, 1-2 M parameters, random weights."""
 
 import torch
-from transformers import PreTrainedTokenizerFast, WhisperFeatureExtractor
-
-import stages.common.torchvision_ops  # noqa: F401  (before transformers' multimodal classes)
-from stages.common.params import Tiny
-from transformers import (  # isort: skip
+from transformers import (
+    PreTrainedTokenizerFast,
     Qwen3OmniMoeThinkerConfig,
     Qwen3OmniMoeThinkerForConditionalGeneration,
+    WhisperFeatureExtractor,
 )
+
+from stages.common.params import Tiny
 
 MEL_BINS = 128
 CONTEXT_TOKENS = 4096

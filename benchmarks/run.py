@@ -1,0 +1,206 @@
+"""Measure the pipeline on this machine and write benchmarks/results.json.
+
+    make bench                       # everything: about half an hour, in a temporary clone of HEAD
+    make bench ARGS="throughput"     # one part
+
+| part       | what is measured                                                                          |
+|------------|-------------------------------------------------------------------------------------------|
+| cold       | `dvc repro` of mini in a fresh clone: no outputs, no caches                               |
+| noop       | `dvc repro` again                                                                         |
+| edit       | `dvc repro` after a word changed in one prompt                                            |
+| throughput | the test questions under one variant against a warm server, nothing cached                |
+| sampling   | n=16 through our client beside a bare loop of the same requests, alternating, as a ratio  |
+
+Times are wall-clock seconds. Nothing else should run meanwhile.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from stages.common.files import AUDIO, BASE_MODEL, QUESTIONS, write_json
+from stages.common.params import Params, load_params
+from stages.common.records import read_questions
+from stages.infer.answer import request_for
+from stages.prompt.registry import load_prompt
+from stages.serve.answers import parse
+from stages.serve.cache import ResponseCache
+from stages.serve.client import ask
+from stages.serve.endpoint import Server
+from stages.serve.messages import ChatRequest, body
+from stages.serve.server import ensure
+
+RESULTS = Path("benchmarks/results.json")
+VARIANT = "structured_reasoning"
+REPEATS = 3
+
+
+def repro(clone: Path) -> dict[str, Any]:
+    """Run `dvc repro` in `clone`: seconds, and the stages that ran."""
+    started = time.monotonic()
+    done = subprocess.run(["dvc", "repro"], cwd=clone, env=_environment(), capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"dvc repro failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+    stages = re.findall(r"Running stage '([^']+)'", done.stdout)
+    return {"seconds": round(time.monotonic() - started, 1), "stages": stages}
+
+
+def pipeline(parts: list[str]) -> dict[str, Any]:
+    """Measure `cold`, `noop` and `edit`, in this order, in one temporary clone."""
+    results: dict[str, Any] = {}
+    with _clone() as clone:
+        results["cold"] = repro(clone)
+        if "noop" in parts:
+            runs = [repro(clone) for _ in range(REPEATS)]
+            assert not any(run["stages"] for run in runs), "a second dvc repro ran stages"
+            results["noop"] = {"seconds": statistics.median(run["seconds"] for run in runs)}
+        if "edit" in parts:
+            prompt = clone / "prompts" / f"{VARIANT}.yaml"
+            prompt.write_text(prompt.read_text().replace("three steps", "three short steps"))
+            results["edit"] = repro(clone)
+    return results
+
+
+def throughput(params: Params) -> dict[str, Any]:
+    """Questions a second under one variant, a warm server, an empty cache."""
+    requests = _requests(params, 1)
+    with _server(params) as server, _no_cache() as cache:
+        ask(requests[:64], server, cache, params.runtime)
+    rates = []
+    for _ in range(REPEATS):
+        with _server(params) as server, _no_cache() as cache:
+            started = time.monotonic()
+            results = ask(requests, server, cache, params.runtime)
+            rates.append(len(requests) / (time.monotonic() - started))
+            assert not any(result.error for result in results)
+    return {"questions": len(requests), "questions_per_s": round(statistics.median(rates), 1)}
+
+
+def sampling(params: Params) -> dict[str, Any]:
+    """Tokens a second with n=16: our client and a bare loop, in turn; the ratio of their medians."""
+    requests = _requests(params, 16)[:200]
+    ours, bare = [], []
+    with _server(params) as server:
+        asyncio.run(_bare_loop(requests, server, params.runtime.concurrency))  # warm-up
+        for _ in range(REPEATS):
+            with _no_cache() as cache:
+                started = time.monotonic()
+                results = ask(requests, server, cache, params.runtime)
+                tokens = sum(sample.completion_tokens or 0 for result in results for sample in result.samples)
+                ours.append(tokens / (time.monotonic() - started))
+            started = time.monotonic()
+            tokens = asyncio.run(_bare_loop(requests, server, params.runtime.concurrency))
+            bare.append(tokens / (time.monotonic() - started))
+    ratio = statistics.median(ours) / statistics.median(bare)
+    return {
+        "requests": len(requests),
+        "client_tokens_per_s": round(statistics.median(ours)),
+        "bare_loop_tokens_per_s": round(statistics.median(bare)),
+        "ratio": round(ratio, 3),
+    }
+
+
+async def _bare_loop(requests: list[ChatRequest], server: Server, concurrency: int) -> int:
+    """The same requests with nothing around them; completion tokens."""
+    gate = asyncio.Semaphore(concurrency)
+    headers = {"Authorization": f"Bearer {server.api_key}"}
+    limits = httpx.Limits(max_connections=concurrency)
+    async with httpx.AsyncClient(headers=headers, timeout=None, limits=limits, trust_env=False) as client:
+
+        async def one(request: ChatRequest) -> int:
+            async with gate:
+                answer = await client.post(f"{server.base_url}/chat/completions", json=body(request, server))
+            return sum(sample.completion_tokens or 0 for sample in parse(answer.json(), request).samples)
+
+        return sum(await asyncio.gather(*map(one, requests)))
+
+
+def _requests(params: Params, n: int) -> list[ChatRequest]:
+    infer = params.infer.model_copy(update={"n": n, "temperature": 0.9} if n > 1 else {"n": n})
+    prompt = load_prompt(VARIANT)
+    return [request_for(question, prompt, infer) for question in read_questions(QUESTIONS / "test.jsonl")]
+
+
+@contextmanager
+def _server(params: Params) -> Iterator[Server]:
+    with ensure(BASE_MODEL, params.serve, params.runtime, AUDIO.resolve()) as server:
+        yield server
+
+
+@contextmanager
+def _no_cache() -> Iterator[ResponseCache]:
+    with tempfile.TemporaryDirectory() as folder:
+        cache = ResponseCache(Path(folder) / "responses.sqlite")
+        yield cache
+        cache.close()
+
+
+@contextmanager
+def _clone() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    try:
+        subprocess.run(["git", "clone", "-q", ".", str(folder / "clone")], check=True)
+        yield folder / "clone"
+    finally:
+        subprocess.run(
+            [sys.executable, "-m", "stages.serve.server", "stop"], cwd=folder / "clone", env=_environment(), check=False
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k not in ("DVC_ROOT", "PYTHONPATH")} | {"DVC_NO_ANALYTICS": "1"}
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    return {
+        "cpu": model[0].partition(":")[2].strip() if model else platform.processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "python": platform.python_version(),
+        "commit": commit.stdout.strip(),
+    }
+
+
+def main() -> None:
+    """Measure the parts asked for; the others keep their last figures."""
+    parts = ["cold", "noop", "edit", "throughput", "sampling"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[[], *parts], help="which parts (all)")
+    asked = parser.parse_args().parts or parts
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    found: dict[str, Any] = {}
+    if {"cold", "noop", "edit"} & set(asked):
+        found |= pipeline(asked)
+    params = load_params()
+    if "throughput" in asked:
+        found["throughput"] = throughput(params)
+    if "sampling" in asked:
+        found["sampling"] = sampling(params)
+    for part, values in found.items():
+        results[part] = {**values, "on": machine()}
+        print(part, json.dumps(values))
+    write_json(RESULTS, results)
+
+
+if __name__ == "__main__":
+    main()

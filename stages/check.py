@@ -1,0 +1,84 @@
+"""Look for mistakes before anything expensive: parameters, prompts, variants, and what each stage declares.
+
+python -m stages.check
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from dvc.dependency.param import ParamsDependency
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
+
+from stages.common.errors import UserError, stage_main
+from stages.common.params import Params, load_params
+from stages.prompt.registry import load_prompt
+
+ENDPOINT_VARIABLES = ("AUDIO_REASONING_BASE_URL", "AUDIO_REASONING_API_KEY")
+
+
+def problems() -> list[str]:
+    """Every mistake found, each one a message that says how to mend it."""
+    try:
+        params = load_params()
+    except UserError as error:
+        return [str(error)]  # nothing else can be judged without parameters
+    return [*_prompt_problems(params), *_backend_problems(params), *_stage_problems()]
+
+
+def _prompt_problems(params: Params) -> list[str]:
+    found = []
+    for name in params.prompts.variants:
+        try:
+            load_prompt(name)
+        except UserError as error:
+            found.append(str(error))
+    return found
+
+
+def _backend_problems(params: Params) -> list[str]:
+    if params.infer.backend == "openai":
+        return [f"infer.backend is openai: set {name}" for name in ENDPOINT_VARIABLES if not os.environ.get(name)]
+    if params.infer.backend == "transformers" and params.model.kind == "hub":
+        return ["infer.backend transformers runs local checkpoints only; use vllm for model.kind hub"]
+    return []
+
+
+def _stage_problems() -> list[str]:
+    """Parameters and source files that dvc.yaml declares and that do not exist (DVC notices hours later)."""
+    try:
+        stages = Repo().index.stages
+    except DvcException as error:
+        return [f"dvc.yaml: {error}"]
+    found = []
+    outputs = {Path(out.fs_path) for stage in stages for out in stage.outs}
+    for stage in stages:
+        if not isinstance(stage, PipelineStage):
+            continue
+        for dep in stage.deps:
+            if isinstance(dep, ParamsDependency):
+                missing = sorted(set(dep.params) - set(dep.read_params()))
+                found += [f"dvc.yaml: stage {stage.addressing} declares {p}, which {dep} lacks" for p in missing]
+            elif not _exists_or_is_made(Path(dep.fs_path), outputs):
+                found.append(f"dvc.yaml: stage {stage.addressing} depends on {dep.def_path}, which does not exist")
+    return found
+
+
+def _exists_or_is_made(path: Path, outputs: set[Path]) -> bool:
+    return path.exists() or any(out == path or path in out.parents for out in outputs)
+
+
+@stage_main
+def main() -> None:
+    """Print every problem and exit with 2, or say that all is well."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    found = problems()
+    if found:
+        raise UserError(f"{len(found)} problem(s) before anything ran\n" + "\n".join(f"  - {p}" for p in found))
+    print("check: parameters, prompts and stages are sound")
+
+
+if __name__ == "__main__":
+    main()

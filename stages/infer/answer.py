@@ -1,0 +1,164 @@
+"""Ask a model about questions under one prompt, through any backend, and read its answers."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from stages.common.audio_tokens import SAMPLE_RATE_HZ, audio_token_count
+from stages.common.errors import UserError
+from stages.common.files import AUDIO, read_json, sha256_file, sha256_json
+from stages.common.params import Infer, Params
+from stages.common.progress import progress
+from stages.common.records import Question, Response
+from stages.infer.extract import extract, status_of
+from stages.prompt.registry import Prompt
+from stages.serve.answers import ChatResult, from_json, to_json
+from stages.serve.cache import ResponseCache, response_cache
+from stages.serve.client import all_cached, ask
+from stages.serve.endpoint import external_server
+from stages.serve.messages import ChatRequest, audio_part, text_part
+from stages.serve.server import ensure, planned
+
+
+def answer_questions(
+    questions: Sequence[Question], prompt: Prompt, model_dir: Path, params: Params, keep_ids: bool = False
+) -> tuple[list[Response], dict[str, Any]]:
+    """All samples of all questions, in their order, and the identity of the backend that gave them.
+
+    Every question is there: what failed has a status that says so. `keep_ids` keeps prompt and completion
+    token ids where the backend gives them.
+
+    Raises UserError when a clip is missing or changed, or the backend cannot be used at all.
+    """
+    check_clips(questions)
+    requests = [request_for(question, prompt, params.infer) for question in questions]
+    with response_cache() as cache, progress(len(questions), "question", prompt.name) as bar:
+        if params.infer.backend == "transformers":
+            identity, results = _in_process(questions, prompt, model_dir, params, cache, bar.update)
+        elif params.infer.backend == "openai":
+            server = external_server(params.model.id, AUDIO)
+            identity = server.identity
+            results = ask(requests, server, cache, params.runtime, lambda *_: bar.update())
+        else:
+            identity = planned(model_dir, params.serve, AUDIO.resolve()).identity
+            results = _from_vllm(requests, model_dir, params, cache, bar.update)
+    _check_audio_tokens(questions, results, model_dir)
+    responses = [
+        response
+        for question, result in zip(questions, results, strict=True)
+        for response in responses_of(question, result, params.infer.n, keep_ids)
+    ]
+    return responses, dict(identity)
+
+
+def responses_of(question: Question, result: ChatResult, n: int, keep_ids: bool) -> list[Response]:
+    """Read one question's samples; a request without an answer gives `n` responses of status "error"."""
+    if result.error:
+        return [_failed(question, index, result.error) for index in range(n)]
+    responses = []
+    for index, sample in enumerate(result.samples):
+        found = extract(sample.text, question.choices)
+        status = status_of(found, sample.finish_reason)
+        responses.append(
+            Response(
+                question_id=question.id,
+                sample_index=index,
+                status=status,
+                text=sample.text,
+                thinking=found.thinking,
+                answer=found.answer if status == "ok" else None,
+                extraction=found.rule,
+                finish_reason=sample.finish_reason,
+                prompt_tokens=result.prompt_tokens,
+                completion_tokens=sample.completion_tokens or 0,
+                prompt_token_ids=result.prompt_token_ids if keep_ids else None,
+                completion_token_ids=sample.completion_token_ids if keep_ids else None,
+            )
+        )
+    return responses
+
+
+def check_clips(questions: Sequence[Question]) -> None:
+    """Raise UserError unless every question's clip is on disk and is the one that was hashed."""
+    known: dict[str, str] = {}
+    for question in questions:
+        path = AUDIO / question.audio.path
+        if not path.is_file():
+            raise UserError(f"{path}: the clip of {question.id} is missing; `dvc checkout {AUDIO}` or `dvc repro`")
+        digest = known.setdefault(question.audio.path, sha256_file(path))
+        if digest != question.audio.sha256:
+            raise UserError(f"{path}: the clip of {question.id} has changed since it was hashed; run `dvc repro`")
+
+
+def request_for(question: Question, prompt: Prompt, decoding: Infer) -> ChatRequest:
+    """The chat request that asks one question under one prompt."""
+    system, user = prompt.render(question.question, question.choices)
+    messages = [{"role": "system", "content": system}] if system else []
+    return ChatRequest(
+        id=question.id,
+        messages=[*messages, {"role": "user", "content": [audio_part(question.audio), text_part(user)]}],
+        temperature=decoding.temperature,
+        top_p=decoding.top_p,
+        max_tokens=decoding.max_tokens,
+        seed=decoding.seed,
+        n=decoding.n,
+        token_ids=decoding.backend == "vllm",
+    )
+
+
+def _failed(question: Question, index: int, error: str) -> Response:
+    return Response(question.id, index, "error", "", "", None, "none", "error", 0, 0, error=error)
+
+
+def _from_vllm(
+    requests: Sequence[ChatRequest],
+    model_dir: Path,
+    params: Params,
+    cache: ResponseCache,
+    on_result: Callable[[int], object],
+) -> list[ChatResult]:
+    """The `vllm` backend; no server is started where the cache has every answer."""
+    results = all_cached(requests, planned(model_dir, params.serve, AUDIO.resolve()), cache)
+    if results is not None:
+        on_result(len(results))
+        return results
+    with ensure(model_dir, params.serve, params.runtime, AUDIO.resolve()) as server:
+        return ask(requests, server, cache, params.runtime, lambda *_: on_result(1))
+
+
+def _in_process(
+    questions: Sequence[Question],
+    prompt: Prompt,
+    model_dir: Path,
+    params: Params,
+    cache: ResponseCache,
+    on_result: Callable[[int], object],
+) -> tuple[dict[str, Any], list[ChatResult]]:
+    """The `transformers` backend, behind the same cache as the servers."""
+    from stages.infer.in_process import generate, model_identity  # imports torch, which the other backends do not need
+
+    identity: dict[str, Any] = {"backend": "transformers", **model_identity(model_dir)}
+    texts = [(*prompt.render(q.question, q.choices), AUDIO / q.audio.path) for q in questions]
+    keys = [
+        sha256_json([identity, system, user, question.audio.sha256, params.infer.model_dump()])
+        for question, (system, user, _) in zip(questions, texts, strict=True)
+    ]
+    results = {key: from_json(row) for key, row in cache.get_many(keys).items()}
+    on_result(len(results))
+    missing = [index for index, key in enumerate(keys) if key not in results]
+    for position, result in generate(model_dir, [texts[index] for index in missing], params.infer):
+        key = keys[missing[position]]
+        cache.put_many([(key, to_json(result))])
+        results[key] = result
+        on_result(1)
+    return identity, [results[key] for key in keys]
+
+
+def _check_audio_tokens(questions: Sequence[Question], results: Sequence[ChatResult], model_dir: Path) -> None:
+    """Assert that the model heard whole clips, wherever the backend tells its prompt's token ids."""
+    audio_token_id = read_json(model_dir / "config.json")["thinker_config"]["audio_token_id"]
+    for question, result in zip(questions, results, strict=True):
+        if result.prompt_token_ids is not None:
+            wanted = audio_token_count(round(question.audio.duration_s * SAMPLE_RATE_HZ))
+            heard = result.prompt_token_ids.count(audio_token_id)
+            assert heard == wanted, f"{question.id}: the model heard {heard} audio tokens of {wanted}"

@@ -1,0 +1,74 @@
+"""The `transformers` backend: the model in this process, slow and plain, a reference to check servers against."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import soundfile
+import torch
+import transformers
+
+from stages.common.files import sha256_file, sha256_json
+from stages.common.params import Infer
+from stages.model.checkpoint import load_thinker
+from stages.model.processor import AudioTextProcessor, Encoded
+from stages.serve.answers import ChatResult, Sample
+
+_BATCH = 16
+
+
+def generate(
+    model_dir: Path, prompts: Sequence[tuple[str, str, Path]], decoding: Infer
+) -> Iterator[tuple[int, ChatResult]]:
+    """Answer (system, user, audio file) prompts; yield (index, result) as they are done.
+
+    Prompts of similar length share a batch. Sampling is seeded for each batch.
+    """
+    torch.set_num_threads(os.cpu_count() or 1)
+    model, processor = load_thinker(model_dir), AudioTextProcessor.from_checkpoint(model_dir)
+    encoded = [_encode(processor, *prompt) for prompt in prompts]
+    order = sorted(range(len(prompts)), key=lambda i: len(encoded[i].ids))
+    for start in range(0, len(order), _BATCH):
+        chosen = order[start : start + _BATCH]
+        torch.manual_seed(decoding.seed)
+        batch = processor.batch([encoded[i] for i in chosen])
+        with torch.inference_mode():
+            output = model.generate(
+                **batch,
+                max_new_tokens=decoding.max_tokens,
+                num_return_sequences=decoding.n,
+                eos_token_id=processor.tokenizer.eos_token_id,
+                pad_token_id=processor.tokenizer.pad_token_id,
+                **_sampling(decoding),
+            )
+        completions = output[:, batch["input_ids"].shape[1] :].tolist()
+        for row, index in enumerate(chosen):
+            samples = [_sample(processor, ids) for ids in completions[row * decoding.n : (row + 1) * decoding.n]]
+            prompt = tuple(encoded[index].ids)
+            yield index, ChatResult(tuple(samples), prompt_tokens=len(prompt), prompt_token_ids=prompt)
+
+
+def model_identity(model_dir: Path) -> dict[str, str]:
+    """What of this backend decides its answers: the checkpoint's files and transformers' version."""
+    files = {file.name: sha256_file(file) for file in sorted(model_dir.iterdir()) if file.is_file()}
+    return {"model": sha256_json(files), "transformers": transformers.__version__}
+
+
+def _encode(processor: AudioTextProcessor, system: str, user: str, audio: Path) -> Encoded:
+    samples, rate = soundfile.read(audio, dtype="float32")
+    assert rate == processor.extractor.sampling_rate, f"{audio} has {rate} Hz"
+    return processor.encode(system, user, processor.features(samples))
+
+
+def _sampling(decoding: Infer) -> dict[str, object]:
+    if decoding.temperature == 0:
+        return {"do_sample": False}
+    return {"do_sample": True, "temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
+
+
+def _sample(processor: AudioTextProcessor, ids: list[int]) -> Sample:
+    end = processor.tokenizer.eos_token_id
+    stopped = end in ids
+    kept = ids[: ids.index(end) + 1] if stopped else ids
+    text = str(processor.tokenizer.decode(kept, skip_special_tokens=True))
+    return Sample(text, "stop" if stopped else "length", len(kept), tuple(kept))

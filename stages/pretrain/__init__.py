@@ -1,0 +1,1 @@
+"""The base model of `mini`, trained from scratch so that everything after it is real."""

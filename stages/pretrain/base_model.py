@@ -1,0 +1,110 @@
+"""Stage `base_model`: the model that everything starts from, in `models/base`.
+
+`kind: tiny` trains a 1-2 M-parameter Qwen3-Omni thinker from scratch, imperfect on purpose; the folder is
+servable by vLLM as it is. `kind: hub` writes a pointer: hub id and pinned revision.
+
+    python -m stages.pretrain.base_model
+"""
+
+import argparse
+import math
+import os
+import shutil
+
+import numpy as np
+import torch
+from dvclive.live import Live
+from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError
+from torch.nn.utils import clip_grad_norm_
+
+from stages.common.errors import UserError, stage_main
+from stages.common.files import BASE_MODEL, METRICS, atomic_dir, write_json
+from stages.common.params import Tiny, load_params
+from stages.common.progress import progress
+from stages.model.checkpoint import POINTER, save_servable
+from stages.model.loss import completion_loss
+from stages.model.processor import AudioTextProcessor
+from stages.model.tiny import CONTEXT_TOKENS, new_feature_extractor, new_thinker
+from stages.model.tokenizer import train_tokenizer
+from stages.pretrain.corpus import Batches, instructions, pretraining_items, tokenizer_corpus
+
+CURVES = METRICS / "base_model"
+_WARMUP_STEPS = 50
+_MIN_SHARE = 0.03
+
+
+def learning_rate(step: int, tiny: Tiny) -> float:
+    """Linear warm-up, then a cosine down to 2 % of the peak."""
+    decay = 0.5 * (1 + math.cos(math.pi * step / tiny.steps))
+    return tiny.learning_rate * min(1.0, (step + 1) / _WARMUP_STEPS) * (0.02 + 0.98 * decay)
+
+
+def pretrain(tiny: Tiny) -> None:
+    """Train the tiny thinker and write it to `models/base`, its curves to `metrics/base_model`."""
+    torch.set_num_threads(os.cpu_count() or 1)
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # costs a tenth of the time, changes no result
+    prompts = instructions()
+    items = pretraining_items(tiny.seed, tiny.questions, _MIN_SHARE)
+    tokenizer = train_tokenizer(tokenizer_corpus(items, prompts), tiny.vocab_size, CONTEXT_TOKENS)
+    extractor = new_feature_extractor()
+    batches = Batches(items, AudioTextProcessor(tokenizer, extractor), prompts)
+    model = new_thinker(tokenizer, tiny).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=tiny.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    rng = np.random.default_rng(tiny.seed)
+    with (
+        Live(str(CURVES), dvcyaml=None, report=None, save_dvc_exp=False, monitor_system=False) as live,
+        progress(tiny.steps, "step", "pretraining") as bar,
+    ):
+        recent: list[float] = []
+        for step in range(tiny.steps):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, tiny)
+            loss = completion_loss(model, batches.draw(tiny.batch_size, rng))
+            if not torch.isfinite(loss):
+                raise UserError(f"pretraining diverged at step {step}; lower model.tiny.learning_rate")
+            loss.backward()
+            clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            recent.append(loss.item())
+            bar.update()
+            if (step + 1) % 10 == 0:
+                live.log_metric("loss", float(np.mean(recent)))
+                live.step = step + 2
+                recent = []
+    with atomic_dir(BASE_MODEL) as folder:
+        save_servable(model.eval(), tokenizer, extractor, folder)
+
+
+def point(model_id: str, revision: str) -> None:
+    """Write a pointer to a hub model, its revision resolved to a commit, and its configuration beside it."""
+    try:
+        sha = HfApi().model_info(model_id, revision=revision).sha
+        config = hf_hub_download(model_id, "config.json", revision=sha)
+    except (HfHubHTTPError, OSError) as error:
+        raise UserError(
+            f"model: cannot reach {model_id} at {revision!r} on the hub ({error}); "
+            "check the name, the network, HF_ENDPOINT and HF_TOKEN"
+        ) from None
+    with atomic_dir(BASE_MODEL) as folder:
+        write_json(folder / POINTER, {"id": model_id, "revision": sha})
+        shutil.copyfile(config, folder / "config.json")
+    print(f"{BASE_MODEL}: {model_id} at {sha}")
+
+
+@stage_main
+def main() -> None:
+    """Run the stage."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    model = load_params("model").model
+    if model.kind == "tiny":
+        assert model.tiny is not None
+        pretrain(model.tiny)
+    else:
+        point(model.id, model.revision)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Questions with known answers, asked once of each new server.
+
+vLLM ignores a request's unknown fields without a word, and a wrong chat template can drop the audio. So
+before any result is made, see that audio reaches the model at its true length, and that the sampling
+parameters act.
+"""
+
+import base64
+import io
+import random
+import wave
+from http.client import HTTPException
+from typing import Any
+
+from stages.common.audio_tokens import SAMPLE_RATE_HZ, audio_token_count
+from stages.common.errors import UserError
+from stages.serve.endpoint import call
+
+_SAMPLES, _TOKENS = 4, 16
+_HOT = 2.0  # a temperature at which two samples of 16 tokens are never the same
+
+
+def check_canaries(base_url: str, api_key: str, model_name: str) -> None:
+    """Raise UserError unless the server hears audio, and obeys max_tokens, n, temperature and seed."""
+
+    def ask(content: Any, **parameters: Any) -> Any:
+        body = {"model": model_name, "messages": [{"role": "user", "content": content}], **parameters}
+        try:
+            return call(base_url, api_key, "/v1/chat/completions", body, timeout_s=300)
+        except (OSError, ValueError, HTTPException) as error:
+            detail = error.read().decode(errors="replace") if hasattr(error, "read") else ""
+            raise UserError(f"the new server does not answer a chat request: {error} {detail}") from None
+
+    def prompt_tokens(*seconds: int) -> int:
+        parts = [*({"type": "input_audio", "input_audio": _noise(s)} for s in seconds), {"type": "text", "text": "Hi"}]
+        usage = ask(parts, max_tokens=1, temperature=0)["usage"]
+        _expect(usage["completion_tokens"] == 1, f"max_tokens=1 gave {usage['completion_tokens']} tokens")
+        return int(usage["prompt_tokens"])
+
+    def sampled(seed: int) -> list[list[int]]:
+        answer = ask(
+            "Hi",
+            **{"n": _SAMPLES, "temperature": _HOT, "top_p": 1.0, "max_tokens": _TOKENS, "seed": seed},
+            return_token_ids=True,
+        )
+        return [choice["token_ids"] for choice in answer["choices"]]
+
+    silent, short, long = prompt_tokens(), prompt_tokens(2), prompt_tokens(4)
+    expected = [audio_token_count(seconds * SAMPLE_RATE_HZ) for seconds in (2, 4)]
+    _expect(short >= silent + expected[0], f"a 2 s clip added {short - silent} prompt tokens, not {expected[0]}")
+    _expect(
+        long - short == expected[1] - expected[0],
+        f"2 s more of audio added {long - short} prompt tokens, not {expected[1] - expected[0]}",
+    )
+    first, again, other = sampled(1), sampled(1), sampled(1001)
+    _expect(len(first) == _SAMPLES, f"n={_SAMPLES} gave {len(first)} samples")
+    _expect(any(a != b for a, b in zip(first, other, strict=True)), "seed or temperature does not act")
+    # Batched arithmetic may differ in the last digit on a GPU, so one equal sample is proof enough.
+    _expect(any(a == b for a, b in zip(first, again, strict=True)), "the same seed gave other tokens")
+
+
+def _expect(holds: bool, finding: str) -> None:
+    if not holds:
+        raise UserError(f"the new server cannot be trusted with an experiment: {finding}; it is stopped")
+
+
+def _noise(seconds: int) -> dict[str, str]:
+    """A clip of white noise, 16 kHz mono, as an input_audio part holds it."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE_HZ)
+        file.writeframes(random.Random(0).randbytes(2 * seconds * SAMPLE_RATE_HZ))
+    return {"data": base64.b64encode(buffer.getvalue()).decode(), "format": "wav"}

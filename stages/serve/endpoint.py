@@ -1,0 +1,75 @@
+"""A place that answers chat requests, and plain HTTP to it."""
+
+import json
+import os
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, Literal
+
+from stages.common.errors import UserError
+
+
+@dataclass(frozen=True)
+class Server:
+    """An OpenAI-compatible server.
+
+    `identity` holds what of the server decides its answers: it is part of each response's cache key.
+    `fingerprint` also covers what a local server is allowed to read; two that agree in it are one.
+    `recover` finds or starts the server again after it has gone, and returns where it is then.
+    """
+
+    backend: Literal["vllm", "openai"]
+    base_url: str
+    api_key: str = field(repr=False)
+    model_name: str
+    identity: dict[str, Any]
+    fingerprint: str
+    media_root: Path
+    recover: "Callable[[], Server] | None" = field(default=None, repr=False, compare=False)
+
+
+def external_server(model_name: str, media_root: Path) -> Server:
+    """The endpoint that AUDIO_REASONING_BASE_URL and AUDIO_REASONING_API_KEY name.
+
+    Raises UserError when either is not set.
+    """
+    values = {name: os.environ.get(f"AUDIO_REASONING_{name}", "") for name in ("BASE_URL", "API_KEY")}
+    for name, value in values.items():
+        if not value:
+            raise UserError(f"infer.backend is openai: set AUDIO_REASONING_{name} in the environment")
+    base_url = values["BASE_URL"].rstrip("/")
+    if not base_url.startswith(("http://", "https://")):
+        raise UserError(f"AUDIO_REASONING_BASE_URL: {base_url!r} does not start with http:// or https://")
+    identity = {"backend": "openai", "base_url": base_url, "model": model_name}
+    return Server("openai", base_url, values["API_KEY"], model_name, identity, "", media_root)
+
+
+def call(base_url: str, api_key: str, path: str, body: Any = None, timeout_s: float = 30) -> Any:
+    """GET `path` of a local server, or POST a JSON `body` to it; return the JSON answer, None if it is empty.
+
+    Raises OSError, HTTPException or ValueError when there is no answer, one with a status other than 200
+    (urllib.error.HTTPError), or one that is not JSON.
+    """
+    request = urllib.request.Request(
+        base_url.removesuffix("/v1") + path,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"},
+    )
+    # A proxy from the environment has no business between us and this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=timeout_s) as response:
+        content = response.read()
+    return json.loads(content) if content else None
+
+
+def is_healthy(base_url: str, api_key: str, model_name: str) -> bool:
+    """Whether a local server's engine runs, and it serves the model to the key."""
+    try:
+        call(base_url, api_key, "/health")
+        models = call(base_url, api_key, "/v1/models")["data"]
+        return any(model["id"] == model_name for model in models)
+    except (OSError, HTTPException, ValueError, LookupError, TypeError):
+        return False

@@ -1,0 +1,54 @@
+"""A real HTTP server on loopback that speaks the part of the hub's protocol that downloads use."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+Seen = list[tuple[str, str, str | None]]
+
+
+@contextmanager
+def serve_hub(prefix: str, files: dict[str, bytes], models: tuple[str, ...] = ()) -> Iterator[tuple[Seen, str]]:
+    """Serve `files` below `prefix`, and a description of each of `models`; yield (requests seen, endpoint).
+
+    A request is (method, path, Authorization header).
+    """
+    seen: Seen = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.answer(body=False)
+
+        def do_GET(self):
+            self.answer(body=True)
+
+        def answer(self, body: bool) -> None:
+            seen.append((self.command, self.path, self.headers.get("Authorization")))
+            data = files.get(self.path.removeprefix(prefix)) if self.path.startswith(prefix) else None
+            for model in models:
+                if self.path.startswith(f"/api/models/{model}/revision/"):
+                    data = json.dumps({"id": model, "sha": COMMIT}).encode()
+            self.send_response(404 if data is None else 200)
+            if data is None:
+                self.send_header("X-Error-Code", "EntryNotFound" if self.path.startswith(prefix) else "RepoNotFound")
+                data = b""
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("ETag", f'"{hash(data) & 0xFFFFFFFF:08x}"')
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            if body:
+                self.wfile.write(data)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield seen, f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,100 @@
+"""The base model: trained the same way twice, on what no split holds; or a pointer to a hub commit."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from stages.common.compose import composed
+from stages.common.files import sha256_file
+from stages.data.mini.generate import generate
+from stages.pretrain.corpus import instructions, shuffled
+from stages.pretrain.traces import STYLES, completion
+from stages.prompt.registry import load_prompt
+from tests.fake_hub import COMMIT, serve_hub
+
+ROOT = Path(__file__).parent.parent
+MODEL = "Qwen/Qwen3-Omni-30B-A3B-Thinking"
+
+
+def run(folder: Path, overrides: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the stage in `folder` under the parameters that `overrides` compose."""
+    folder.mkdir(exist_ok=True)
+    (folder / "params.yaml").write_text(yaml.safe_dump(composed(overrides)))
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
+    return subprocess.run(
+        [sys.executable, "-m", "stages.pretrain.base_model"],
+        cwd=folder,
+        env={**kept, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _in_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def test_the_same_seed_gives_the_same_weights_and_curve(tmp_path: Path) -> None:
+    tiny = ["model.tiny.questions=64", "model.tiny.steps=12", "model.tiny.batch_size=4"]
+    found = []
+    for name in ("one", "two"):
+        done = run(tmp_path / name, tiny)
+        assert done.returncode == 0, done.stderr
+        files = [f for f in (tmp_path / name).rglob("*") if f.is_file()]
+        found.append({str(f.relative_to(tmp_path / name)): sha256_file(f) for f in files})
+    assert found[0] == found[1]
+    assert "models/base/model.safetensors" in found[0]
+    assert any(name.startswith("metrics/base_model/plots") for name in found[0])
+
+
+def test_pretraining_shares_no_clip_with_any_split() -> None:
+    clips = {
+        stream: {item.samples.tobytes() for item in generate(5, stream, 60, 0.03)} for stream in ("pretrain", "test")
+    }
+    assert not clips["pretrain"] & clips["test"]
+
+
+def test_every_committed_variant_is_in_the_training_mix() -> None:
+    assert set(STYLES) == {path.stem for path in (ROOT / "prompts").glob("*.yaml")} == set(instructions())
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_the_training_copy_of_a_prompt_is_the_committed_one(name: str) -> None:
+    assert instructions()[name].text_hash == load_prompt(name).text_hash, "copy prompts/ to stages/pretrain/prompts/"
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_a_trace_ends_in_the_right_choice_however_choices_are_shuffled(name: str) -> None:
+    rng = np.random.default_rng(0)
+    for item in generate(5, "pretrain", 40, 0.03):
+        mixed = shuffled(item, rng)
+        assert sorted(mixed.choices) == sorted(item.choices)
+        assert mixed.choices[mixed.answer] == item.choices[item.answer]
+        text = completion(name, mixed)
+        assert text.startswith("<think>") and text.endswith(f"</think>\nANSWER: {item.choices[item.answer]}")
+
+
+def test_a_hub_model_becomes_a_pointer_to_a_commit(tmp_path: Path) -> None:
+    config = json.dumps({"thinker_config": {"audio_token_id": 7}}).encode()
+    with serve_hub(f"/{MODEL}/resolve/{COMMIT}/", {"config.json": config}, (MODEL,)) as (seen, endpoint):
+        done = run(tmp_path, ["profile=a100"], HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path / "hf"), HF_TOKEN="hf_secret")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "models/base/pointer.json").read_text()) == {"id": MODEL, "revision": COMMIT}
+    assert (tmp_path / "models/base/config.json").read_bytes() == config
+    assert ("GET", f"/api/models/{MODEL}/revision/main", "Bearer hf_secret") in [tuple(request) for request in seen]
+    assert "hf_secret" not in done.stdout + done.stderr
+
+
+def test_an_unknown_hub_model_is_one_message(tmp_path: Path) -> None:
+    with serve_hub("/none/", {}) as (_, endpoint):
+        done = run(tmp_path, ["profile=a100"], HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path / "hf"))
+    assert done.returncode == 2
+    assert MODEL in done.stderr and "HF_TOKEN" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "models").exists()
