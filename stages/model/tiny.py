@@ -33,7 +33,7 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast, tiny: Tiny) -> Qwen3OmniMoeT
             "encoder_ffn_dim": 2 * tiny.hidden_size,
             "d_model": tiny.hidden_size,
             "output_dim": tiny.hidden_size,
-            "downsample_hidden_size": 32,
+            "downsample_hidden_size": 16,
             "n_window": 50,
             "n_window_infer": 800,
             "conv_chunksize": 500,
@@ -89,9 +89,18 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast, tiny: Tiny) -> Qwen3OmniMoeT
 
 
 def new_thinker(tokenizer: PreTrainedTokenizerFast, tiny: Tiny) -> Qwen3OmniMoeThinkerForConditionalGeneration:
-    """A randomly initialised float32 thinker, the same for the same `tiny.seed`."""
+    """A randomly initialised float32 thinker, the same for the same `tiny.seed`.
+
+    The convolutions in front of the audio encoder get He's initialisation (He et al. 2015, arXiv 1502.01852).
+    With transformers' 0.02, fit for large models, what they pass on is a thousandth of the position embeddings
+    that are added to it, and the model learns for hundreds of steps to answer without hearing.
+    """
     torch.manual_seed(tiny.seed)
-    return Qwen3OmniMoeThinkerForConditionalGeneration(tiny_config(tokenizer, tiny)).float()
+    model = Qwen3OmniMoeThinkerForConditionalGeneration(tiny_config(tokenizer, tiny)).float()
+    tower = model.audio_tower
+    for layer in (tower.conv2d1, tower.conv2d2, tower.conv2d3, tower.conv_out):
+        torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    return model
 
 
 def new_feature_extractor() -> WhisperFeatureExtractor:
