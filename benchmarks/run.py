@@ -1,15 +1,15 @@
 """Measure the pipeline on this machine and write benchmarks/results.json.
 
-    make bench                       # everything: about half an hour, in a temporary clone of HEAD
+    make bench                       # everything: about a quarter of an hour, in a temporary clone of HEAD
     make bench ARGS="throughput"     # one part
 
-| part       | what is measured                                                                          |
-|------------|-------------------------------------------------------------------------------------------|
-| cold       | `dvc repro` of mini in a fresh clone: no outputs, no caches                               |
-| noop       | `dvc repro` again                                                                         |
-| edit       | `dvc repro` after a word changed in one prompt                                            |
-| throughput | the test questions under one variant against a warm server, nothing cached                |
-| sampling   | n=16 through our client beside a bare loop of the same requests, alternating, as a ratio  |
+| part       | what is measured                                                                         |
+|------------|------------------------------------------------------------------------------------------|
+| cold       | `dvc repro` of mini in a fresh clone, without any cache; are its metrics the committed?  |
+| noop       | `dvc repro` again                                                                        |
+| edit       | `dvc repro` after a word changed in one prompt                                           |
+| throughput | the test questions under one variant against a warm server, nothing cached               |
+| sampling   | n=16 through our client beside a bare loop of the same requests, alternating, as a ratio |
 
 Times are wall-clock seconds. Nothing else should run meanwhile.
 """
@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,9 @@ import psutil
 
 from stages.common.files import AUDIO, BASE_MODEL, QUESTIONS, write_json
 from stages.common.params import Params, load_params
-from stages.common.records import read_questions
-from stages.infer.answer import request_for
+from stages.common.records import Question, read_questions
+from stages.evaluate.reward import correct
+from stages.infer.answer import request_for, responses_of
 from stages.prompt.registry import load_prompt
 from stages.serve.answers import parse
 from stages.serve.cache import ResponseCache
@@ -66,6 +67,8 @@ def pipeline(parts: list[str]) -> dict[str, Any]:
     results: dict[str, Any] = {}
     with _clone() as clone:
         results["cold"] = repro(clone)
+        changed = subprocess.run(["git", "status", "--porcelain", "metrics"], cwd=clone, capture_output=True, text=True)
+        results["cold"]["metrics_identical_to_the_committed"] = not changed.stdout
         if "noop" in parts:
             runs = [repro(clone) for _ in range(REPEATS)]
             assert not any(run["stages"] for run in runs), "a second dvc repro ran stages"
@@ -79,7 +82,7 @@ def pipeline(parts: list[str]) -> dict[str, Any]:
 
 def throughput(params: Params) -> dict[str, Any]:
     """Questions a second under one variant, a warm server, an empty cache."""
-    requests = _requests(params, 1)
+    requests = _requests(params, 1, read_questions(QUESTIONS / "test.jsonl"))
     with _server(params) as server, _no_cache() as cache:
         ask(requests[:64], server, cache, params.runtime)
     rates = []
@@ -93,8 +96,12 @@ def throughput(params: Params) -> dict[str, Any]:
 
 
 def sampling(params: Params) -> dict[str, Any]:
-    """Tokens a second with n=16: our client and a bare loop, in turn; the ratio of their medians."""
-    requests = _requests(params, 16)[:200]
+    """Tokens a second with n=16: our client and a bare loop, in turn; the ratio of their medians.
+
+    Also how often train questions are answered rightly in 16 samples: self-training feeds on those between.
+    """
+    questions = read_questions(QUESTIONS / "train.jsonl")[:200]
+    requests = _requests(params, 16, questions)
     ours, bare = [], []
     with _server(params) as server:
         asyncio.run(_bare_loop(requests, server, params.runtime.concurrency))  # warm-up
@@ -108,11 +115,18 @@ def sampling(params: Params) -> dict[str, Any]:
             tokens = asyncio.run(_bare_loop(requests, server, params.runtime.concurrency))
             bare.append(tokens / (time.monotonic() - started))
     ratio = statistics.median(ours) / statistics.median(bare)
+    rates = [
+        sum(correct(question, response) for response in responses_of(question, result, 16, False)) / 16
+        for question, result in zip(questions, results, strict=True)
+    ]
     return {
         "requests": len(requests),
         "client_tokens_per_s": round(statistics.median(ours)),
         "bare_loop_tokens_per_s": round(statistics.median(bare)),
         "ratio": round(ratio, 3),
+        "pass_rate_0": _share(rate == 0 for rate in rates),
+        "pass_rate_26_to_75": _share(0.25 < rate <= 0.75 for rate in rates),
+        "pass_rate_100": _share(rate == 1 for rate in rates),
     }
 
 
@@ -131,10 +145,14 @@ async def _bare_loop(requests: list[ChatRequest], server: Server, concurrency: i
         return sum(await asyncio.gather(*map(one, requests)))
 
 
-def _requests(params: Params, n: int) -> list[ChatRequest]:
-    infer = params.infer.model_copy(update={"n": n, "temperature": 0.9} if n > 1 else {"n": n})
+def _share(values: Iterable[bool]) -> float:
+    return round(statistics.fmean(values), 3)
+
+
+def _requests(params: Params, n: int, questions: list[Question]) -> list[ChatRequest]:
+    infer = params.infer.model_copy(update={"n": n, "temperature": 0.9 if n > 1 else params.infer.temperature})
     prompt = load_prompt(VARIANT)
-    return [request_for(question, prompt, infer) for question in read_questions(QUESTIONS / "test.jsonl")]
+    return [request_for(question, prompt, infer) for question in questions]
 
 
 @contextmanager

@@ -13,6 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+import yaml
+
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 VARIANTS = ("baseline", "structured_reasoning")
@@ -23,7 +26,7 @@ MICRO = [
     "data.sources.mini.dev=32",
     f"data.sources.mini.test={TEST_QUESTIONS}",
     "model.tiny.questions=600",
-    "model.tiny.steps=140",
+    "model.tiny.steps=220",
     f"prompts.variants=[{','.join(VARIANTS)}]",
     "infer.max_tokens=48",
 ]
@@ -90,8 +93,13 @@ class Pipeline:
                 return 0
 
     def forget_answers(self) -> None:
-        """As if no question had been asked: no predictions, no response cache, no run cache."""
-        for path in [*self.root.glob(".cache/responses.sqlite*"), *self.root.glob("data/predictions/*")]:
+        """As if no question had been asked: no predictions anywhere, no response cache, no run cache."""
+        lock = yaml.safe_load((self.root / "dvc.lock").read_text())
+        outs = [out for stage in lock["stages"].values() for out in stage.get("outs", [])]
+        hashes = [out["md5"] for out in outs if out["path"].startswith("data/predictions/")]
+        cached = [self.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:] for md5 in hashes]
+        assert len(cached) == 2 * len(VARIANTS) and all(path.is_file() for path in cached)
+        for path in [*cached, *self.root.glob(".cache/responses.sqlite*"), *self.root.glob("data/predictions/*")]:
             path.unlink()
         shutil.rmtree(self.root / ".dvc/cache/runs", ignore_errors=True)
 
@@ -124,6 +132,11 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 120) -> None:
     while not condition():
         assert time.monotonic() < deadline, "timed out"
         time.sleep(0.02)
+
+
+def ended(pid: int) -> bool:
+    """Whether a process is gone; who has adopted it may be slow to notice."""
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def kill_tree(process: "subprocess.Popen[bytes]", how: signal.Signals) -> None:

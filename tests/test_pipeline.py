@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.pipeline import TEST_QUESTIONS, VARIANTS, Pipeline, create, kill_tree, wait_until
+from tests.pipeline import TEST_QUESTIONS, VARIANTS, Pipeline, create, ended, kill_tree, wait_until
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -189,7 +189,7 @@ def test_a_clip_that_changed_after_hashing_stops_the_stage(pipeline: Pipeline) -
     ("name", "old", "new", "message"),
     [
         ("params.yaml", "temperature:", "temprature:", 'did you mean "temperature"'),
-        ("params.yaml", "- baseline", "- baselin", 'did you mean "baseline"'),
+        ("params.yaml", "  variants:\n", "  variants:\n  - baselin\n", 'did you mean "baseline"'),
         ("prompts/baseline.yaml", "{{ question }}", "{{ category }} {{ question }}", "uses 'category'"),
         ("dvc.yaml", "- infer.seed", "- infer.sed", "infer.sed"),
     ],
@@ -212,6 +212,6 @@ def test_a_mistake_stops_everything_before_it_starts(
 def test_the_server_stops_when_told(pipeline: Pipeline) -> None:
     pid = pipeline.server_state()["process"]["pid"]
     assert "stopped" in pipeline.python("-m", "stages.serve.server", "stop").stdout
-    assert not psutil.pid_exists(pid)
+    assert ended(pid)
     assert "no server" in pipeline.python("-m", "stages.serve.server", "status").stdout
     assert pipeline.cached_answers()
