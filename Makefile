@@ -26,7 +26,7 @@ setup: ## Build .venv from requirements/$PROFILE.lock (cpu or gpu); does nothing
 
 repro: setup ## Run every stage whose inputs changed, then show the results
 	@$(IN_VENV) python -m stages.check \
-	&& (trap '$(STOP_SERVER)' EXIT; dvc repro $(ARGS)) \
+	&& dvc repro $(ARGS) \
 	&& $(SHOW_RESULTS)
 
 test: setup ## Run the tests

@@ -6,6 +6,7 @@
 | part       | what is measured                                                                         |
 |------------|------------------------------------------------------------------------------------------|
 | cold       | `dvc repro` of mini in a fresh clone, without any cache; are its metrics the committed?  |
+| base_model | that stage alone, once more                                                              |
 | noop       | `dvc repro` again                                                                        |
 | edit       | `dvc repro` after a word changed in one prompt                                           |
 | throughput | the test questions under one variant against a warm server, nothing cached               |
@@ -31,7 +32,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import aiohttp
 import psutil
 
 from stages.common.files import AUDIO, BASE_MODEL, QUESTIONS, write_json
@@ -62,13 +63,23 @@ def repro(clone: Path) -> dict[str, Any]:
     return {"seconds": round(time.monotonic() - started, 1), "stages": stages}
 
 
+def base_model(clone: Path) -> dict[str, Any]:
+    """Train the base model once more, as its stage does."""
+    started = time.monotonic()
+    command = [sys.executable, "-m", "stages.pretrain.base_model"]
+    subprocess.run(command, cwd=clone, env=_environment(), check=True, capture_output=True)
+    return {"seconds": round(time.monotonic() - started, 1)}
+
+
 def pipeline(parts: list[str]) -> dict[str, Any]:
-    """Measure `cold`, `noop` and `edit`, in this order, in one temporary clone."""
+    """Measure `cold`, `base_model`, `noop` and `edit`, in this order, in one temporary clone."""
     results: dict[str, Any] = {}
     with _clone() as clone:
         results["cold"] = repro(clone)
         changed = subprocess.run(["git", "status", "--porcelain", "metrics"], cwd=clone, capture_output=True, text=True)
         results["cold"]["metrics_identical_to_the_committed"] = not changed.stdout
+        if "base_model" in parts:
+            results["base_model"] = base_model(clone)
         if "noop" in parts:
             runs = [repro(clone) for _ in range(REPEATS)]
             assert not any(run["stages"] for run in runs), "a second dvc repro ran stages"
@@ -76,7 +87,10 @@ def pipeline(parts: list[str]) -> dict[str, Any]:
         if "edit" in parts:
             prompt = clone / "prompts" / f"{VARIANT}.yaml"
             prompt.write_text(prompt.read_text().replace("three steps", "three short steps"))
+            _stop_server(clone)  # so that its start counts
             results["edit"] = repro(clone)
+            expected = {f"infer@{VARIANT}", f"score@{VARIANT}", "compare", "headline"}
+            assert set(results["edit"]["stages"]) == expected, results["edit"]
     return results
 
 
@@ -134,13 +148,14 @@ async def _bare_loop(requests: list[ChatRequest], server: Server, concurrency: i
     """The same requests with nothing around them; completion tokens."""
     gate = asyncio.Semaphore(concurrency)
     headers = {"Authorization": f"Bearer {server.api_key}"}
-    limits = httpx.Limits(max_connections=concurrency)
-    async with httpx.AsyncClient(headers=headers, timeout=None, limits=limits, trust_env=False) as client:
+    timeout = aiohttp.ClientTimeout(total=None)
+    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as client:
 
         async def one(request: ChatRequest) -> int:
-            async with gate:
-                answer = await client.post(f"{server.base_url}/chat/completions", json=body(request, server))
-            return sum(sample.completion_tokens or 0 for sample in parse(answer.json(), request).samples)
+            url = f"{server.base_url}/chat/completions"
+            async with gate, client.post(url, json=body(request, server)) as response:
+                answer = await response.json()
+            return sum(sample.completion_tokens or 0 for sample in parse(answer, request).samples)
 
         return sum(await asyncio.gather(*map(one, requests)))
 
@@ -176,10 +191,13 @@ def _clone() -> Iterator[Path]:
         subprocess.run(["git", "clone", "-q", ".", str(folder / "clone")], check=True)
         yield folder / "clone"
     finally:
-        subprocess.run(
-            [sys.executable, "-m", "stages.serve.server", "stop"], cwd=folder / "clone", env=_environment(), check=False
-        )
+        _stop_server(folder / "clone")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stop_server(clone: Path) -> None:
+    command = [sys.executable, "-m", "stages.serve.server", "stop"]
+    subprocess.run(command, cwd=clone, env=_environment(), check=False, stdout=subprocess.DEVNULL)
 
 
 def _environment() -> dict[str, str]:
@@ -190,24 +208,25 @@ def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    clean = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "stages", "params.yaml", "prompts"])
     return {
         "cpu": model[0].partition(":")[2].strip() if model else platform.processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "python": platform.python_version(),
-        "commit": commit.stdout.strip(),
+        "commit": commit.stdout.strip() + ("" if clean.returncode == 0 else " with changes"),
     }
 
 
 def main() -> None:
     """Measure the parts asked for; the others keep their last figures."""
-    parts = ["cold", "noop", "edit", "throughput", "sampling"]
+    parts = ["cold", "base_model", "noop", "edit", "throughput", "sampling"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[[], *parts], help="which parts (all)")
     asked = parser.parse_args().parts or parts
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     found: dict[str, Any] = {}
-    if {"cold", "noop", "edit"} & set(asked):
+    if {"cold", "base_model", "noop", "edit"} & set(asked):
         found |= pipeline(asked)
     params = load_params()
     if "throughput" in asked:

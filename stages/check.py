@@ -1,4 +1,4 @@
-"""Look for mistakes before anything expensive: parameters, prompts, variants, and what each stage declares.
+"""Look for mistakes before anything expensive: parameters, questions, prompts, and what each stage declares.
 
 python -m stages.check
 """
@@ -13,7 +13,8 @@ from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
 from stages.common.errors import UserError, stage_main
-from stages.common.params import Params, load_params
+from stages.common.params import FilesSource, Params, load_params
+from stages.data.loaders.from_files import check_pinned
 from stages.prompt.registry import load_prompt
 
 ENDPOINT_VARIABLES = ("AUDIO_REASONING_BASE_URL", "AUDIO_REASONING_API_KEY")
@@ -25,7 +26,19 @@ def problems() -> list[str]:
         params = load_params()
     except UserError as error:
         return [str(error)]  # nothing else can be judged without parameters
-    return [*_prompt_problems(params), *_backend_problems(params), *_stage_problems()]
+    return [*_source_problems(params), *_prompt_problems(params), *_backend_problems(params), *_stage_problems()]
+
+
+def _source_problems(params: Params) -> list[str]:
+    """Files that are missing or have changed since they were pinned: no stage depends on them, so DVC cannot tell."""
+    found = []
+    for name, source in params.data.sources.items():
+        if isinstance(source, FilesSource):
+            try:
+                check_pinned(source)
+            except UserError as error:
+                found.append(f"data.sources.{name}: {error}")
+    return found
 
 
 def _prompt_problems(params: Params) -> list[str]:
@@ -77,7 +90,7 @@ def main() -> None:
     found = problems()
     if found:
         raise UserError(f"{len(found)} problem(s) before anything ran\n" + "\n".join(f"  - {p}" for p in found))
-    print("check: parameters, prompts and stages are sound")
+    print("check: parameters, questions, prompts and stages are sound")
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ class FakeOpenAI:
         count = 1 if body["max_tokens"] == 1 else min(body["max_tokens"], 16)
         choices = []
         for index in range(body.get("n", 1)):
-            seed = os.urandom(8) if self.unseeded else (body.get("seed", 0) + index, body["temperature"])
+            seed = os.urandom(8) if self.unseeded else (body.get("seed", 0) + index, body.get("temperature", 1.0))
             ids = list(hashlib.sha256(f"{text}|{seed}".encode()).digest()[:count])
             message = {"role": "assistant", "content": f"{text} #{'-'.join(map(str, ids[:3]))}"}
             choice = {"index": index, "message": message, "finish_reason": "stop"}

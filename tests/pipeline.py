@@ -61,6 +61,7 @@ class Pipeline:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            preexec_fn=heed_interrupts,
         )
 
     def environment(self, **extra: str) -> dict[str, str]:
@@ -75,9 +76,6 @@ class Pipeline:
         changed = change(path.read_text())
         assert changed != path.read_text(), f"{name} did not change"
         path.write_text(changed)
-
-    def compose(self, *overrides: str) -> None:
-        self.python("-m", "stages.common.compose", "--write", *MICRO, *overrides)
 
     def json(self, name: str) -> dict:
         return json.loads((self.root / name).read_text())
@@ -121,7 +119,9 @@ def create(root: Path) -> Pipeline:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, root / name)
     pipeline = Pipeline(root)
-    pipeline.compose()
+    # Into the profile, so that `dvc exp run`, which composes anew, runs at micro size too.
+    pipeline.python("-m", "stages.common.compose", "--write", *MICRO)
+    (root / "conf/profile/mini.yaml").write_text("# @package _global_\n" + (root / "params.yaml").read_text())
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Micro pipeline"]):
         pipeline.run("git", "-c", "user.name=test", "-c", "user.email=test@example.org", *command)
     return pipeline
@@ -132,6 +132,11 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 120) -> None:
     while not condition():
         assert time.monotonic() < deadline, "timed out"
         time.sleep(0.02)
+
+
+def heed_interrupts() -> None:
+    """Undo what a shell does to its background jobs, and so to a test run in one: ignoring Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def ended(pid: int) -> bool:

@@ -13,10 +13,10 @@ import yaml
 from stages.common.compose import composed
 from stages.common.files import sha256_file
 from stages.data.mini.generate import generate
-from stages.pretrain.corpus import instructions, shuffled
+from stages.pretrain.corpus import INSTRUCTIONS, instructions, shuffled
 from stages.pretrain.traces import STYLES, completion
-from stages.prompt.registry import load_prompt
 from tests.fake_hub import COMMIT, serve_hub
+from tests.pipeline import create
 
 ROOT = Path(__file__).parent.parent
 MODEL = "Qwen/Qwen3-Omni-30B-A3B-Thinking"
@@ -61,13 +61,9 @@ def test_pretraining_shares_no_clip_with_any_split() -> None:
     assert not clips["pretrain"] & clips["test"]
 
 
-def test_every_committed_variant_is_in_the_training_mix() -> None:
-    assert set(STYLES) == {path.stem for path in (ROOT / "prompts").glob("*.yaml")} == set(instructions())
-
-
-@pytest.mark.parametrize("name", STYLES)
-def test_the_training_copy_of_a_prompt_is_the_committed_one(name: str) -> None:
-    assert instructions()[name].text_hash == load_prompt(name).text_hash, "copy prompts/ to stages/pretrain/prompts/"
+def test_every_prompt_of_the_training_mix_has_a_style_of_its_own() -> None:
+    assert set(STYLES) == {path.stem for path in INSTRUCTIONS.glob("*.yaml")} == set(instructions())
+    assert len(set(STYLES.values())) == len(STYLES)
 
 
 @pytest.mark.parametrize("name", STYLES)
@@ -90,6 +86,15 @@ def test_a_hub_model_becomes_a_pointer_to_a_commit(tmp_path: Path) -> None:
     assert (tmp_path / "models/base/config.json").read_bytes() == config
     assert ("GET", f"/api/models/{MODEL}/revision/main", "Bearer hf_secret") in [tuple(request) for request in seen]
     assert "hf_secret" not in done.stdout + done.stderr
+
+
+def test_the_stage_writes_all_that_dvc_declares_for_a_hub_model(tmp_path: Path) -> None:
+    pipeline = create(tmp_path / "clone")
+    pipeline.python("-m", "stages.common.compose", "--write", "profile=a100")
+    config = json.dumps({"thinker_config": {"audio_token_id": 7}}).encode()
+    with serve_hub(f"/{MODEL}/resolve/{COMMIT}/", {"config.json": config}, (MODEL,)) as (_, endpoint):
+        pipeline.run("dvc", "repro", "base_model", HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path / "hf"))
+    assert pipeline.json("models/base/pointer.json")["revision"] == COMMIT
 
 
 def test_an_unknown_hub_model_is_one_message(tmp_path: Path) -> None:

@@ -13,12 +13,14 @@ import pytest
 import soundfile as sf
 import yaml
 
+from stages import check
 from stages.common.errors import UserError
 from stages.common.params import FilesSource, MiniSource, load_params
 from stages.common.records import read_questions
 from stages.data import questions
 from stages.data.acquire import acquire
 from stages.data.audio import HOP
+from stages.data.loaders.from_files import fingerprint
 from stages.data.loaders.from_hub import extract
 from tests.fake_hub import COMMIT, serve_hub
 
@@ -63,7 +65,7 @@ def row(name, audio, **changes):
 
 
 def write_source(folder, rows, tones=(440,)):
-    """A questions file, and audio/0.wav, audio/1.wav, … at 44.1 kHz in stereo."""
+    """An unpinned source: a questions file, and audio/0.wav, audio/1.wav, … at 44.1 kHz in stereo."""
     (folder / "audio").mkdir(parents=True)
     for index, hz in enumerate(tones):
         x = 0.3 * np.sin(2 * np.pi * hz * np.arange(44_100) / 44_100)
@@ -75,7 +77,12 @@ def write_source(folder, rows, tones=(440,)):
         "audio": str(folder),
         "split": "test",
         "invalid": "stop",
+        "sha256": "",
     }
+
+
+def pinned(source):
+    return {**source, "sha256": fingerprint(FilesSource(**source))}
 
 
 def tree(folder):
@@ -122,7 +129,9 @@ def gather_all():
 
 
 def test_files_of_any_rate_become_the_split_that_params_name(workspace):
-    source = write_source(workspace / "mine", [row("q1", "./audio/0.wav"), row("q2", "audio/1.wav")], (440, 880))
+    source = pinned(
+        write_source(workspace / "mine", [row("q1", "./audio/0.wav"), row("q2", "audio/1.wav")], (440, 880))
+    )
     write_params({"mine": {**source, "split": "dev"}})
     assert acquire("mine", FilesSource(**source)) == 2
     splits, _ = gather_all()
@@ -136,7 +145,7 @@ def test_files_of_any_rate_become_the_split_that_params_name(workspace):
 
 
 def test_two_questions_about_one_clip_share_its_group(workspace):
-    source = write_source(workspace / "mine", [row("q1", "audio/0.wav"), row("q2", "./audio/0.wav")])
+    source = pinned(write_source(workspace / "mine", [row("q1", "audio/0.wav"), row("q2", "./audio/0.wav")]))
     write_params({"mine": source})
     acquire("mine", FilesSource(**source))
     splits, _ = gather_all()
@@ -147,8 +156,9 @@ def test_an_invalid_question_stops_or_is_dropped_and_named(workspace):
     rows = [row("q1", "audio/0.wav"), {**row("q2", "audio/0.wav"), "answer": "nothing of the kind"}]
     source = write_source(workspace / "mine", rows)
     refuse(source, r"q2.*is not one of the choices")
-    write_params({"mine": {**source, "invalid": "drop"}})
-    assert acquire("mine", FilesSource(**{**source, "invalid": "drop"})) == 1
+    source = pinned({**source, "invalid": "drop"})
+    write_params({"mine": source})
+    assert acquire("mine", FilesSource(**source)) == 1
     splits, dropped = gather_all()
     assert [q.id for q in splits["test"]] == ["q1"]
     (entry,) = dropped
@@ -185,20 +195,104 @@ def test_a_blank_choice_of_ones_own_is_refused(workspace):
 
 
 def test_files_that_differ_in_their_suffix_only_are_refused(workspace):
-    refuse(
-        write_source(workspace / "mine", [row("q1", "audio/0.wav"), row("q2", "audio/0.mp3")]),
-        r"audio/0\.wav and audio/0\.mp3 would both become audio/0\.flac",
-    )
+    source = write_source(workspace / "mine", [row("q1", "audio/0.wav"), row("q2", "audio/0.mp3")])
+    Path("mine/audio/0.mp3").write_bytes(b"another")
+    refuse(pinned(source), r"audio/0\.wav and audio/0\.mp3 would both become audio/0\.flac")
 
 
 def test_a_failed_run_keeps_what_an_earlier_one_wrote(workspace):
-    source = write_source(workspace / "mine", [row("q1", "audio/0.wav")])
+    source = pinned(write_source(workspace / "mine", [row("q1", "audio/0.wav")]))
     acquire("mine", FilesSource(**source))
     before = tree(workspace / "data")
     Path("mine/audio/0.wav").write_bytes(b"broken")
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="cannot be decoded"):
+        acquire("mine", FilesSource(**pinned(source)))
+    assert tree(workspace / "data") == before
+
+
+# ── files: pinned by content ─────────────────────────────────────────────────────────────────────
+
+
+def edit_question(source):
+    Path(source["questions"]).write_text(json.dumps([row("q1", "audio/0.wav", answer="rain")]), encoding="utf-8")
+
+
+def edit_audio(source):
+    sf.write(Path(source["audio"]) / "audio/0.wav", np.zeros(44_100), 44_100)
+
+
+@pytest.mark.parametrize("edit", [edit_question, edit_audio])
+def test_an_edited_source_is_refused_with_its_new_hash_until_that_is_set(workspace, edit):
+    source = pinned(write_source(workspace / "mine", [row("q1", "audio/0.wav")]))
+    acquire("mine", FilesSource(**source))
+    before = tree(workspace / "data")
+    edit(source)
+    edited = pinned(source)
+    assert edited["sha256"] != source["sha256"]
+    with pytest.raises(UserError, match=f"has changed.*set the source's sha256 to {edited['sha256']}"):
         acquire("mine", FilesSource(**source))
     assert tree(workspace / "data") == before
+    assert acquire("mine", FilesSource(**edited)) == 1
+    assert tree(workspace / "data") != before
+
+
+def test_what_no_question_names_and_where_the_folder_lies_do_not_count(workspace):
+    source = pinned(write_source(workspace / "mine", [row("q1", "audio/0.wav")], (440, 880)))
+    Path("mine/audio/1.wav").unlink()
+    Path("mine").rename("moved")
+    moved = {**source, "questions": "moved/questions.json", "audio": "moved"}
+    assert pinned(moved) == moved and acquire("mine", FilesSource(**moved)) == 1
+
+
+def test_audio_that_changes_places_is_another_source(workspace):
+    rows = [row("q1", "audio/0.wav"), row("q2", "audio/1.wav")]
+    source = pinned(write_source(workspace / "mine", rows, (440, 880)))
+    for old, new in (("0", "2"), ("1", "0"), ("2", "1")):
+        Path(f"mine/audio/{old}.wav").rename(f"mine/audio/{new}.wav")
+    assert pinned(source) != source
+
+
+def test_a_source_that_was_never_pinned_is_refused_with_its_hash(workspace):
+    source = write_source(workspace / "mine", [row("q1", "audio/0.wav")])
+    refuse(source, f"never set.*set the source's sha256 to {pinned(source)['sha256']}")
+
+
+def test_the_fingerprint_is_printed_and_nothing_is_written(workspace):
+    source = write_source(workspace / "mine", [row("q1", "audio/0.wav")])
+    write_params({"mine": source, "mini": MINI})
+    done = run("stages.data.acquire", "--source", "mine", "--fingerprint")
+    assert done.returncode == 0 and done.stdout == f"{pinned(source)['sha256']}\n"
+    assert not Path("data").exists()
+    done = run("stages.data.acquire", "--source", "mini", "--fingerprint")
+    assert done.returncode == 2 and "loader mini" in done.stderr and not Path("data").exists()
+
+
+@pytest.mark.parametrize("value", ["abc", "G" * 64, "0" * 63, "0" * 64 + "\n"])
+def test_a_hash_that_is_none_is_refused(workspace, value):
+    write_params({"mine": {**write_source(workspace / "mine", [row("q1", "audio/0.wav")]), "sha256": value}})
+    with pytest.raises(UserError, match=r"data\.sources\.mine\.sha256"):
+        load_params()
+
+
+def of_sources(problems):
+    return [problem for problem in problems if problem.startswith("data.sources.")]
+
+
+def test_the_check_before_a_run_names_every_source_that_changed_or_vanished(workspace):
+    """As far as questions go: this folder has no prompts and no dvc.yaml, which the check finds as well."""
+    names = ("kept", "edited", "silent", "gone")
+    sources = {name: pinned(write_source(workspace / name, [row("q1", "audio/0.wav")])) for name in names}
+    write_params({**sources, "mini": MINI})
+    assert of_sources(check.problems()) == []
+    edit_question(sources["edited"])
+    edit_audio(sources["silent"])
+    Path("gone/audio/0.wav").unlink()
+    edited, silent, gone = of_sources(check.problems())
+    for name, problem in (("edited", edited), ("silent", silent)):
+        assert problem.startswith(f"data.sources.{name}: ") and pinned(sources[name])["sha256"] in problem
+    assert gone.startswith("data.sources.gone: ") and "audio/0.wav: no such audio file" in gone
+    Path("gone/questions.json").unlink()
+    assert "gone/questions.json: no such file" in of_sources(check.problems())[2]
 
 
 @pytest.mark.parametrize(("name", "hint"), [("mimi", 'did you mean "mini"?'), ("mini.seed", "one of mini")])
@@ -213,8 +307,8 @@ def test_an_unknown_source_is_answered_with_the_valid_names(workspace, name, hin
 
 def two_sources(workspace, second_rows, tones=(440, 660)):
     """Source a (train) has one question about a 440 Hz tone; source b (test) is given."""
-    a = {**write_source(workspace / "a", [row("vid_00-00-00_00-00-01", "audio/0.wav")]), "split": "train"}
-    b = write_source(workspace / "b", second_rows, tones)
+    a = pinned({**write_source(workspace / "a", [row("vid_00-00-00_00-00-01", "audio/0.wav")]), "split": "train"})
+    b = pinned(write_source(workspace / "b", second_rows, tones))
     write_params({"a": a, "b": b})
     acquire("a", FilesSource(**a))
     acquire("b", FilesSource(**b))
@@ -343,12 +437,9 @@ def test_an_archive_member_that_climbs_out_is_refused(tmp_path, name):
     (tmp_path / "a.tar.gz").write_bytes(archive({"audio/0.wav": b"x", name: b"evil"}))
     folder = tmp_path / "in/here"
     folder.mkdir(parents=True)
-    if name.startswith("/"):
-        extract(tmp_path / "a.tar.gz", folder)  # the filter strips the leading slash
-    else:
-        with pytest.raises(UserError, match=r"a\.tar\.gz: refused, it holds an unsafe member"):
-            extract(tmp_path / "a.tar.gz", folder)
-    assert not list(tmp_path.glob("**/evil.wav")) or (folder / "tmp/evil.wav").exists()
+    with pytest.raises(UserError, match=r"a\.tar\.gz: refused, it holds an unsafe member"):
+        extract(tmp_path / "a.tar.gz", folder)
+    assert not list(tmp_path.glob("**/evil.wav"))
     assert not Path("/tmp/evil.wav").exists()
 
 

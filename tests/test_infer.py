@@ -1,17 +1,26 @@
 """Reading a backend's results: every question is answered for, whatever came back."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.common.errors import UserError
 from stages.common.files import sha256_file
-from stages.common.records import Audio, Question, question_from, response_from, to_dict
-from stages.infer.answer import check_clips, responses_of
+from stages.common.params import load_params
+from stages.common.records import Audio, Question, Response, question_from, response_from, to_dict
+from stages.infer.answer import answer_questions, check_clips, responses_of
+from stages.prompt.registry import load_prompt
 from stages.serve.answers import ChatResult, Sample, failed
+from tests.fake_openai import FakeOpenAI, status
+
+ROOT = Path(__file__).parent.parent
 
 QUESTION = Question(
     id="q1",
@@ -83,8 +92,68 @@ def test_a_clip_that_is_missing_or_changed_is_named(tmp_path: Path, monkeypatch:
     path = tmp_path / "data/audio/mini/a.flac"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"one sound")
-    good = Question(**{**vars(QUESTION), "audio": Audio("mini/a.flac", sha256_file(path), 2.0)})
+    good = replace(QUESTION, audio=Audio("mini/a.flac", sha256_file(path), 2.0))
     check_clips([good])
     path.write_bytes(b"another sound")
     with pytest.raises(UserError, match=r"a\.flac: the clip of q1 has changed"):
         check_clips([good])
+
+
+# ── the `openai` backend, against a server over real HTTP ────────────────────────────────────────
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOpenAI]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    with FakeOpenAI() as fake:
+        monkeypatch.setenv("AUDIO_REASONING_BASE_URL", f"http://127.0.0.1:{fake.port}/v1")
+        monkeypatch.setenv("AUDIO_REASONING_API_KEY", fake.key)
+        yield fake
+
+
+def ask_endpoint(tmp_path: Path, count: int = 4) -> list[Response]:
+    samples = np.zeros(32_000, dtype=np.int16)
+    path = tmp_path / "data/audio/mini/a.flac"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, samples, 16_000)
+    audio = Audio("mini/a.flac", sha256_file(path), 2.0)
+    questions = [replace(QUESTION, id=f"q{i}", question=f"Question {i}?", audio=audio) for i in range(count)]
+    params = load_params(path=ROOT / "params.yaml")
+    infer = params.infer.model_copy(update={"backend": "openai", "endpoint_model": "fake"})
+    runtime = params.runtime.model_copy(update={"retries": 0})
+    params = params.model_copy(update={"infer": infer, "runtime": runtime})
+    prompt = load_prompt("baseline", ROOT / "prompts")
+    return answer_questions(questions, prompt, tmp_path / "no-model-here", params)[0]
+
+
+def test_an_endpoint_gets_the_clip_inside_the_request_and_its_answers_are_cached(
+    endpoint: FakeOpenAI, tmp_path: Path
+) -> None:
+    first = ask_endpoint(tmp_path)
+    assert [response.question_id for response in first] == ["q0", "q1", "q2", "q3"]
+    asked = len(endpoint.bodies)
+    assert asked == 4 + 2  # two ask whether it hears
+    assert any(part["type"] == "input_audio" for part in endpoint.bodies[-1]["messages"][-1]["content"])
+    assert ask_endpoint(tmp_path) == first
+    assert len(endpoint.bodies) == asked
+
+
+def test_a_deaf_endpoint_is_refused_before_it_answers_anything(endpoint: FakeOpenAI, tmp_path: Path) -> None:
+    endpoint.deaf = True
+    with pytest.raises(UserError, match="does not hear"):
+        ask_endpoint(tmp_path)
+    assert len(endpoint.bodies) == 2
+
+
+def test_a_run_in_which_too_many_questions_fail_is_no_result_and_only_they_are_asked_again(
+    endpoint: FakeOpenAI, tmp_path: Path
+) -> None:
+    prompt = load_prompt("baseline", ROOT / "prompts")
+    refused = prompt.render("Question 2?", QUESTION.choices)[1]
+    endpoint.faults[refused] = [status(400)]
+    with pytest.raises(UserError, match=r"1 of 4 questions failed.*injected 400"):
+        ask_endpoint(tmp_path)
+    before = len(endpoint.bodies)
+    assert [response.question_id for response in ask_endpoint(tmp_path)] == ["q0", "q1", "q2", "q3"]
+    assert len(endpoint.bodies) == before + 1 + 2

@@ -29,10 +29,14 @@ def write(tmp_path: Path):
     return _write
 
 
-def test_all_eight_variants_load_and_differ() -> None:
-    prompts = [load_prompt(name, ROOT / "prompts") for name in VARIANTS]
-    assert len(prompts) == 8
-    assert len({p.text_hash for p in prompts}) == 8
+EIGHT = (
+    "baseline", "expert_analyst", "anti_overthinking", "category_aware",
+    "targeted_hints", "structured_reasoning", "dspy_v1", "dspy_v2",
+)  # fmt: skip
+
+
+def test_the_eight_variants_load_and_differ() -> None:
+    assert len({load_prompt(name, ROOT / "prompts").text_hash for name in EIGHT}) == 8
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -75,6 +79,8 @@ def test_an_unknown_field_gets_a_hint(write) -> None:
         ({"user": "{{ question }}"}, "never shows {{ choices }}"),
         ({"user": "{{ question | nosuch }} {{ choices }}"}, "user template"),
         ({"version": "one"}, "version must be int"),
+        ({"system": "You hear {{ category }}."}, "the system text is no template"),
+        ({"user": "{{ question.__class__.__mro__ }} {{ choices }}"}, "user template"),
         ({"name": "other"}, "expected 'mine'"),
     ],
 )

@@ -115,7 +115,7 @@ def test_the_stage_writes_the_metrics_of_a_variant(workplace, monkeypatch, capsy
     assert metrics["acc_strict"] == 0.5
     assert metrics["acc_official"] == 0.5
     assert (metrics["n"], metrics["truncated"], metrics["no_answer"]) == (6, 0.1667, 0.1667)
-    assert (metrics["error"], metrics["missing"]) == (0, 0)
+    assert (metrics["error"], metrics["missing"], metrics["missing_ids"]) == (0, 0, [])
     assert (metrics["thinking_chars"], metrics["completion_tokens"]) == (3, 10)
     assert metrics["category"] == {"semantic": 0.5, "signal": 0.5}
     assert metrics["sub_category"] == {
@@ -223,6 +223,7 @@ def test_a_question_without_a_prediction_is_wrong_missing_and_named(tmp_path, mo
     run(monkeypatch, *score_files(monkeypatch, tmp_path, [challenge("q0", "a cat"), challenge("q1", "a dog")]))
     metrics = json.loads((tmp_path / "out.json").read_text())
     assert (metrics["acc_strict"], metrics["acc_official"], metrics["missing"]) == (0.3333, 0.3333, 0.6667)
+    assert metrics["missing_ids"] == ["q2", "q3", "q4", "q5"]
     assert "4 of 6 questions have no prediction and count as wrong: q2, q3, q4, …" in capsys.readouterr().err
 
 
@@ -243,10 +244,28 @@ def test_a_challenge_line_is_scored_officially_as_it_stands():
         assert metrics["acc_strict"] == (text in {"(B) a dog", "B", "ANSWER: a dog"})
 
 
-def test_an_absent_answer_prediction_is_no_answer(tmp_path, monkeypatch):
+def test_an_absent_answer_prediction_is_no_answer_and_warned_of(tmp_path, monkeypatch, capsys):
     run(monkeypatch, *score_files(monkeypatch, tmp_path, [{"id": "q0"}, {"id": "q1", "answer_prediction": None}]))
     metrics = json.loads((tmp_path / "out.json").read_text())
     assert (metrics["no_answer"], metrics["missing"]) == (0.3333, 0.6667)
+    warning = "1 of 2 predictions have no answer_prediction and count as no answer: q0\n"
+    assert warning in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("other", "hint"),
+    [({"answer_predicton": "a cat"}, 'did you mean "answer_predicton"?'), ({}, "'answer_prediction'\n")],
+)
+def test_a_file_whose_answers_have_another_name_is_a_mistake(tmp_path, monkeypatch, capsys, other, hint):
+    predictions = [{"id": f"q{i}", "thinking_prediction": "I hear it.", **other} for i in range(6)]
+    message = fails(monkeypatch, capsys, *score_files(monkeypatch, tmp_path, predictions))
+    assert "p.jsonl: no prediction has the field 'answer_prediction'" in message and hint in message
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_a_complete_challenge_file_is_not_warned_of(tmp_path, monkeypatch, capsys):
+    run(monkeypatch, *score_files(monkeypatch, tmp_path, [challenge(f"q{i}", "") for i in range(6)]))
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
@@ -282,10 +301,12 @@ def test_mistakes_in_predictions_are_told_with_their_place(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"answer": "a horse"}, ["q.jsonl:1", "q0", "exactly once"]),
-        ({"choices": ["a cat", "a cat"]}, ["q.jsonl:1", "q0", "exactly once"]),
+        ({"answer": "a horse"}, ["q.jsonl:1", "q0", "'a horse' is not one of the choices"]),
+        ({"answer": ""}, ["q.jsonl:1", "q0", "'' is not one of the choices"]),
+        ({"choices": ["a cat", "a dog", "a dog "]}, ["q.jsonl:1", "q0", "'a dog' is given twice"]),
+        ({"choices": ["a cat", ""]}, ["q.jsonl:1", "q0", "at least two choices"]),
         ({"choices": "a cat"}, ["q.jsonl:1", "'choices' (list)"]),
-        ({"choices": ["a cat", 2]}, ["q.jsonl:1", "q0", "must be strings"]),
+        ({"choices": ["a cat", 2]}, ["q.jsonl:1", "q0", "must be a list of texts"]),
         ({"id": "q1"}, ["q.jsonl:2", "q1 occurs twice"]),
         ({"sub-category": None}, ["q.jsonl:1", "'sub-category' (str)"]),
     ],
@@ -295,6 +316,18 @@ def test_mistakes_in_questions_are_told_with_their_place(tmp_path, monkeypatch, 
     message = fails(monkeypatch, capsys, *score_files(monkeypatch, tmp_path, [], questions))
     for part in said:
         assert part in message
+
+
+def test_mmars_blank_choices_and_outer_spaces_are_read_as_the_pipeline_reads_them(tmp_path):
+    write_jsonl(tmp_path / "q.jsonl", [{**mmar(0), "choices": ["", "a dog", "a cat "]}])
+    q = read_question_set(tmp_path / "q.jsonl")["q0"]
+    assert (q.choices, q.answer) == (("a dog", "a cat "), 1)
+
+
+def test_a_wrong_question_record_is_not_taken_for_mmars(tmp_path):
+    write_jsonl(tmp_path / "q.jsonl", [{**to_dict(question(0)), "audio": "mini/q0.flac"}])
+    with pytest.raises(UserError, match=r"q\.jsonl:1: audio must be an object"):
+        read_question_set(tmp_path / "q.jsonl")
 
 
 def test_a_file_without_questions_is_a_mistake(tmp_path):

@@ -26,6 +26,7 @@ from stages.serve.client import ask
 from stages.serve.endpoint import Server, external_server
 from stages.serve.messages import ChatRequest, audio_part, body, cache_key, text_part
 from tests.fake_openai import FakeOpenAI, answer, hang, reset, status
+from tests.pipeline import heed_interrupts
 
 RUNTIME = Runtime(concurrency=4, request_timeout_s=5, retries=3, server_start_s=10, server_idle_s=10)
 
@@ -284,7 +285,11 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     fake.latency_s = 0.01
     command = [sys.executable, "-c", RUN, fake.base_url, str(tmp_path / "responses.sqlite"), str(count)]
     process = subprocess.Popen(
-        [*command, str(Path(__file__).parent.parent)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [*command, str(Path(__file__).parent.parent)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=heed_interrupts,
     )
     assert process.stdout is not None
     for _ in range(40):

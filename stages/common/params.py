@@ -35,13 +35,17 @@ class MiniSource(Strict):
 
 
 class FilesSource(Strict):
-    """Questions in MMAR's schema (JSON array or JSONL) with an audio folder, on this machine."""
+    """Questions in MMAR's schema (JSON array or JSONL) with an audio folder, on this machine.
+
+    `sha256` pins their content (`python -m stages.data.acquire --source NAME --fingerprint`); empty: not yet known.
+    """
 
     loader: Literal["files"]
     questions: str
     audio: str
     split: Literal["train", "dev", "test"]
     invalid: Literal["stop", "drop"]
+    sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
 
 class HubSource(Strict):
@@ -92,7 +96,7 @@ class Model(Strict):
         if self.kind == "tiny" and self.tiny is None:
             raise ValueError("kind 'tiny' needs the group model.tiny")
         if self.kind == "hub" and (not self.id or not self.revision):
-            raise ValueError("kind 'hub' needs id and a pinned revision")
+            raise ValueError("kind 'hub' needs id and revision (a commit, or a branch that is resolved to one)")
         return self
 
 
@@ -118,6 +122,14 @@ class Infer(Strict):
     max_tokens: Annotated[int, Field(ge=1)]
     n: Annotated[int, Field(ge=1, le=64)]
     seed: int
+    endpoint_model: str
+    max_error_rate: Annotated[float, Field(ge=0, le=1)]
+
+    @model_validator(mode="after")
+    def _endpoint_named(self) -> "Infer":
+        if self.backend == "openai" and not self.endpoint_model:
+            raise ValueError("backend openai needs infer.endpoint_model, the model's name at the endpoint")
+        return self
 
 
 class Serve(Strict):

@@ -6,12 +6,11 @@ from typing import Any
 from tqdm import tqdm
 
 
-def progress(total: int, unit: str, desc: str, initial: int = 0) -> "tqdm[Any]":
-    """A bar with rate and time left; `initial` counts what an earlier run had done."""
+def progress(total: int, unit: str, desc: str) -> "tqdm[Any]":
+    """A bar with rate and time left."""
     interactive = sys.stderr.isatty()
     return tqdm(
         total=total,
-        initial=initial,
         unit=unit,
         desc=desc,
         smoothing=0.1,

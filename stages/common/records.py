@@ -1,12 +1,14 @@
 """The records that travel between stages, one JSON object a line."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from stages.common.choices import kept_choices
 from stages.common.errors import UserError, nearest
-from stages.common.files import read_jsonl
+from stages.common.files import read_jsonl, read_text
 
 Status = Literal["ok", "truncated", "no_answer", "error"]
 
@@ -97,18 +99,48 @@ def _checked(cls: type, row: dict[str, Any], where: str) -> dict[str, Any]:
     known = {f.name: f for f in fields(cls)}
     for name in row:
         if name not in known:
-            raise UserError(f"{where}: unknown field {name!r} in a {cls.__name__}; {nearest(name, known)}")
+            raise UserError(f"{where}: unknown field {name!r} of {cls.__name__}; {nearest(name, known)}")
     missing = [name for name, f in known.items() if name not in row and f.default is MISSING]
     if missing:
-        raise UserError(f"{where}: a {cls.__name__} needs the field {missing[0]!r}")
+        raise UserError(f"{where}: {cls.__name__} needs the field {missing[0]!r}")
     return row
 
 
 def question_from(row: dict[str, Any], where: str = "question") -> Question:
-    """Build a Question from a JSON object; raise UserError, prefixed by `where`, on a wrong shape."""
+    """Build a Question from a JSON object.
+
+    Raises UserError, prefixed by `where`, for an unknown or missing field, a value of the wrong type, choices
+    that are blank, fewer than two or alike up to outer spaces, and an answer that is not the index of one.
+    """
     row = _checked(Question, row, where)
-    audio = Audio(**_checked(Audio, row["audio"], f"{where}: audio"))
-    return Question(**{**row, "audio": audio, "choices": tuple(row["choices"])})
+    _check_texts(Question, row, where)
+    choices, answer = kept_choices(row["choices"], where), row["answer"]
+    if len(choices) < len(row["choices"]):
+        raise UserError(f"{where}: 'choices' must not hold a blank text, found {json.dumps(row['choices'])}")
+    if type(answer) is not int or not 0 <= answer < len(choices):  # a bool is an int to isinstance
+        raise UserError(
+            f"{where}: 'answer' must be the index of a choice, 0–{len(choices) - 1}, found {json.dumps(answer)}"
+        )
+    return Question(**{**row, "audio": _audio_from(row["audio"], f"{where}: audio"), "choices": choices})
+
+
+def _audio_from(row: object, where: str) -> Audio:
+    if not isinstance(row, dict):
+        raise UserError(f"{where} must be an object, found {json.dumps(row)}")
+    row = _checked(Audio, row, where)
+    _check_texts(Audio, row, where)
+    duration = row["duration_s"]
+    if type(duration) not in (int, float) or not 0 <= duration < float("inf"):
+        raise UserError(f"{where}: 'duration_s' must be a length in seconds, found {json.dumps(duration)}")
+    return Audio(**row)
+
+
+def _check_texts(cls: type, row: dict[str, Any], where: str) -> None:
+    for f in fields(cls):
+        if f.type is str and not isinstance(row[f.name], str):
+            raise UserError(f"{where}: {f.name!r} must be a text, found {json.dumps(row[f.name])}")
+        if f.type == str | None and not isinstance(row[f.name], str | None):
+            raise UserError(f"{where}: {f.name!r} must be a text or null, found {json.dumps(row[f.name])}")
 
 
 def response_from(row: dict[str, Any], where: str = "response") -> Response:
@@ -125,11 +157,7 @@ def read_questions(path: Path) -> list[Question]:
     return list(_read(path, question_from))
 
 
-def read_responses(path: Path) -> list[Response]:
-    """Read a predictions file that an `infer` stage wrote."""
-    return list(_read(path, response_from))
-
-
 def _read(path: Path, build: Callable[[dict[str, Any], str], Any]) -> Iterator[Any]:
-    for number, row in enumerate(read_jsonl(path), start=1):
+    lines = [number for number, line in enumerate(read_text(path).split("\n"), start=1) if line.strip()]
+    for number, row in zip(lines, read_jsonl(path), strict=True):
         yield build(row, f"{path}:{number}")

@@ -5,6 +5,7 @@ Writes `data/sources/<name>/questions.jsonl` (MMAR's schema, `audio_path` relati
 `data/audio/<name>/` (16 kHz mono FLAC).
 
     python -m stages.data.acquire --source mini
+    python -m stages.data.acquire --source mine --fingerprint   # the sha256 of a `files` source; writes nothing
 """
 
 import argparse
@@ -14,7 +15,7 @@ from typing import Any
 
 from stages.common.errors import UserError, stage_main
 from stages.common.files import AUDIO, SOURCES, atomic_dir, write_jsonl
-from stages.common.params import load_params
+from stages.common.params import FilesSource, load_params
 from stages.data.loaders import from_files, from_hub, from_mini
 
 # (parameters of the source, folder for its FLAC files, list to append what is dropped to)
@@ -39,11 +40,19 @@ def main() -> None:
     """Run the stage."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", required=True, help="a name under data.sources in params.yaml")
-    name = parser.parse_args().source
+    parser.add_argument("--fingerprint", action="store_true", help="print the sha256 that pins a files source")
+    args = parser.parse_args()
+    name = args.source
     sources = load_params(f"data.sources.{name}").data.sources
     if name not in sources:
         raise UserError(f"--source {name}: give the name of a source, one of {', '.join(sources)}")
-    count = acquire(name, sources[name])
+    source = sources[name]
+    if args.fingerprint:
+        if not isinstance(source, FilesSource):
+            raise UserError(f"--fingerprint: {name} is a source of loader {source.loader}; only files have one")
+        print(from_files.fingerprint(source))
+        return
+    count = acquire(name, source)
     print(f"{SOURCES / name}: {count} questions")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from stages.common.choices import kept_choices, right_choice
 from stages.common.errors import UserError
 from stages.common.files import read_json, read_jsonl, read_text
 
@@ -98,15 +99,15 @@ def parse_row(raw: dict[str, Any], where: str) -> Row:
             raise UserError(f"{where}: {name!r} must be a text or null, found {json.dumps(raw[name])}")
     if raw.get("split") not in (None, *SPLITS):
         raise UserError(f"{where}: 'split' must be one of {', '.join(SPLITS)}, found {raw['split']!r}")
-    choices, blank = _choices(raw, where)
+    choices = kept_choices(raw.get("choices"), where)
     return Row(
         raw=raw,
         id=raw["id"],
         audio_path=_inside(raw["audio_path"], where),
         question=raw["question"],
         choices=choices,
-        answer=_answer(choices, raw["answer"], where),
-        blank_choices=blank,
+        answer=right_choice(choices, raw["answer"], where),
+        blank_choices=len(raw["choices"]) - len(choices),
         category=raw["category"],
         sub_category=raw["sub-category"],
         modality=raw["modality"],
@@ -124,31 +125,6 @@ def source_video(row_id: str) -> str | None:
     """
     video, timestamps = _TIMESTAMPS.subn("", row_id)
     return video if timestamps else None
-
-
-def _choices(raw: dict[str, Any], where: str) -> tuple[tuple[str, ...], int]:
-    choices = raw.get("choices")
-    if not isinstance(choices, list) or not all(isinstance(choice, str) for choice in choices):
-        raise UserError(f"{where}: 'choices' must be a list of texts, found {json.dumps(choices)}")
-    kept = tuple(choice for choice in choices if choice.strip())
-    stripped = [choice.strip() for choice in kept]
-    for choice in stripped:
-        if stripped.count(choice) > 1:
-            raise UserError(f"{where}: the choice {choice!r} is given twice")
-    if len(kept) < 2:
-        raise UserError(f"{where}: a question needs at least two choices, found {json.dumps(choices)}")
-    return kept, len(choices) - len(kept)
-
-
-def _answer(choices: tuple[str, ...], answer: str, where: str) -> int:
-    if answer in choices:
-        return choices.index(answer)
-    stripped = [choice.strip() for choice in choices]
-    if answer.strip() in stripped:
-        return stripped.index(answer.strip())
-    raise UserError(
-        f"{where}: the answer {answer!r} is not one of the choices {json.dumps(choices, ensure_ascii=False)}"
-    )
 
 
 def _inside(audio_path: str, where: str) -> str:

@@ -4,12 +4,14 @@ Every mistake in them is a UserError that names the file, the line and the id.
 """
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from stages.common.errors import UserError
+from stages.common.choices import kept_choices, right_choice
+from stages.common.errors import UserError, nearest
 from stages.common.files import read_json, read_text
 from stages.common.records import Audio, Question, Response, Status, question_from, response_from
 from stages.evaluate.official import submitted_text
@@ -34,7 +36,7 @@ def read_question_set(path: Path) -> Questions:
     """Read questions by id: Question records, or MMAR's metadata, each as JSONL or as a JSON array."""
     questions: Questions = {}
     for where, row in _rows(path):
-        ours = isinstance(row.get("audio"), dict)
+        ours = "audio" in row and "audio_path" not in row
         question = question_from(row, where) if ours else _question_from_mmar(row, where)
         if question.id in questions:
             raise UserError(f"{where}: question {question.id} occurs twice")
@@ -47,12 +49,15 @@ def read_question_set(path: Path) -> Questions:
 def read_samples(path: Path, questions: Questions, *, complete: bool) -> Samples:
     """Read predictions by question id: Response records, or the challenge's format.
 
-    A line of the challenge's holds `id`, `thinking_prediction` and `answer_prediction`.
+    A line of the challenge's holds `id`, `thinking_prediction` and `answer_prediction`. One without the last
+    is no answer, and is warned of on stderr.
 
     Raises UserError for an id that is not among `questions`, a sample that occurs twice, unequal numbers
-    of samples and, if `complete`, for a question without a prediction.
+    of samples, a file in the challenge's format that nowhere has `answer_prediction` and, if `complete`,
+    for a question without a prediction.
     """
     samples: Samples = {}
+    challenge: list[dict[str, Any]] = []
     seen: dict[tuple[str, int], str] = {}
     for where, row in _rows(path):
         name = row.get("question_id", row.get("id"))
@@ -67,8 +72,24 @@ def read_samples(path: Path, questions: Questions, *, complete: bool) -> Samples
             raise UserError(f"{where}: sample {key[1]} of {name} is already at {seen[key]}; keep one of them")
         seen[key] = where
         samples.setdefault(name, []).append(sample)
+        if "question_id" not in row:
+            challenge.append(row)
+    _check_answers(path, challenge)
     _check_counts(path, questions, samples, complete)
     return samples
+
+
+def _check_answers(path: Path, challenge: list[dict[str, Any]]) -> None:
+    """Tell a misnamed field, which no line has, from answers that single lines lack."""
+    without = [row["id"] for row in challenge if "answer_prediction" not in row]
+    if not without:
+        return
+    if len(without) == len(challenge):
+        others = set[str]().union(*challenge) - {"id", "thinking_prediction"}
+        hint = f"; {nearest('answer_prediction', others)}" if others else ""
+        raise UserError(f"{path}: no prediction has the field 'answer_prediction'{hint}")
+    count = f"{path}: {len(without)} of {len(challenge)} predictions"
+    print(f"warning: {count} have no answer_prediction and count as no answer: {some(without)}", file=sys.stderr)
 
 
 def _check_counts(path: Path, questions: Questions, samples: Samples, complete: bool) -> None:
@@ -118,17 +139,14 @@ def _question_from_mmar(row: dict[str, Any], where: str) -> Question:
     for name, kind in MMAR_FIELDS.items():
         if not isinstance(row.get(name), kind):
             raise UserError(f"{where}: a question in MMAR's format needs {name!r} ({kind.__name__})")
-    choices = tuple(row["choices"])
-    if not all(isinstance(choice, str) for choice in choices):
-        raise UserError(f"{where}: the choices of {row['id']} must be strings")
-    if choices.count(row["answer"]) != 1:
-        raise UserError(f"{where}: the answer of {row['id']} must be one of its choices, exactly once")
+    where = f"{where} (id {row['id']!r})"
+    choices = kept_choices(row["choices"], where)
     return Question(
         id=row["id"],
         audio=Audio(path=str(row.get("audio_path", "")), sha256="", duration_s=0.0),  # scoring hears nothing
         question=str(row.get("question", "")),
         choices=choices,
-        answer=choices.index(row["answer"]),
+        answer=right_choice(choices, row["answer"], where),
         category=row["category"],
         sub_category=row["sub-category"],
         modality=row["modality"],

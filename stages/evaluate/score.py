@@ -11,8 +11,9 @@ The metrics, all fractions of one over *all* questions (a question's score is th
 `acc_strict` (the chosen choice is the answer), `acc_official` (MMAR's string match), `truncated`, `no_answer`,
 `error` and `missing`; also `n`, and per response the mean `thinking_chars` and `completion_tokens`.
 `category`, `sub_category` and `modality` hold `acc_strict`. The list `detail` repeats them with exact names,
-both accuracies and Wilson's 95 % interval, and the list `run` tells what made the predictions: in lists,
-since DVC shows none, which keeps `dvc metrics show` narrow.
+both accuracies and Wilson's 95 % interval, the list `missing_ids` names the questions without a prediction, and
+the list `run` tells what made the predictions: in lists, since DVC shows none, which keeps `dvc metrics show`
+narrow.
 """
 
 import argparse
@@ -86,6 +87,7 @@ def metrics_of(questions: Questions, samples: Samples) -> dict[str, Any]:
         **_lengths([sample for found in samples.values() for sample in found]),
         **tables,
         "detail": detail,
+        "missing_ids": [name for name in questions if name not in samples],
     }
 
 
@@ -148,11 +150,12 @@ def _score_variant(variant: str) -> tuple[Path, dict[str, Any]]:
 def _score_files(questions_path: Path, predictions_path: Path) -> dict[str, Any]:
     questions = read_question_set(questions_path)
     samples = read_samples(predictions_path, questions, complete=False)
-    absent = [name for name in questions if name not in samples]
+    metrics = metrics_of(questions, samples)
+    absent = metrics["missing_ids"]
     if absent:
         count = f"{len(absent)} of {len(questions)} questions"
         print(f"warning: {count} have no prediction and count as wrong: {some(absent)}", file=sys.stderr)
-    return metrics_of(questions, samples)
+    return metrics
 
 
 @stage_main

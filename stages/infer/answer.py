@@ -14,8 +14,9 @@ from stages.infer.extract import extract, status_of
 from stages.prompt.registry import Prompt
 from stages.serve.answers import ChatResult, from_json, to_json
 from stages.serve.cache import ResponseCache, response_cache
+from stages.serve.canaries import check_hearing
 from stages.serve.client import all_cached, ask
-from stages.serve.endpoint import external_server
+from stages.serve.endpoint import Server, external_server
 from stages.serve.messages import ChatRequest, audio_part, text_part
 from stages.serve.server import ensure, planned
 
@@ -28,7 +29,8 @@ def answer_questions(
     Every question is there: what failed has a status that says so. `keep_ids` keeps prompt and completion
     token ids where the backend gives them.
 
-    Raises UserError when a clip is missing or changed, or the backend cannot be used at all.
+    Raises UserError when a clip is missing or changed, the backend cannot be used at all, or more questions
+    fail than infer.max_error_rate allows; the answers that came are cached.
     """
     check_clips(questions)
     requests = [request_for(question, prompt, params.infer) for question in questions]
@@ -36,13 +38,14 @@ def answer_questions(
         if params.infer.backend == "transformers":
             identity, results = _in_process(questions, prompt, model_dir, params, cache, bar.update)
         elif params.infer.backend == "openai":
-            server = external_server(params.model.id, AUDIO)
+            server = external_server(params.infer.endpoint_model, AUDIO)
             identity = server.identity
-            results = ask(requests, server, cache, params.runtime, lambda *_: bar.update())
+            results = _from_endpoint(requests, server, params, cache, bar.update)
         else:
             identity = planned(model_dir, params.serve, AUDIO.resolve()).identity
             results = _from_vllm(requests, model_dir, params, cache, bar.update)
     _check_audio_tokens(questions, results, model_dir)
+    _check_errors(results, params.infer.max_error_rate)
     responses = [
         response
         for question, result in zip(questions, results, strict=True)
@@ -85,8 +88,9 @@ def check_clips(questions: Sequence[Question]) -> None:
         path = AUDIO / question.audio.path
         if not path.is_file():
             raise UserError(f"{path}: the clip of {question.id} is missing; `dvc checkout {AUDIO}` or `dvc repro`")
-        digest = known.setdefault(question.audio.path, sha256_file(path))
-        if digest != question.audio.sha256:
+        if question.audio.path not in known:
+            known[question.audio.path] = sha256_file(path)
+        if known[question.audio.path] != question.audio.sha256:
             raise UserError(f"{path}: the clip of {question.id} has changed since it was hashed; run `dvc repro`")
 
 
@@ -108,6 +112,22 @@ def request_for(question: Question, prompt: Prompt, decoding: Infer) -> ChatRequ
 
 def _failed(question: Question, index: int, error: str) -> Response:
     return Response(question.id, index, "error", "", "", None, "none", "error", 0, 0, error=error)
+
+
+def _from_endpoint(
+    requests: Sequence[ChatRequest],
+    server: Server,
+    params: Params,
+    cache: ResponseCache,
+    on_result: Callable[[int], object],
+) -> list[ChatResult]:
+    """The `openai` backend; before anything is asked, see that the endpoint hears."""
+    results = all_cached(requests, server, cache)
+    if results is not None:
+        on_result(len(results))
+        return results
+    check_hearing(server.base_url, server.api_key, server.model_name)
+    return ask(requests, server, cache, params.runtime, lambda *_: on_result(1))
 
 
 def _from_vllm(
@@ -145,20 +165,31 @@ def _in_process(
     ]
     results = {key: from_json(row) for key, row in cache.get_many(keys).items()}
     on_result(len(results))
-    missing = [index for index, key in enumerate(keys) if key not in results]
-    for position, result in generate(model_dir, [texts[index] for index in missing], params.infer):
-        key = keys[missing[position]]
-        cache.put_many([(key, to_json(result))])
-        results[key] = result
-        on_result(1)
+    done = {index for index, key in enumerate(keys) if key in results}
+    if len(done) < len(keys):
+        for index, result in generate(model_dir, texts, params.infer, done):
+            cache.put_many([(keys[index], to_json(result))])
+            results[keys[index]] = result
+            on_result(index not in done)
     return identity, [results[key] for key in keys]
+
+
+def _check_errors(results: Sequence[ChatResult], allowed: float) -> None:
+    errors = [result.error for result in results if result.error]
+    if len(errors) > allowed * len(results):
+        raise UserError(
+            f"{len(errors)} of {len(results)} questions failed, more than infer.max_error_rate allows; the first: "
+            f"{errors[0]}. Answers are kept; the same command asks only what failed"
+        )
 
 
 def _check_audio_tokens(questions: Sequence[Question], results: Sequence[ChatResult], model_dir: Path) -> None:
     """Assert that the model heard whole clips, wherever the backend tells its prompt's token ids."""
+    told = [(q, r.prompt_token_ids) for q, r in zip(questions, results, strict=True) if r.prompt_token_ids is not None]
+    if not told:
+        return
     audio_token_id = read_json(model_dir / "config.json")["thinker_config"]["audio_token_id"]
-    for question, result in zip(questions, results, strict=True):
-        if result.prompt_token_ids is not None:
-            wanted = audio_token_count(round(question.audio.duration_s * SAMPLE_RATE_HZ))
-            heard = result.prompt_token_ids.count(audio_token_id)
-            assert heard == wanted, f"{question.id}: the model heard {heard} audio tokens of {wanted}"
+    for question, ids in told:
+        wanted = audio_token_count(round(question.audio.duration_s * SAMPLE_RATE_HZ))
+        heard = ids.count(audio_token_id)
+        assert heard == wanted, f"{question.id}: the model heard {heard} audio tokens of {wanted}"

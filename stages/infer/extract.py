@@ -23,6 +23,8 @@ from dataclasses import dataclass
 
 from stages.common.records import Status
 
+VERSION = 1  # of the rules; raise it when any of them changes
+
 Found = tuple[int | None, str]
 
 MARKER = re.compile(r"(?<![^\W_])answer[*_`\])}>】 \t]*[:：]", re.IGNORECASE)

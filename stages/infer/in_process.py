@@ -18,19 +18,23 @@ _BATCH = 16
 
 
 def generate(
-    model_dir: Path, prompts: Sequence[tuple[str, str, Path]], decoding: Infer
+    model_dir: Path, prompts: Sequence[tuple[str, str, Path]], decoding: Infer, done: set[int]
 ) -> Iterator[tuple[int, ChatResult]]:
-    """Answer (system, user, audio file) prompts; yield (index, result) as they are done.
+    """Answer (system, user, audio file) prompts; yield (index, result) as they are ready.
 
-    Prompts of similar length share a batch. Sampling is seeded for each batch.
+    Prompts of similar length share a batch, and each batch has a seed of its own. Batches are those of all
+    `prompts`, and one is left out only if every one of its indices is in `done`: a resumed run samples what an
+    uninterrupted one does.
     """
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     model, processor = load_thinker(model_dir), AudioTextProcessor.from_checkpoint(model_dir)
     encoded = [_encode(processor, *prompt) for prompt in prompts]
     order = sorted(range(len(prompts)), key=lambda i: len(encoded[i].ids))
     for start in range(0, len(order), _BATCH):
         chosen = order[start : start + _BATCH]
-        torch.manual_seed(decoding.seed)
+        if done.issuperset(chosen):
+            continue
+        torch.manual_seed(decoding.seed + start)
         batch = processor.batch([encoded[i] for i in chosen])
         with torch.inference_mode():
             output = model.generate(

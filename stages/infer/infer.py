@@ -15,6 +15,7 @@ from stages.common.files import BASE_MODEL, PREDICTIONS, QUESTIONS, write_json, 
 from stages.common.params import load_params
 from stages.common.records import read_questions, to_dict
 from stages.infer.answer import answer_questions
+from stages.infer.extract import VERSION as EXTRACTOR_VERSION
 from stages.prompt.registry import load_prompt
 
 
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--variant", required=True, help="a prompt's name: a file under prompts/, without .yaml")
     variant = parser.parse_args().variant
     params = load_params("infer", "serve", "model.id", "model.revision")
+    hosted = params.infer.backend == "openai"
     prompt = load_prompt(variant)
     questions = read_questions(QUESTIONS / "test.jsonl")
     responses, backend = answer_questions(questions, prompt, BASE_MODEL, params)
@@ -33,10 +35,11 @@ def main() -> None:
         PREDICTIONS / f"{variant}.run.json",
         {
             "prompt": {"name": prompt.name, "version": prompt.version, "text_hash": prompt.text_hash},
-            "model": {"id": params.model.id, "revision": params.model.revision},
-            "backend": backend,
+            "model": None if hosted else {"id": params.model.id, "revision": params.model.revision, "adapter": None},
+            "backend": backend,  # with the hash or commit of what it served
             "decoding": params.infer.model_dump(),
-            "serve": params.serve.model_dump(),
+            "serve": None if hosted else params.serve.model_dump(),
+            "extractor": EXTRACTOR_VERSION,
             "questions": len(questions),
         },
     )

@@ -42,7 +42,7 @@ def learning_rate(step: int, tiny: Tiny) -> float:
 
 def pretrain(tiny: Tiny) -> None:
     """Train the tiny thinker and write it to `models/base`, its curves to `metrics/base_model`."""
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # costs a tenth of the time, changes no result
     prompts = instructions()
@@ -55,9 +55,10 @@ def pretrain(tiny: Tiny) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=tiny.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     rng = np.random.default_rng(tiny.seed)
     with (
-        Live(str(CURVES), dvcyaml=None, report=None, save_dvc_exp=False, monitor_system=False) as live,
+        _curves() as live,
         progress(tiny.steps, "step", "pretraining") as bar,
     ):
+        live.log_metric("parameters", sum(p.numel() for p in model.parameters()), plot=False)
         recent: list[float] = []
         for step in range(tiny.steps):
             for group in optimizer.param_groups:
@@ -72,15 +73,18 @@ def pretrain(tiny: Tiny) -> None:
             recent.append(loss.item())
             bar.update()
             if (step + 1) % 10 == 0:
+                live.step = step + 1  # the mean of the ten steps that end here
                 live.log_metric("loss", float(np.mean(recent)))
-                live.step = step + 2
                 recent = []
     with atomic_dir(BASE_MODEL) as folder:
         save_servable(model.eval(), tokenizer, extractor, folder)
 
 
 def point(model_id: str, revision: str) -> None:
-    """Write a pointer to a hub model, its revision resolved to a commit, and its configuration beside it."""
+    """Write a pointer to a hub model, its revision resolved to a commit, and its configuration beside it.
+
+    The stage's metrics and curves are empty then, but there: DVC wants every declared output.
+    """
     try:
         sha = HfApi().model_info(model_id, revision=revision).sha
         config = hf_hub_download(model_id, "config.json", revision=sha)
@@ -92,7 +96,15 @@ def point(model_id: str, revision: str) -> None:
     with atomic_dir(BASE_MODEL) as folder:
         write_json(folder / POINTER, {"id": model_id, "revision": sha})
         shutil.copyfile(config, folder / "config.json")
+    with _curves():
+        pass
     print(f"{BASE_MODEL}: {model_id} at {sha}")
+
+
+def _curves() -> Live:
+    """Where metrics and training curves go; the folder for curves is there even if nothing is logged."""
+    (CURVES / "plots").mkdir(parents=True, exist_ok=True)
+    return Live(str(CURVES), dvcyaml=None, report=None, save_dvc_exp=False, monitor_system=False)
 
 
 @stage_main

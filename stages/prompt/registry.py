@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 import yaml
 from jinja2 import meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from stages.common.errors import UserError, nearest
 from stages.common.files import PROMPTS, read_text, sha256_json
@@ -19,7 +20,8 @@ from stages.common.files import PROMPTS, read_text, sha256_json
 FIELDS = ("name", "title", "strategy", "version", "system", "user")
 VARIABLES = ("question", "choices")
 
-_ENVIRONMENT = jinja2.Environment(
+# Sandboxed: a prompt file from elsewhere must not be able to run code.
+_ENVIRONMENT = ImmutableSandboxedEnvironment(
     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
 )
 
@@ -82,6 +84,8 @@ def _check_fields(path: Path, name: str, raw: dict[str, Any]) -> None:
 
 
 def _check_template(path: Path, prompt: Prompt) -> None:
+    if "{{" in prompt.system or "{%" in prompt.system:
+        raise UserError(f"{path}: the system text is no template, but holds '{{{{' or '{{%'; use them in user only")
     try:
         used = meta.find_undeclared_variables(_ENVIRONMENT.parse(prompt.user))
         unknown = sorted(used - set(VARIABLES))

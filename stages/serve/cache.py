@@ -66,16 +66,17 @@ class ResponseCache:
 
     def _prepare(self) -> None:
         run = self._connection.execute
+        run("BEGIN IMMEDIATE")  # of several processes that find no file, one makes the table
         application, version = (run(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
         if application == 0 and run("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-            run("PRAGMA journal_mode = WAL")
-            run("BEGIN IMMEDIATE")
-            run("CREATE TABLE IF NOT EXISTS responses (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+            run("CREATE TABLE responses (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
             run(f"PRAGMA application_id = {_APPLICATION}")
             run(f"PRAGMA user_version = {_VERSION}")
-            run("COMMIT")
         elif (application, version) != (_APPLICATION, _VERSION):
+            run("ROLLBACK")
             raise UserError(f"{self._path}: not a response cache of this version; move it away, a new one is made")
+        run("COMMIT")
+        run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = NORMAL")
 
     @contextmanager

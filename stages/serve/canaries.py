@@ -12,6 +12,8 @@ import wave
 from http.client import HTTPException
 from typing import Any
 
+import openai
+
 from stages.common.audio_tokens import SAMPLE_RATE_HZ, audio_token_count
 from stages.common.errors import UserError
 from stages.serve.endpoint import call
@@ -32,8 +34,7 @@ def check_canaries(base_url: str, api_key: str, model_name: str) -> None:
             raise UserError(f"the new server does not answer a chat request: {error} {detail}") from None
 
     def prompt_tokens(*seconds: int) -> int:
-        parts = [*({"type": "input_audio", "input_audio": _noise(s)} for s in seconds), {"type": "text", "text": "Hi"}]
-        usage = ask(parts, max_tokens=1, temperature=0)["usage"]
+        usage = ask(_clips(*seconds), max_tokens=1, temperature=0)["usage"]
         _expect(usage["completion_tokens"] == 1, f"max_tokens=1 gave {usage['completion_tokens']} tokens")
         return int(usage["prompt_tokens"])
 
@@ -57,6 +58,29 @@ def check_canaries(base_url: str, api_key: str, model_name: str) -> None:
     _expect(any(a != b for a, b in zip(first, other, strict=True)), "seed or temperature does not act")
     # Batched arithmetic may differ in the last digit on a GPU, so one equal sample is proof enough.
     _expect(any(a == b for a, b in zip(first, again, strict=True)), "the same seed gave other tokens")
+
+
+def check_hearing(base_url: str, api_key: str, model_name: str) -> None:
+    """Raise UserError if an endpoint of any make does not count more prompt tokens for a clip than for none.
+
+    How many more depends on its model. An endpoint that tells no usage cannot be checked.
+    """
+    counts = []
+    with openai.OpenAI(base_url=base_url, api_key=api_key, timeout=300) as client:
+        for parts in (_clips(), _clips(2)):
+            messages: Any = [{"role": "user", "content": parts}]
+            try:
+                usage = client.chat.completions.create(model=model_name, messages=messages, max_tokens=1).usage
+            except openai.OpenAIError as error:
+                raise UserError(f"{base_url} does not answer a chat request to {model_name}: {error}") from None
+            counts.append(usage.prompt_tokens if usage else 0)
+    silent, heard = counts
+    if silent and heard <= silent:
+        raise UserError(f"{base_url}: a clip adds no prompt tokens, so {model_name} does not hear the audio it is sent")
+
+
+def _clips(*seconds: int) -> list[dict[str, Any]]:
+    return [*({"type": "input_audio", "input_audio": _noise(s)} for s in seconds), {"type": "text", "text": "Hi"}]
 
 
 def _expect(holds: bool, finding: str) -> None:

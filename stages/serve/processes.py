@@ -69,7 +69,8 @@ def end_session(leader: Process, patience_s: float) -> None:
     Raises UserError when a process does not end even then.
     """
     if leader.alive:
-        os.kill(leader.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.kill(leader.pid, signal.SIGTERM)
     else:
         patience_s = min(patience_s, CLEAN_UP_S)
     left = wait_for_session(leader, patience_s)

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stages.common.errors import UserError
+from stages.common.files import sha256_file, sha256_json
 from stages.common.params import FilesSource
 from stages.common.progress import progress
 from stages.data.audio import read_audio, write_flac
@@ -16,14 +17,45 @@ from stages.data.mmar_schema import Row, read_rows
 def load(source: FilesSource, folder: Path, dropped: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
     """Read the questions file, transcode the audio files that it names.
 
-    Raises UserError for what `read_rows` and `read_audio` refuse, for a blank choice, and for audio
+    Raises UserError for what `check_pinned` and `read_audio` refuse.
+    """
+    check_pinned(source)
+    return transcode(_read(source, dropped), Path(source.audio), folder)
+
+
+def fingerprint(source: FilesSource) -> str:
+    """The SHA-256, in hex, of the questions file and of every audio file that it names, with the files' paths.
+
+    Raises UserError for what `read_rows` refuses, for a blank choice, and for audio that is missing or
     outside the audio folder.
     """
+    root = Path(source.audio)
+    paths = sorted({row.audio_path for row in _read(source, [])})
+    for path in paths:
+        _check_inside(root, path)
+        if not (root / path).is_file():
+            raise UserError(f"{root / path}: no such audio file")
+    audio = {path: sha256_file(root / path) for path in paths}
+    return sha256_json({"questions": sha256_file(Path(source.questions)), "audio": audio})
+
+
+def check_pinned(source: FilesSource) -> None:
+    """Raise UserError if the content is not what the source's `sha256` names: DVC tracks that, not the files."""
+    found = fingerprint(source)
+    if found != source.sha256:
+        why = "it or audio that it names has changed" if source.sha256 else "this source's sha256 was never set"
+        raise UserError(
+            f"{source.questions}: {why}; if its content is as you want it, set the source's sha256 to {found} "
+            "in conf/profile/ and run `python -m stages.common.compose --write`"
+        )
+
+
+def _read(source: FilesSource, dropped: list[dict[str, str]]) -> list[Row]:
     rows = read_rows(Path(source.questions), dropped if source.invalid == "drop" else None)
     for row in rows:
         if row.blank_choices:
             raise UserError(f"{source.questions}: id {row.id!r} has a blank choice; remove it")
-    return transcode(rows, Path(source.audio), folder)
+    return rows
 
 
 def transcode(rows: list[Row], root: Path, folder: Path) -> Iterator[dict[str, Any]]:
