@@ -193,7 +193,7 @@ def test_a_clip_that_changed_after_hashing_stops_the_stage(pipeline: Pipeline) -
         ("dvc.yaml", "- infer.seed", "- infer.sed", "infer.sed"),
     ],
 )
-def test_a_mistake_stops_everything_before_it_starts(
+def test_the_check_finds_a_mistake_before_anything_starts(
     pipeline: Pipeline, name: str, old: str, new: str, message: str
 ) -> None:
     path = pipeline.root / name

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stages.common.choices import kept_choices, right_choice
 from stages.common.errors import UserError
-from stages.common.records import Audio, Question, question_from, read_questions, read_responses, to_dict
+from stages.common.records import Audio, Question, question_from, read_questions, to_dict
 
 QUESTION = Question(
     id="q1",
@@ -110,11 +110,10 @@ def test_a_right_choice_is_the_answer_up_to_outer_spaces(choices, answer):
         assert kept[index].strip() == answer.strip()
 
 
-@pytest.mark.parametrize("read", [read_questions, read_responses])
-def test_blank_lines_do_not_shift_line_numbers(tmp_path: Path, read):
+def test_blank_lines_do_not_shift_line_numbers(tmp_path: Path):
     (tmp_path / "r.jsonl").write_text('\n\n{"colour": 1}\n', encoding="utf-8")
     with pytest.raises(UserError, match=r"r\.jsonl:3: unknown field 'colour'"):
-        read(tmp_path / "r.jsonl")
+        read_questions(tmp_path / "r.jsonl")
 
 
 def test_a_file_of_questions_may_hold_blank_lines(tmp_path: Path):
