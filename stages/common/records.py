@@ -1,7 +1,6 @@
 """The records that travel between stages, one JSON object a line."""
 
 import json
-from collections.abc import Callable, Iterator
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -154,10 +153,5 @@ def response_from(row: dict[str, Any], where: str = "response") -> Response:
 
 def read_questions(path: Path) -> list[Question]:
     """Read a questions file that the `questions` stage wrote."""
-    return list(_read(path, question_from))
-
-
-def _read(path: Path, build: Callable[[dict[str, Any], str], Any]) -> Iterator[Any]:
     lines = [number for number, line in enumerate(read_text(path).split("\n"), start=1) if line.strip()]
-    for number, row in zip(lines, read_jsonl(path), strict=True):
-        yield build(row, f"{path}:{number}")
+    return [question_from(row, f"{path}:{line}") for line, row in zip(lines, read_jsonl(path), strict=True)]

@@ -7,7 +7,6 @@ servable by vLLM as it is. `kind: hub` writes a pointer: hub id and pinned revis
 """
 
 import argparse
-import math
 import os
 import shutil
 
@@ -31,13 +30,17 @@ from stages.pretrain.corpus import Batches, instructions, pretraining_items, tok
 
 CURVES = METRICS / "base_model"
 _WARMUP_STEPS = 50
+_DECAY_SHARE = 0.3
 _MIN_SHARE = 0.03
 
 
 def learning_rate(step: int, tiny: Tiny) -> float:
-    """Linear warm-up, then a cosine down to 2 % of the peak."""
-    decay = 0.5 * (1 + math.cos(math.pi * step / tiny.steps))
-    return tiny.learning_rate * min(1.0, (step + 1) / _WARMUP_STEPS) * (0.02 + 0.98 * decay)
+    """Linear warm-up, a plateau, then a linear decay to 2 % of the peak.
+
+    With a cosine the rate falls while the model has only begun to hear.
+    """
+    left = (tiny.steps - step) / (_DECAY_SHARE * tiny.steps)
+    return tiny.learning_rate * min(1.0, (step + 1) / _WARMUP_STEPS) * (0.02 + 0.98 * min(1.0, left))
 
 
 def pretrain(tiny: Tiny) -> None:
