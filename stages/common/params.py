@@ -78,6 +78,7 @@ class Tiny(Strict):
     layers: Annotated[int, Field(ge=1)]
     experts: Annotated[int, Field(ge=2)]
     questions: Annotated[int, Field(ge=64)]
+    min_share: Annotated[float, Field(ge=0, le=1 / 16)]
     steps: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
     learning_rate: Annotated[float, Field(gt=0)]

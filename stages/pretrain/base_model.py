@@ -31,7 +31,6 @@ from stages.pretrain.corpus import Batches, instructions, pretraining_items, tok
 CURVES = METRICS / "base_model"
 _WARMUP_STEPS = 50
 _DECAY_SHARE = 0.3
-_MIN_SHARE = 0.03
 
 
 def learning_rate(step: int, tiny: Tiny) -> float:
@@ -49,7 +48,7 @@ def pretrain(tiny: Tiny) -> None:
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # costs a tenth of the time, changes no result
     prompts = instructions()
-    items = pretraining_items(tiny.seed, tiny.questions, _MIN_SHARE)
+    items = pretraining_items(tiny.seed, tiny.questions, tiny.min_share)
     tokenizer = train_tokenizer(tokenizer_corpus(items, prompts), tiny.vocab_size, CONTEXT_TOKENS)
     extractor = new_feature_extractor()
     batches = Batches(items, AudioTextProcessor(tokenizer, extractor), prompts)
