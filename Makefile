@@ -13,13 +13,13 @@ ARGS ?=
 export PYTHON
 # DVC's stages are `python -m …`: theirs must be .venv's.
 IN_VENV := export PATH="$(CURDIR)/.venv/bin:$$PATH" DVC_NO_ANALYTICS=1;
-SHOW_RESULTS := python -m stages.evaluate.compare --show
+SHOW_RESULTS := python -m stages.evaluate.compare --show && python -m stages.evaluate.compare_rest --show
 STOP_SERVER := python -m stages.serve.server stop
 
-.PHONY: help setup repro test lint check plots bench stop clean distclean
+.PHONY: help setup repro test lint check plots bench bench-rest stop clean distclean
 
 help: ## List the targets
-	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
 setup: ## Build .venv from requirements/$PROFILE.lock (cpu or gpu); does nothing when it fits
 	@requirements/install.sh $(PROFILE)
@@ -43,6 +43,9 @@ plots: setup ## Draw the metrics and comparisons as a web page
 
 bench: setup ## Measure the pipeline's speed
 	@$(IN_VENV) python -m benchmarks.run $(ARGS)
+
+bench-rest: setup ## Measure self-training: both presets, three seeds, training speed
+	@$(IN_VENV) python -m benchmarks.rest $(ARGS)
 
 stop: ## Stop the model server, if one runs
 	@[ ! -x .venv/bin/python ] || { $(IN_VENV) $(STOP_SERVER); }

@@ -56,7 +56,7 @@ REPEATS = 3
 def repro(clone: Path) -> dict[str, Any]:
     """Run `dvc repro` in `clone`: seconds, and the stages that ran."""
     started = time.monotonic()
-    done = subprocess.run(["dvc", "repro"], cwd=clone, env=_environment(), capture_output=True, text=True)
+    done = subprocess.run(["dvc", "repro"], cwd=clone, env=environment(), capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"dvc repro failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
     stages = re.findall(r"Running stage '([^']+)'", done.stdout)
@@ -67,14 +67,14 @@ def base_model(clone: Path) -> dict[str, Any]:
     """Train the base model once more, as its stage does."""
     started = time.monotonic()
     command = [sys.executable, "-m", "stages.pretrain.base_model"]
-    subprocess.run(command, cwd=clone, env=_environment(), check=True, capture_output=True)
+    subprocess.run(command, cwd=clone, env=environment(), check=True, capture_output=True)
     return {"seconds": round(time.monotonic() - started, 1)}
 
 
 def pipeline(parts: list[str]) -> dict[str, Any]:
     """Measure `cold`, `base_model`, `noop` and `edit`, in this order, in one temporary clone."""
     results: dict[str, Any] = {}
-    with _clone() as clone:
+    with temporary_clone() as clone:
         shutil.rmtree(clone / "metrics")  # scoring too has to run: equal predictions alone would let DVC skip it
         results["cold"] = repro(clone)
         changed = subprocess.run(["git", "status", "--porcelain", "metrics"], cwd=clone, capture_output=True, text=True)
@@ -186,7 +186,7 @@ def _no_cache() -> Iterator[ResponseCache]:
 
 
 @contextmanager
-def _clone() -> Iterator[Path]:
+def temporary_clone() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
         subprocess.run(["git", "clone", "-q", ".", str(folder / "clone")], check=True)
@@ -198,10 +198,10 @@ def _clone() -> Iterator[Path]:
 
 def _stop_server(clone: Path) -> None:
     command = [sys.executable, "-m", "stages.serve.server", "stop"]
-    subprocess.run(command, cwd=clone, env=_environment(), check=False, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=clone, env=environment(), check=False, stdout=subprocess.DEVNULL)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k not in ("DVC_ROOT", "PYTHONPATH")} | {"DVC_NO_ANALYTICS": "1"}
 
 

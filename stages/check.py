@@ -26,7 +26,13 @@ def problems() -> list[str]:
         params = load_params()
     except UserError as error:
         return [str(error)]  # nothing else can be judged without parameters
-    return [*_source_problems(params), *_prompt_problems(params), *_backend_problems(params), *_stage_problems()]
+    return [
+        *_source_problems(params),
+        *_prompt_problems(params),
+        *_backend_problems(params),
+        *_rest_problems(params),
+        *_stage_problems(),
+    ]
 
 
 def _source_problems(params: Params) -> list[str]:
@@ -43,7 +49,7 @@ def _source_problems(params: Params) -> list[str]:
 
 def _prompt_problems(params: Params) -> list[str]:
     found = []
-    for name in params.prompts.variants:
+    for name in sorted({*params.prompts.variants, params.rest.prompt}):
         try:
             load_prompt(name)
         except UserError as error:
@@ -57,6 +63,23 @@ def _backend_problems(params: Params) -> list[str]:
     if params.infer.backend == "transformers" and params.model.kind == "hub":
         return ["infer.backend transformers runs local checkpoints only; use vllm for model.kind hub"]
     return []
+
+
+def _rest_problems(params: Params) -> list[str]:
+    """What would stop self-training hours later: no questions to train on or to select by, or no tokens."""
+    if not params.rest.iterations:
+        return []
+    found = []
+    for split in ("train", "dev"):
+        sources = params.data.sources.values()
+        if not any(getattr(source, split, 0) or getattr(source, "split", "") == split for source in sources):
+            found.append(
+                f"rest.iterations: no source in data.sources has {split} questions, which self-training needs; "
+                "add one, or choose the preset rest=none"
+            )
+    if params.infer.backend == "openai":
+        found.append("rest.iterations: infer.backend openai serves no adapters of ours; choose the preset rest=none")
+    return found
 
 
 def _stage_problems() -> list[str]:

@@ -31,9 +31,13 @@ def serve_hub(prefix: str, files: dict[str, bytes], models: tuple[str, ...] = ()
             for model in models:
                 if self.path.startswith(f"/api/models/{model}/revision/"):
                     data = json.dumps({"id": model, "sha": COMMIT}).encode()
+                if self.path.partition("?")[0] == f"/api/models/{model}/tree/{COMMIT}":
+                    tree = [{"type": "file", "path": n, "size": len(d), "oid": COMMIT} for n, d in files.items()]
+                    data = json.dumps(tree).encode()
             self.send_response(404 if data is None else 200)
             if data is None:
-                self.send_header("X-Error-Code", "EntryNotFound" if self.path.startswith(prefix) else "RepoNotFound")
+                known = any(self.path.startswith((prefix, f"/api/models/{model}/tree/")) for model in ("", *models))
+                self.send_header("X-Error-Code", "EntryNotFound" if known else "RepoNotFound")
                 data = b""
             self.send_header("X-Repo-Commit", COMMIT)
             self.send_header("ETag", f'"{hash(data) & 0xFFFFFFFF:08x}"')

@@ -75,12 +75,16 @@ class FakeOpenAI:
         self.faults: dict[str, list[Fault]] = defaultdict(list)  # by text; one a request, then none
         self.in_flight = self.peak = 0
         self.port = 0
+        self.adapters: dict[str, str] = {}  # paths by name
+        self.lora = "off"  # on | off: no such address | refuse | forget: say it is loaded, and list it not
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=2**26)
         app.router.add_get("/health", self._health)
         app.router.add_get("/v1/models", self._models)
         app.router.add_post("/v1/chat/completions", self._chat)
+        if self.lora != "off":
+            app.router.add_post("/v1/load_lora_adapter", self._load)
         return app
 
     async def _health(self, request: web.Request) -> web.Response:
@@ -92,7 +96,23 @@ class FakeOpenAI:
         return None
 
     async def _models(self, request: web.Request) -> web.Response:
-        return self._refused(request) or web.json_response({"data": [{"id": self.model}]})
+        return self._refused(request) or web.json_response({"data": [{"id": name} for name in self._names()]})
+
+    def _names(self) -> list[str]:
+        return [self.model, *self.adapters]
+
+    async def _load(self, request: web.Request) -> web.Response:
+        """As vLLM 0.32 answers: an error with its message, or a line of plain text."""
+        if refused := self._refused(request):
+            return refused
+        body = await request.json()
+        name, path = body["lora_name"], body["lora_path"]
+        if self.lora == "refuse" or name in self.adapters:
+            reason = "LoRA rank 128 is greater than max_lora_rank 64." if self.lora == "refuse" else "already loaded"
+            return web.json_response({"error": {"message": reason, "code": 400}}, status=400)
+        if self.lora == "on":
+            self.adapters[name] = path
+        return web.Response(text=f"Success: LoRA adapter '{name}' added successfully.")
 
     async def _chat(self, request: web.Request) -> web.Response:
         if refused := self._refused(request):
@@ -101,7 +121,7 @@ class FakeOpenAI:
         text, seconds = _content(body)
         self.bodies.append(body)
         self.asked[text] += 1
-        if body["model"] != self.model:
+        if body["model"] not in self._names():
             return web.json_response({"error": {"message": "no such model"}}, status=404)
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
@@ -119,8 +139,9 @@ class FakeOpenAI:
         choices = []
         for index in range(body.get("n", 1)):
             seed = os.urandom(8) if self.unseeded else (body.get("seed", 0) + index, body.get("temperature", 1.0))
-            ids = list(hashlib.sha256(f"{text}|{seed}".encode()).digest()[:count])
-            message = {"role": "assistant", "content": f"{text} #{'-'.join(map(str, ids[:3]))}"}
+            spoken = text if body["model"] == self.model else f"{body['model']}: {text}"
+            ids = list(hashlib.sha256(f"{spoken}|{seed}".encode()).digest()[:count])
+            message = {"role": "assistant", "content": f"{spoken} #{'-'.join(map(str, ids[:3]))}"}
             choice = {"index": index, "message": message, "finish_reason": "stop"}
             choices.append(choice | ({"token_ids": ids} if body.get("return_token_ids") else {}))
         prompt = len(text.split()) + 4 + (0 if self.deaf or not samples else audio_token_count(samples) + 2)
@@ -183,6 +204,7 @@ def main() -> None:
     parser.add_argument("--served-model-name", required=True)
     parser.add_argument("--latency", type=float, default=0)
     parser.add_argument("--die", help="print this and end")
+    parser.add_argument("--lora", default="on" if os.environ.get("VLLM_ALLOW_RUNTIME_LORA_UPDATING") else "off")
     for flag in ("--mute", "--deaf", "--unseeded"):
         parser.add_argument(flag, action="store_true")
     args, _ = parser.parse_known_args()
@@ -191,7 +213,7 @@ def main() -> None:
     while args.mute:
         time.sleep(1)
     fake = FakeOpenAI(os.environ["VLLM_API_KEY"], args.served_model_name, args.latency)
-    fake.deaf, fake.unseeded = args.deaf, args.unseeded
+    fake.deaf, fake.unseeded, fake.lora = args.deaf, args.unseeded, args.lora
     web.run_app(fake.app(), host="127.0.0.1", port=args.port, print=lambda line: print(line, flush=True))
 
 

@@ -9,12 +9,13 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import yaml
+from omegaconf import OmegaConf
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -105,8 +106,11 @@ class Pipeline:
         return self.json(".cache/server/state.json")
 
 
-def create(root: Path) -> Pipeline:
-    """Copy the working tree's tracked and new files into a repository at `root`, at micro size."""
+def create(root: Path, overrides: Sequence[str] = MICRO, preset: str = "none") -> Pipeline:
+    """Copy the working tree's tracked and new files into a repository at `root`, at micro size.
+
+    `overrides` go into its profile, so that `dvc exp run`, which composes anew, runs at micro size too.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -115,13 +119,15 @@ def create(root: Path) -> Pipeline:
         check=True,
     )
     for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file() and not name.startswith("metrics/") and name != "dvc.lock":
+        result = name == "dvc.lock" or (name.startswith("metrics/") and not name.endswith(".gitkeep"))
+        if (ROOT / name).is_file() and not result:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, root / name)
     pipeline = Pipeline(root)
-    # Into the profile, so that `dvc exp run`, which composes anew, runs at micro size too.
-    pipeline.python("-m", "stages.common.compose", "--write", *MICRO)
-    (root / "conf/profile/mini.yaml").write_text("# @package _global_\n" + (root / "params.yaml").read_text())
+    profile = OmegaConf.merge(OmegaConf.load(root / "conf/profile/mini.yaml"), OmegaConf.from_dotlist([*overrides]))
+    (root / "conf/profile/mini.yaml").write_text("# @package _global_\n" + OmegaConf.to_yaml(profile))
+    pipeline.edit("conf/config.yaml", lambda text: text.replace("rest: rest_em", f"rest: {preset} #"))
+    pipeline.python("-m", "stages.common.compose", "--write")
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Micro pipeline"]):
         pipeline.run("git", "-c", "user.name=test", "-c", "user.email=test@example.org", *command)
     return pipeline

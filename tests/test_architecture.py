@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "pretrain": {"common", "data", "prompt", "model"},
     "infer": {"common", "prompt", "model", "serve"},
     "evaluate": {"common", "infer"},
+    "rest": {"common", "infer", "model", "serve", "prompt", "evaluate"},
 }
 MODULES = sorted((ROOT / "stages").rglob("*.py"))
 

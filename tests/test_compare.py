@@ -56,6 +56,7 @@ def workplace(tmp_path, monkeypatch):
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["prompts"]["variants"] = ["baseline", "better", "same"]
     params["headline"]["variant"] = "better"
+    params["rest"]["eval_prompts"] = ["better"]
     Path("params.yaml").write_text(yaml.safe_dump(params))
     write_jsonl(Path("data/questions/test.jsonl"), (to_dict(question(i)) for i in range(N)))
     write_variant(monkeypatch, "baseline", set(range(30)))
@@ -203,10 +204,14 @@ def test_the_plot_tells_revisions_apart_and_leaves_no_anchor_open(workplace, mon
     assert pictures[1].startswith(b"\x89PNG")
 
 
-def test_a_plot_without_data_is_told(workplace, monkeypatch, capsys):
+def test_a_plot_without_data_or_of_another_name_is_told(workplace, monkeypatch, capsys):
+    Path("dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
     with pytest.raises(SystemExit) as caught:
         run(monkeypatch, plots, "--out", "accuracy.svg")
     assert caught.value.code == 2 and "made no plot" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         run(monkeypatch, plots, "--out", "accuracy.gif")
     assert "must end in .svg or .png" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(monkeypatch, plots, "--out", "accuracy.svg", "--plot", "Accuracy by sub-categories")
+    assert 'did you mean "Accuracy by sub-category"?' in capsys.readouterr().err

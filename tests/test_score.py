@@ -137,6 +137,23 @@ def test_the_stage_writes_the_metrics_of_a_variant(workplace, monkeypatch, capsy
     assert "strict 50.0%" in capsys.readouterr().out
 
 
+def test_an_iteration_is_scored_like_the_base_and_beside_it(workplace, monkeypatch):
+    run(monkeypatch, "--variant", "baseline")
+    folder = Path("data/rest/predictions/iter1")
+    write_jsonl(folder / "baseline.jsonl", (to_dict(response(f"q{i}", i % 3)) for i in range(6)))
+    (folder / "baseline.run.json").write_text('{"model": "iter1"}')
+    run(monkeypatch, "--variant", "baseline", "--model", "iter1")
+    base = json.loads(Path("metrics/prompts/baseline.json").read_text())
+    iteration = json.loads(Path("metrics/rest/scores/iter1/baseline.json").read_text())
+    assert list(iteration) == list(base)
+    assert (base["acc_strict"], iteration["acc_strict"], iteration["run"]) == (0.5, 1, [{"model": "iter1"}])
+
+
+def test_an_iteration_without_predictions_is_told(workplace, monkeypatch, capsys):
+    message = fails(monkeypatch, capsys, "--variant", "baseline", "--model", "iter2")
+    assert "data/rest/predictions/iter2/baseline.jsonl: no such file" in message and "dvc repro" in message
+
+
 def test_the_official_match_reads_what_the_model_wrote_where_no_choice_was_found():
     q = question(1)
     text = "<think>x</think>I think it is a dog."
@@ -342,6 +359,11 @@ def test_a_file_without_questions_is_a_mistake(tmp_path):
 )
 def test_half_a_command_line_is_refused(monkeypatch, capsys, arguments):
     assert "give either --variant" in fails(monkeypatch, capsys, *arguments)
+
+
+def test_files_from_elsewhere_are_of_no_iteration(monkeypatch, capsys):
+    arguments = ["--questions", "q", "--predictions", "p", "--out", "o", "--model", "iter1"]
+    assert "--model goes with --variant" in fails(monkeypatch, capsys, *arguments)
 
 
 # ── Our own predictions ──────────────────────────────────────────────────────────────────────────

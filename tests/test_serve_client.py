@@ -28,7 +28,9 @@ from stages.serve.messages import ChatRequest, audio_part, body, cache_key, text
 from tests.fake_openai import FakeOpenAI, answer, hang, reset, status
 from tests.pipeline import heed_interrupts
 
-RUNTIME = Runtime(concurrency=4, request_timeout_s=5, retries=3, server_start_s=10, server_idle_s=10)
+RUNTIME = Runtime(
+    concurrency=4, request_timeout_s=5, retries=3, server_start_s=10, server_idle_s=10, checkpoint_steps=1
+)
 
 
 @pytest.fixture

@@ -30,8 +30,10 @@ from stages.serve.supervisor import reason_to_stop
 
 ROOT = Path(__file__).parent.parent
 STAND_IN = (sys.executable, str(ROOT / "tests" / "fake_openai.py"))
-SERVE = Serve(dtype="float32", max_model_len=2048, tensor_parallel_size=1)
-RUNTIME = Runtime(concurrency=4, request_timeout_s=10, retries=5, server_start_s=30, server_idle_s=60)
+SERVE = Serve(dtype="float32", max_model_len=2048, tensor_parallel_size=1, adapters="merge")
+RUNTIME = Runtime(
+    concurrency=4, request_timeout_s=10, retries=5, server_start_s=30, server_idle_s=60, checkpoint_steps=1
+)
 
 
 @pytest.fixture

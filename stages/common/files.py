@@ -17,7 +17,9 @@ SOURCES = Path("data/sources")
 AUDIO = Path("data/audio")
 PREDICTIONS = Path("data/predictions")
 PROMPTS = Path("prompts")
-BASE_MODEL = Path("models/base")
+MODELS = Path("models")
+BASE_MODEL = MODELS / "base"
+REST = Path("data/rest")
 METRICS = Path("metrics")
 
 
@@ -28,6 +30,11 @@ def cache_dir() -> Path:
     `dvc exp run --temp` and `--queue`, so all of them share one cache.
     """
     return Path(os.environ.get("DVC_ROOT", ".")).resolve() / ".cache"
+
+
+def predictions_dir(model: str) -> Path:
+    """The folder of the test set's answers by `model`: the base, or an iteration of self-training."""
+    return PREDICTIONS if model == BASE_MODEL.name else REST / "predictions" / model
 
 
 @contextmanager

@@ -7,20 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from stages.common.errors import UserError, nearest
+from stages.common.rest_params import Rest
+from stages.common.typed import Fraction, Name, Names, Samples, Strict
 
 PARAMS = Path("params.yaml")
-
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Fraction = Annotated[float, Field(gt=0, le=1)]
-
-
-class Strict(BaseModel):
-    """Refuses unknown keys and silent conversions ("8" is not 8)."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class MiniSource(Strict):
@@ -104,14 +97,7 @@ class Model(Strict):
 class Prompts(Strict):
     """Which prompt variants are compared."""
 
-    variants: list[Name] = Field(min_length=1)
-
-    @field_validator("variants")
-    @classmethod
-    def _unique(cls, value: list[str]) -> list[str]:
-        if len(set(value)) != len(value):
-            raise ValueError("a variant is listed twice")
-        return value
+    variants: Names
 
 
 class Infer(Strict):
@@ -121,7 +107,7 @@ class Infer(Strict):
     temperature: Annotated[float, Field(ge=0, le=2)]
     top_p: Fraction
     max_tokens: Annotated[int, Field(ge=1)]
-    n: Annotated[int, Field(ge=1, le=64)]
+    n: Samples
     seed: int
     endpoint_model: str
     max_error_rate: Annotated[float, Field(ge=0, le=1)]
@@ -139,6 +125,7 @@ class Serve(Strict):
     dtype: Literal["float32", "bfloat16", "float16"]
     max_model_len: Annotated[int, Field(ge=256)]
     tensor_parallel_size: Annotated[int, Field(ge=1)]
+    adapters: Literal["merge", "lora"]
 
 
 class Headline(Strict):
@@ -155,6 +142,7 @@ class Runtime(Strict):
     retries: Annotated[int, Field(ge=0)]
     server_start_s: Annotated[float, Field(gt=0)]
     server_idle_s: Annotated[float, Field(gt=0)]
+    checkpoint_steps: Annotated[int, Field(ge=1)]
 
 
 class Params(Strict):
@@ -166,8 +154,20 @@ class Params(Strict):
     prompts: Prompts
     infer: Infer
     serve: Serve
+    rest: Rest
     headline: Headline
     runtime: Runtime
+
+    @model_validator(mode="after")
+    def _rest_prompts_exist(self) -> "Params":
+        for name in self.rest.eval_prompts:
+            if name not in self.prompts.variants:
+                hint = nearest(name, self.prompts.variants)
+                raise ValueError(
+                    f"rest.eval_prompts: {name!r} is not in prompts.variants, so the base model has no answers "
+                    f"to compare with; {hint}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _headline_exists(self) -> "Params":
@@ -238,13 +238,13 @@ def _siblings(path: list[str], raw: Any) -> list[str]:
     for part in path:
         raw = raw[part]
         below = [m.model_fields[part].annotation for m in models if part in m.model_fields]
-        # A mapping's schema is that of its values, and `sources` is the one mapping: part is then a source's name.
-        models = [model for annotation in below or [Source] for model in _models_in(annotation)]
+        if below:  # else part is a name in a mapping, whose schema is that of its values
+            models = [model for annotation in below for model in _models_in(annotation)]
     loader = raw.get("loader")
     chosen = [
         m for m in models if "loader" in m.model_fields and loader in get_args(m.model_fields["loader"].annotation)
     ]
-    return sorted({name for model in chosen or models for name in model.model_fields})
+    return sorted({field.alias or name for model in chosen or models for name, field in model.model_fields.items()})
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
@@ -255,18 +255,23 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 def _resolve(node: Any, key: list[str]) -> None:
     for index, part in enumerate(key):
-        present = part in node if isinstance(node, dict) else part in type(node).model_fields
-        if not present:
-            valid = node if isinstance(node, dict) else type(node).model_fields
+        valid = node if isinstance(node, dict) else _attributes(node)
+        if part not in valid:
             raise UserError(f"no parameter {'.'.join(key[: index + 1])}; {nearest(part, valid)}")
-        node = node[part] if isinstance(node, dict) else getattr(node, part)
+        node = node[part] if isinstance(node, dict) else getattr(node, valid[part])
 
 
 def _prune(node: Any, kept: list[list[str]]) -> None:
     values = node if isinstance(node, dict) else node.__dict__
-    for name in list(values):
+    attributes = {name: name for name in node} if isinstance(node, dict) else _attributes(node)
+    for name, attribute in attributes.items():
         below = [key[1:] for key in kept if key[0] == name]
         if not below:
-            del values[name]
-        elif all(below) and isinstance(values[name], (BaseModel, dict)):
-            _prune(values[name], below)
+            del values[attribute]
+        elif all(below) and isinstance(values[attribute], (BaseModel, dict)):
+            _prune(values[attribute], below)
+
+
+def _attributes(node: BaseModel) -> dict[str, str]:
+    """The names that a group has in `params.yaml`, and its attributes' names here, which cannot be `from`."""
+    return {field.alias or name: name for name, field in type(node).model_fields.items()}

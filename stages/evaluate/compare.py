@@ -15,12 +15,13 @@ from statistics import fmean
 from typing import Any
 
 from stages.common.errors import UserError, stage_main
-from stages.common.files import METRICS, PREDICTIONS, QUESTIONS, read_json, write_json
+from stages.common.files import BASE_MODEL, METRICS, QUESTIONS, predictions_dir, read_json, write_json
 from stages.common.params import load_params
 from stages.common.records import Comparison
 from stages.evaluate.inputs import Questions, read_question_set, read_samples
-from stages.evaluate.score import score_question
-from stages.evaluate.stats import compare_runs, detectable, holm
+from stages.evaluate.score import FATES, metrics_dir, score_question
+from stages.evaluate.stats import ALPHA, compare_runs, detectable, holm
+from stages.evaluate.tables import p_value, percent, percent_range, points, points_range, text_table
 
 COMPARE = METRICS / "compare.json"
 SUMMARY = METRICS / "summary.json"
@@ -46,14 +47,17 @@ def plot_rows(metrics: Metrics) -> list[dict[str, Any]]:
 def compare_with_first(scores: dict[str, list[float]], groups: list[str]) -> list[dict[str, Any]]:
     """Compare each variant's per-question scores with those of the first, Holm-adjusted over all of them."""
     first, *others = scores
-    comparisons = [compare_runs(first, other, scores[first], scores[other], groups) for other in others]
-    adjusted = holm([comparison.p for comparison in comparisons])
-    return [_rounded(comparison, p_holm) for comparison, p_holm in zip(comparisons, adjusted, strict=True)]
+    return adjusted([compare_runs(first, other, scores[first], scores[other], groups) for other in others])
 
 
-def _rounded(comparison: Comparison, p_holm: float) -> dict[str, Any]:
-    row = {**asdict(comparison), "p_holm": p_holm, "detectable": detectable(comparison)}
-    return {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in row.items()}
+def adjusted(comparisons: list[Comparison]) -> list[dict[str, Any]]:
+    """Comparisons as they are written, with `p_holm`, adjusted over all of them, and `detectable`."""
+    p_holm = holm([comparison.p for comparison in comparisons])
+    rows = [
+        {**asdict(comparison), "p_holm": p, "detectable": detectable(comparison)}
+        for comparison, p in zip(comparisons, p_holm, strict=True)
+    ]
+    return [{key: float(f"{x:.6g}") if isinstance(x, float) else x for key, x in row.items()} for row in rows]
 
 
 def summarise(metrics: Metrics, versus_baseline: list[dict[str, Any]], profile: str) -> dict[str, Any]:
@@ -70,14 +74,15 @@ def summarise(metrics: Metrics, versus_baseline: list[dict[str, Any]], profile: 
     }
 
 
-def strict_scores(variant: str, questions: Questions, expected: float) -> list[float]:
+def strict_scores(variant: str, questions: Questions, expected: float, model: str = BASE_MODEL.name) -> list[float]:
     """The strict score of each question in order; UserError if they do not give the accuracy of the metrics file."""
-    samples = read_samples(PREDICTIONS / f"{variant}.jsonl", questions, complete=True)
+    predictions, metrics = predictions_dir(model) / f"{variant}.jsonl", metrics_dir(model) / f"{variant}.json"
+    samples = read_samples(predictions, questions, complete=True)
     scores = [score_question(question, samples[name]).strict for name, question in questions.items()]
     if round(fmean(scores), 4) != expected:
         raise UserError(
-            f"{METRICS / 'prompts' / variant}.json gives acc_strict {expected}, but {PREDICTIONS / variant}.jsonl "
-            f"gives {fmean(scores):.4f}: one of them is out of date; `dvc repro` mends it"
+            f"{metrics} gives acc_strict {expected}, but {predictions} gives {fmean(scores):.4f}: "
+            "one of them is out of date; `dvc repro` mends it"
         )
     return scores
 
@@ -100,40 +105,34 @@ def table(metrics: Metrics, summary: dict[str, Any]) -> str:
         "none",
         "err",
     ]
-    lines = [header, *(_line(variant, metrics[variant], versus.get(variant)) for variant in metrics)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    padded = [
-        "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))])
-        for line in lines
-    ]
+    lines = [_line(variant, metrics[variant], versus.get(variant)) for variant in metrics]
     legend = LEGEND.format(n=metrics[first]["n"])
     notes = [f"profile {summary['profile']}; best: {summary['best']}", *summary["notes"]]
-    return "\n".join([padded[0], "─" * len(padded[0]), *padded[1:], "", legend, *notes])
+    return "\n".join([text_table(header, lines), "", legend, *notes])
 
 
 def _line(variant: str, values: dict[str, Any], versus: dict[str, Any] | None) -> list[str]:
     overall = values["detail"][0]
-    cells = [variant, _percent(values["acc_strict"]), f"{_percent(overall['low'])}–{_percent(overall['high'])}"]
-    cells.append(_percent(values["acc_official"]))
-    if versus:
-        star = "*" if versus["p_holm"] < 0.05 else " "
-        cells += [f"{_points(versus['difference'])}{star}", f"{_points(versus['low'])} to {_points(versus['high'])}"]
-        cells += [_p(versus["p"]), _p(versus["p_holm"]), _percent(versus["detectable"])]
-    else:
-        cells += [""] * 5
-    return [*cells, *(_percent(values[fate]) for fate in ("truncated", "no_answer", "error"))]
+    cells = [variant, percent(values["acc_strict"]), percent_range(overall["low"], overall["high"])]
+    cells.append(percent(values["acc_official"]))
+    cells += versus_cells(versus) if versus else [""] * 5
+    return [*cells, *(percent(values[fate]) for fate in FATES)]
 
 
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f}"
+def versus_cells(row: dict[str, Any]) -> list[str]:
+    """A comparison in a table: difference, interval, p, p Holm and detectable difference."""
+    return [
+        starred(row),
+        points_range(row["low"], row["high"]),
+        p_value(row["p"]),
+        p_value(row["p_holm"]),
+        percent(row["detectable"]),
+    ]
 
 
-def _p(value: float) -> str:
-    return f"{value:.4f}" if value >= 0.0001 else "<0.0001"
-
-
-def _points(fraction: float) -> str:
-    return f"{100 * fraction:+.1f}"
+def starred(row: dict[str, Any]) -> str:
+    """A comparison's difference in points, with a star if it holds for its whole family of comparisons."""
+    return points(row["difference"]) + ("*" if row["p_holm"] < ALPHA else " ")
 
 
 @stage_main

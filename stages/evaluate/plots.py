@@ -1,6 +1,7 @@
-"""Draw DVC's plot of accuracy by sub-category into an SVG or PNG file, for a page or a paper. Works offline.
+"""Draw one of DVC's plots into an SVG or PNG file, for a page or a paper. Works offline.
 
     python -m stages.evaluate.plots --out docs/accuracy.svg
+    python -m stages.evaluate.plots --out docs/iterations.svg --plot "Accuracy by iteration"
     python -m stages.evaluate.plots --out difference.png main workspace
 
 With revisions, it is the picture of `dvc plots diff`. `dvc plots show` draws the same as a web page, which
@@ -14,15 +15,29 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from stages.common.errors import UserError, stage_main
+import yaml
 
-PLOT = "Accuracy by sub-category"  # its name in dvc.yaml; the picture itself is .dvc/plots/accuracy_bars.json
+from stages.common.errors import UserError, nearest, stage_main
+from stages.common.files import read_text
+
+PLOT = "Accuracy by sub-category"  # its name in dvc.yaml; the pictures themselves are in .dvc/plots
 PNG_SCALE = 2
 
 
-def vega_spec(revisions: list[str]) -> str:
-    """The Vega-Lite specification, as JSON, that DVC makes of the plot in the workspace or in some revisions."""
-    target = ["diff", *revisions, "--targets", PLOT] if revisions else ["show", PLOT]
+def plot_names() -> list[str]:
+    """The names of the plots in dvc.yaml."""
+    definitions = (yaml.safe_load(read_text(Path("dvc.yaml"))) or {}).get("plots", [])
+    return [name for definition in definitions for name in definition]
+
+
+def vega_spec(plot: str, revisions: list[str]) -> str:
+    """The Vega-Lite specification, as JSON, that DVC makes of a plot in the workspace or in some revisions.
+
+    Raises UserError when dvc.yaml has no plot of that name, or there is nothing to draw yet.
+    """
+    if plot not in plot_names():
+        raise UserError(f"dvc.yaml has no plot {plot!r}; {nearest(plot, plot_names())}")
+    target = ["diff", *revisions, "--targets", plot] if revisions else ["show", plot]
     result = subprocess.run(
         [sys.executable, "-m", "dvc", "plots", *target, "--show-vega"],
         capture_output=True,
@@ -31,7 +46,7 @@ def vega_spec(revisions: list[str]) -> str:
     )
     if result.returncode != 0 or result.stdout.strip() in ("", "{}"):  # DVC takes a missing file for an empty plot
         reason = result.stderr.strip() or "no data in this folder (is `dvc repro` still to run?)"
-        raise UserError(f"`dvc plots` made no plot {PLOT!r}: {reason}")
+        raise UserError(f"`dvc plots` made no plot {plot!r}: {reason}")
     return result.stdout
 
 
@@ -58,11 +73,12 @@ def main() -> None:
     """Write the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="the picture: a name that ends in .svg or .png")
+    parser.add_argument("--plot", default=PLOT, help="its name in dvc.yaml (default: %(default)s)")
     parser.add_argument("revisions", nargs="*", help="Git revisions or experiments; `workspace` is what is here")
     args = parser.parse_args()
     if args.out.suffix not in (".svg", ".png"):
         raise UserError(f"{args.out}: the name must end in .svg or .png")
-    picture = render(vega_spec(args.revisions), args.out.suffix)
+    picture = render(vega_spec(args.plot, args.revisions), args.out.suffix)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_bytes(picture)
     print(f"{args.out}: {len(picture) // 1024} KiB")

@@ -1,11 +1,13 @@
 """Score predictions: two accuracies, and what became of the rest.
 
     python -m stages.evaluate.score --variant baseline
+    python -m stages.evaluate.score --variant baseline --model iter1
     python -m stages.evaluate.score --questions MMAR-meta.jsonl --predictions result.jsonl --out metrics.json
 
-The first form is the DVC stage. The second takes files from elsewhere: MMAR's metadata or Question records,
-and the challenge's `id, thinking_prediction, answer_prediction` or Response records. There, a question
-without a prediction counts as wrong and as `missing`.
+The first two forms are the DVC stages: of the base model (metrics/prompts/<variant>.json) and of an iteration of
+self-training (metrics/rest/scores/<iteration>/<variant>.json). The third takes files from elsewhere: MMAR's metadata or
+Question records, and the challenge's `id, thinking_prediction, answer_prediction` or Response records. There, a
+question without a prediction counts as wrong and as `missing`.
 
 The metrics, all fractions of one over *all* questions (a question's score is the mean over its samples):
 `acc_strict` (the chosen choice is the answer), `acc_official` (MMAR's string match), `truncated`, `no_answer`,
@@ -26,7 +28,7 @@ from statistics import fmean
 from typing import Any
 
 from stages.common.errors import UserError, stage_main
-from stages.common.files import METRICS, PREDICTIONS, QUESTIONS, read_json, write_json
+from stages.common.files import BASE_MODEL, METRICS, QUESTIONS, predictions_dir, read_json, write_json
 from stages.common.records import Question
 from stages.evaluate.inputs import Questions, Sample, Samples, read_question_set, read_samples, some
 from stages.evaluate.official import official_match
@@ -130,6 +132,7 @@ def slug(name: str) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variant", help="score this prompt variant's predictions on the test questions")
+    parser.add_argument("--model", help="of this iteration of self-training, instead of the base model")
     parser.add_argument("--questions", type=Path, help="questions: MMAR's metadata or Question records")
     parser.add_argument("--predictions", type=Path, help="predictions: the challenge's format or Response records")
     parser.add_argument("--out", type=Path, help="where the metrics go")
@@ -137,14 +140,21 @@ def _arguments() -> argparse.Namespace:
     files = (args.questions, args.predictions, args.out)
     if bool(args.variant) == any(files) or any(files) != all(files):
         parser.error("give either --variant, or all of --questions, --predictions and --out")
+    if args.model and not args.variant:
+        parser.error("--model goes with --variant")
     return args
 
 
-def _score_variant(variant: str) -> tuple[Path, dict[str, Any]]:
+def metrics_dir(model: str) -> Path:
+    """The folder of the metrics of `model`: the base, or an iteration of self-training."""
+    return METRICS / "prompts" if model == BASE_MODEL.name else METRICS / "rest" / "scores" / model
+
+
+def _score_variant(variant: str, model: str) -> tuple[Path, dict[str, Any]]:
     questions = read_question_set(QUESTIONS / "test.jsonl")
-    samples = read_samples(PREDICTIONS / f"{variant}.jsonl", questions, complete=True)
-    run = read_json(PREDICTIONS / f"{variant}.run.json")
-    return METRICS / "prompts" / f"{variant}.json", {**metrics_of(questions, samples), "run": [run]}
+    samples = read_samples(predictions_dir(model) / f"{variant}.jsonl", questions, complete=True)
+    run = read_json(predictions_dir(model) / f"{variant}.run.json")
+    return metrics_dir(model) / f"{variant}.json", {**metrics_of(questions, samples), "run": [run]}
 
 
 def _score_files(questions_path: Path, predictions_path: Path) -> dict[str, Any]:
@@ -163,7 +173,7 @@ def main() -> None:
     """Score one set of predictions and write its metrics."""
     args = _arguments()
     if args.variant:
-        out, metrics = _score_variant(args.variant)
+        out, metrics = _score_variant(args.variant, args.model or BASE_MODEL.name)
     else:
         out, metrics = args.out, _score_files(args.questions, args.predictions)
     write_json(out, metrics)

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from stages.common.records import Comparison
 
 LEVEL = 0.95
+ALPHA = 0.05  # an adjusted p below it is called significant
 Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 POWER = 0.8
 CHUNK = 1_000  # resamples drawn at once, which keeps memory near 10 MB for a thousand groups

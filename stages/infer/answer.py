@@ -1,12 +1,14 @@
 """Ask a model about questions under one prompt, through any backend, and read its answers."""
 
 from collections.abc import Callable, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from stages.common.audio_tokens import SAMPLE_RATE_HZ, audio_token_count
 from stages.common.errors import UserError
 from stages.common.files import AUDIO, read_json, sha256_file, sha256_json
+from stages.common.models import adapter_identity, base_identity, merged_path, resolve
 from stages.common.params import Infer, Params
 from stages.common.progress import progress
 from stages.common.records import Question, Response
@@ -22,36 +24,48 @@ from stages.serve.server import ensure, planned
 
 
 def answer_questions(
-    questions: Sequence[Question], prompt: Prompt, model_dir: Path, params: Params, keep_ids: bool = False
+    questions: Sequence[Question],
+    prompt: Prompt,
+    model_dir: Path,
+    params: Params,
+    keep_ids: bool = False,
+    adapter: Path | None = None,
 ) -> tuple[list[Response], dict[str, Any]]:
     """All samples of all questions, in their order, and the identity of the backend that gave them.
+
+    `model_dir` is models/base or the folder of an iteration; an `adapter` is put on the base model instead of the
+    folder's own. The identity's "adapter" is the hash of the adapter's weights, None without one.
 
     Every question is there: what failed has a status that says so. `keep_ids` keeps prompt and completion
     token ids where the backend gives them.
 
-    Raises UserError when a clip is missing or changed, the backend cannot be used at all, or more questions
-    fail than infer.max_error_rate allows; the answers that came are cached.
+    Raises UserError when a clip is missing or changed, the adapter is not of this base model, the backend cannot be
+    used at all, or more questions fail than infer.max_error_rate allows; the answers that came are cached.
     """
+    base, own = resolve(model_dir)
+    adapter = adapter or own
     check_clips(questions)
     requests = [request_for(question, prompt, params.infer) for question in questions]
     with response_cache() as cache, progress(len(questions), "question", prompt.name) as bar:
         if params.infer.backend == "transformers":
-            identity, results = _in_process(questions, prompt, model_dir, params, cache, bar.update)
+            identity, results = _in_process(questions, prompt, base, adapter, params, cache, bar.update)
         elif params.infer.backend == "openai":
+            if adapter is not None:
+                raise UserError(f"{adapter}: an endpoint cannot serve our adapters; set infer.backend to vllm")
             server = external_server(params.infer.endpoint_model, AUDIO)
             identity = server.identity
             results = _from_endpoint(requests, server, params, cache, bar.update)
         else:
-            identity = planned(model_dir, params.serve, AUDIO.resolve()).identity
-            results = _from_vllm(requests, model_dir, params, cache, bar.update)
-    _check_audio_tokens(questions, results, model_dir)
+            identity = planned(base, params.serve, AUDIO.resolve(), adapter).identity
+            results = _from_vllm(requests, base, adapter, params, cache, bar.update)
+    _check_audio_tokens(questions, results, base)
     _check_errors(results, params.infer.max_error_rate)
     responses = [
         response
         for question, result in zip(questions, results, strict=True)
         for response in responses_of(question, result, params.infer.n, keep_ids)
     ]
-    return responses, dict(identity)
+    return responses, {"adapter": None, **identity}
 
 
 def responses_of(question: Question, result: ChatResult, n: int, keep_ids: bool) -> list[Response]:
@@ -132,32 +146,42 @@ def _from_endpoint(
 
 def _from_vllm(
     requests: Sequence[ChatRequest],
-    model_dir: Path,
+    base: Path,
+    adapter: Path | None,
     params: Params,
     cache: ResponseCache,
     on_result: Callable[[int], object],
 ) -> list[ChatResult]:
     """The `vllm` backend; no server is started where the cache has every answer."""
-    results = all_cached(requests, planned(model_dir, params.serve, AUDIO.resolve()), cache)
+    results = all_cached(requests, planned(base, params.serve, AUDIO.resolve(), adapter), cache)
     if results is not None:
         on_result(len(results))
         return results
-    with ensure(model_dir, params.serve, params.runtime, AUDIO.resolve()) as server:
+    if adapter is not None and params.serve.adapters == "merge" and not merged_path(base, adapter).is_dir():
+        from stages.model.merged import merged_checkpoint  # imports torch
+
+        merged_checkpoint(base, adapter)
+    with ensure(base, params.serve, params.runtime, AUDIO.resolve(), adapter=adapter) as server:
         return ask(requests, server, cache, params.runtime, lambda *_: on_result(1))
 
 
 def _in_process(
     questions: Sequence[Question],
     prompt: Prompt,
-    model_dir: Path,
+    base: Path,
+    adapter: Path | None,
     params: Params,
     cache: ResponseCache,
     on_result: Callable[[int], object],
 ) -> tuple[dict[str, Any], list[ChatResult]]:
     """The `transformers` backend, behind the same cache as the servers."""
-    from stages.infer.in_process import generate, model_identity  # imports torch, which the other backends do not need
-
-    identity: dict[str, Any] = {"backend": "transformers", **model_identity(model_dir)}
+    identity: dict[str, Any] = {
+        "backend": "transformers",
+        "model": base_identity(base),
+        "transformers": metadata.version("transformers"),
+        "dtype": params.serve.dtype,
+        **adapter_identity(adapter),
+    }
     texts = [(*prompt.render(q.question, q.choices), AUDIO / q.audio.path) for q in questions]
     keys = [
         sha256_json([identity, system, user, question.audio.sha256, params.infer.model_dump()])
@@ -167,7 +191,9 @@ def _in_process(
     on_result(len(results))
     done = {index for index, key in enumerate(keys) if key in results}
     if len(done) < len(keys):
-        for index, result in generate(model_dir, texts, params.infer, done):
+        from stages.infer.in_process import generate  # imports torch, which cached answers do not need
+
+        for index, result in generate(base, texts, params.infer, done, adapter, params.serve.dtype):
             cache.put_many([(keys[index], to_json(result))])
             results[keys[index]] = result
             on_result(index not in done)
@@ -183,12 +209,12 @@ def _check_errors(results: Sequence[ChatResult], allowed: float) -> None:
         )
 
 
-def _check_audio_tokens(questions: Sequence[Question], results: Sequence[ChatResult], model_dir: Path) -> None:
+def _check_audio_tokens(questions: Sequence[Question], results: Sequence[ChatResult], base: Path) -> None:
     """Assert that the model heard whole clips, wherever the backend tells its prompt's token ids."""
     told = [(q, r.prompt_token_ids) for q, r in zip(questions, results, strict=True) if r.prompt_token_ids is not None]
     if not told:
         return
-    audio_token_id = read_json(model_dir / "config.json")["thinker_config"]["audio_token_id"]
+    audio_token_id = read_json(base / "config.json")["thinker_config"]["audio_token_id"]
     for question, ids in told:
         wanted = audio_token_count(round(question.audio.duration_s * SAMPLE_RATE_HZ))
         heard = ids.count(audio_token_id)

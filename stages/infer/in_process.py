@@ -6,28 +6,34 @@ from pathlib import Path
 
 import soundfile
 import torch
-import transformers
 
-from stages.common.files import sha256_file, sha256_json
 from stages.common.params import Infer
 from stages.model.checkpoint import load_thinker
+from stages.model.lora import attach
 from stages.model.processor import AudioTextProcessor, Encoded
 from stages.serve.answers import ChatResult, Sample
 
-_BATCH = 16
+_BATCH = 64
 
 
 def generate(
-    model_dir: Path, prompts: Sequence[tuple[str, str, Path]], decoding: Infer, done: set[int]
+    model_dir: Path,
+    prompts: Sequence[tuple[str, str, Path]],
+    decoding: Infer,
+    done: set[int],
+    adapter: Path | None = None,
+    dtype: str = "float32",
 ) -> Iterator[tuple[int, ChatResult]]:
-    """Answer (system, user, audio file) prompts; yield (index, result) as they are ready.
+    """Answer (system, user, audio file) prompts, with `adapter` on the model; yield (index, result) as they are ready.
 
     Prompts of similar length share a batch, and each batch has a seed of its own. Batches are those of all
     `prompts`, and one is left out only if every one of its indices is in `done`: a resumed run samples what an
     uninterrupted one does.
     """
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    model, processor = load_thinker(model_dir), AudioTextProcessor.from_checkpoint(model_dir)
+    model, processor = load_thinker(model_dir, dtype), AudioTextProcessor.from_checkpoint(model_dir)
+    if adapter is not None:
+        model = attach(model, adapter).eval()
     encoded = [_encode(processor, *prompt) for prompt in prompts]
     order = sorted(range(len(prompts)), key=lambda i: len(encoded[i].ids))
     for start in range(0, len(order), _BATCH):
@@ -35,7 +41,8 @@ def generate(
         if done.issuperset(chosen):
             continue
         torch.manual_seed(decoding.seed + start)
-        batch = processor.batch([encoded[i] for i in chosen])
+        batch = {key: part.to(model.device) for key, part in processor.batch([encoded[i] for i in chosen]).items()}
+        batch["input_features"] = batch["input_features"].to(model.dtype)
         with torch.inference_mode():
             output = model.generate(
                 **batch,
@@ -50,12 +57,6 @@ def generate(
             samples = [_sample(processor, ids) for ids in completions[row * decoding.n : (row + 1) * decoding.n]]
             prompt = tuple(encoded[index].ids)
             yield index, ChatResult(tuple(samples), prompt_tokens=len(prompt), prompt_token_ids=prompt)
-
-
-def model_identity(model_dir: Path) -> dict[str, str]:
-    """What of this backend decides its answers: the checkpoint's files and transformers' version."""
-    files = {file.name: sha256_file(file) for file in sorted(model_dir.iterdir()) if file.is_file()}
-    return {"model": sha256_json(files), "transformers": transformers.__version__}
 
 
 def _encode(processor: AudioTextProcessor, system: str, user: str, audio: Path) -> Encoded:

@@ -1,17 +1,20 @@
-"""Stage `infer`: answer every test question under one prompt variant.
+"""Stages `infer` and `rest_infer`: answer every test question under one prompt variant.
 
     python -m stages.infer.infer --variant baseline
+    python -m stages.infer.infer --variant baseline --model iter1
 
 Writes data/predictions/<variant>.jsonl, one Response a sample, and <variant>.run.json, which says what made
-them. An interrupted run goes on where it stopped: answers are cached outside DVC's outs.
+them; those of an iteration of self-training go to data/rest/predictions/<iteration>/. An interrupted run goes on
+where it stopped: answers are cached outside DVC's outs.
 """
 
 import argparse
 import sys
 from collections import Counter
+from typing import Any
 
-from stages.common.errors import stage_main
-from stages.common.files import BASE_MODEL, PREDICTIONS, QUESTIONS, write_json, write_jsonl
+from stages.common.errors import UserError, nearest, stage_main
+from stages.common.files import BASE_MODEL, MODELS, QUESTIONS, predictions_dir, read_json, write_json, write_jsonl
 from stages.common.params import load_params
 from stages.common.records import read_questions, to_dict
 from stages.infer.answer import answer_questions
@@ -19,23 +22,49 @@ from stages.infer.extract import VERSION as EXTRACTOR_VERSION
 from stages.prompt.registry import load_prompt
 
 
+def read_manifest(model: str) -> dict[str, Any]:
+    """What identifies `model` beside its base: the `adapter`'s hash and the `iteration`, both None for the base.
+
+    Raises UserError when models/<model> is not an iteration of self-training.
+    """
+    if model == BASE_MODEL.name:
+        return {"adapter": None, "iteration": None}
+    path = MODELS / model / "model.json"
+    if not path.is_file():
+        known = [BASE_MODEL.name, *(found.parent.name for found in MODELS.glob("*/model.json"))]
+        raise UserError(
+            f"{path}: no such file, so {model!r} is not a model to ask; {nearest(model, known)} "
+            "(`dvc repro` trains the iterations of rest.iterations)"
+        )
+    manifest = read_json(path)
+    return {"adapter": manifest["adapter"], "iteration": manifest["iteration"]}
+
+
 @stage_main
 def main() -> None:
     """Run the stage."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variant", required=True, help="a prompt's name: a file under prompts/, without .yaml")
-    variant = parser.parse_args().variant
+    parser.add_argument("--model", default=BASE_MODEL.name, help="a folder under models/ (default: %(default)s)")
+    args = parser.parse_args()
     params = load_params("infer", "serve", "model.id", "model.revision")
+    manifest = read_manifest(args.model)
     hosted = params.infer.backend == "openai"
-    prompt = load_prompt(variant)
+    if hosted and args.model != BASE_MODEL.name:
+        raise UserError(
+            f"infer.backend openai: an endpoint answers with its own model, not with {args.model}; use the backend "
+            "vllm or transformers, or no self-training (rest.iterations: {})"
+        )
+    prompt = load_prompt(args.variant)
     questions = read_questions(QUESTIONS / "test.jsonl")
-    responses, backend = answer_questions(questions, prompt, BASE_MODEL, params)
-    write_jsonl(PREDICTIONS / f"{variant}.jsonl", map(to_dict, responses))
+    responses, backend = answer_questions(questions, prompt, MODELS / args.model, params)
+    folder = predictions_dir(args.model)
+    write_jsonl(folder / f"{args.variant}.jsonl", map(to_dict, responses))
     write_json(
-        PREDICTIONS / f"{variant}.run.json",
+        folder / f"{args.variant}.run.json",
         {
             "prompt": {"name": prompt.name, "version": prompt.version, "text_hash": prompt.text_hash},
-            "model": None if hosted else {"id": params.model.id, "revision": params.model.revision, "adapter": None},
+            "model": None if hosted else {"id": params.model.id, "revision": params.model.revision, **manifest},
             "backend": backend,  # with the hash or commit of what it served
             "decoding": params.infer.model_dump(),
             "serve": None if hosted else params.serve.model_dump(),
@@ -44,7 +73,8 @@ def main() -> None:
         },
     )
     fates = Counter(response.status for response in responses)
-    print(f"{variant}: {len(questions)} questions; " + ", ".join(f"{k} {v}" for k, v in sorted(fates.items())))
+    told = ", ".join(f"{fate} {count}" for fate, count in sorted(fates.items()))
+    print(f"{args.model}, {args.variant}: {len(questions)} questions; {told}")
     for response in [r for r in responses if r.status == "error"][:3]:
         print(f"warning: {response.question_id}: {response.error}", file=sys.stderr)
 

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, WhisperFeatureExtractor
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, ProcessorMixin, WhisperFeatureExtractor
 
 from stages.common.audio_tokens import HOP_SAMPLES, SAMPLE_RATE_HZ, audio_token_count
+from stages.common.errors import UserError
+from stages.model.checkpoint import loading, source
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,20 @@ class AudioTextProcessor:
 
     @classmethod
     def from_checkpoint(cls, path: Path) -> "AudioTextProcessor":
-        """Load the tokenizer and the front end from a checkpoint folder."""
-        return cls(AutoTokenizer.from_pretrained(path), WhisperFeatureExtractor.from_pretrained(path))
+        """Load the tokenizer and the front end of a model folder, from the hub if it points there.
+
+        Raises UserError when they cannot be loaded, or come without a chat template.
+        """
+        where = source(path)
+        with loading(path):
+            tokenizer = AutoTokenizer.from_pretrained(**where)
+            extractor = WhisperFeatureExtractor.from_pretrained(**where)
+            # Qwen3-Omni keeps its template with the processor, which vLLM too asks before the tokenizer.
+            template = ProcessorMixin.get_processor_dict(**where)[0].get("chat_template") or tokenizer.chat_template
+        if not template:
+            raise UserError(f"{path}: the model comes without a chat template")
+        tokenizer.chat_template = template
+        return cls(tokenizer, extractor)
 
     def features(self, samples: NDArray[np.float32]) -> torch.Tensor:
         """Log-mel features [bins, frames] of one 16 kHz mono clip whose length is a multiple of 160 samples."""

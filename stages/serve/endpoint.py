@@ -53,6 +53,12 @@ def call(base_url: str, api_key: str, path: str, body: Any = None, timeout_s: fl
     Raises OSError, HTTPException or ValueError when there is no answer, one with a status other than 200
     (urllib.error.HTTPError), or one that is not JSON.
     """
+    content = fetch(base_url, api_key, path, body, timeout_s)
+    return json.loads(content) if content else None
+
+
+def fetch(base_url: str, api_key: str, path: str, body: Any = None, timeout_s: float = 30) -> bytes:
+    """The answer as it came; raises as `call` does, but for what is in it."""
     request = urllib.request.Request(
         base_url.removesuffix("/v1") + path,
         data=None if body is None else json.dumps(body).encode(),
@@ -61,15 +67,22 @@ def call(base_url: str, api_key: str, path: str, body: Any = None, timeout_s: fl
     # A proxy from the environment has no business between us and this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=timeout_s) as response:
-        content = response.read()
-    return json.loads(content) if content else None
+        content: bytes = response.read()
+    return content
+
+
+def served_models(base_url: str, api_key: str) -> list[str]:
+    """The names that a local server answers to: its model's, and those of adapters; raises as `call` does."""
+    try:
+        return [str(model["id"]) for model in call(base_url, api_key, "/v1/models")["data"]]
+    except (LookupError, TypeError):
+        raise ValueError("not a list of models") from None
 
 
 def is_healthy(base_url: str, api_key: str, model_name: str) -> bool:
     """Whether a local server's engine runs, and it serves the model to the key."""
     try:
         call(base_url, api_key, "/health")
-        models = call(base_url, api_key, "/v1/models")["data"]
-        return any(model["id"] == model_name for model in models)
-    except (OSError, HTTPException, ValueError, LookupError, TypeError):
+        return model_name in served_models(base_url, api_key)
+    except (OSError, HTTPException, ValueError):
         return False

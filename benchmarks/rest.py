@@ -1,0 +1,187 @@
+"""Measure self-training on `mini` and write benchmarks/rest.json.
+
+    make bench-rest                                # everything: more than an hour
+    make bench-rest ARGS="--presets rest_em --seeds 2"
+    make bench-rest ARGS="--presets"               # training speed alone
+    python -m benchmarks.rest --table              # the last results as Markdown
+
+For each preset and seed, every stage of self-training is run in a temporary clone of HEAD, from the base model
+that DVC's cache holds (made if it does not), with empty caches of answers: what it gave, with paired intervals, and
+the seconds of each iteration. Training speed is tokens a second of the stage's trainer beside a bare loop over the
+same batches, collated beforehand, in turn. Nothing else should run meanwhile.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.run import environment, machine, temporary_clone
+from stages.common.files import BASE_MODEL, write_json
+from stages.common.params import load_params
+
+RESULTS = Path("benchmarks/rest.json")
+BATCHES, REPEATS = 60, 3
+
+
+def run(clone: Path, preset: str, seed: int) -> dict[str, Any]:
+    """One preset with one seed: its summary, its gates, and the seconds of each iteration."""
+    compose = [sys.executable, "-m", "stages.common.compose", "--write", f"rest={preset}", f"rest.seed={seed}"]
+    subprocess.run(compose, cwd=clone, env=environment(), check=True, capture_output=True)
+    _forget_iterations(clone)
+    seconds = _timed_repro(clone)
+    summary = json.loads((clone / "metrics/rest/summary.json").read_text())
+    iterations = yaml.safe_load((clone / "params.yaml").read_text())["rest"]["iterations"]
+    return {
+        "versus_base": summary["versus_base"],
+        "gate": summary["gate"],
+        "iteration_seconds": {
+            name: round(sum(s for stage, s in seconds.items() if re.search(rf"@{name}\b", stage)), 1)
+            for name in iterations
+        },
+        "stage_seconds": {stage: round(s, 1) for stage, s in seconds.items()},
+    }
+
+
+def _forget_iterations(clone: Path) -> None:
+    """As if no iteration had been run: nothing in the lock, no answers, no checkpoints."""
+    lock = yaml.safe_load((clone / "dvc.lock").read_text())
+    lock["stages"] = {name: stage for name, stage in lock["stages"].items() if not name.startswith("rest_")}
+    (clone / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
+    for name in ("responses.sqlite", "responses.sqlite-wal", "responses.sqlite-shm"):
+        (clone / ".cache" / name).unlink(missing_ok=True)
+    shutil.rmtree(clone / ".cache/merged", ignore_errors=True)
+
+
+def _timed_repro(clone: Path) -> dict[str, float]:
+    """Run `dvc repro`; the seconds from each stage's start to the next one's."""
+    process = subprocess.Popen(
+        ["dvc", "repro", "--no-run-cache"],
+        cwd=clone,
+        env=environment() | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    starts: list[tuple[str, float]] = []
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if found := re.match(r"Running stage '([^']+)'", line):
+            starts.append((found[1], time.monotonic()))
+    if process.wait():
+        sys.exit("dvc repro failed:\n" + "".join(lines[-40:]))
+    ends = [start for _, start in starts[1:]] + [time.monotonic()]
+    return {name: end - start for (name, start), end in zip(starts, ends, strict=True)}
+
+
+def training() -> dict[str, Any]:
+    """Tokens a second of the trainer and of a bare loop over the same batches, and the share of padding."""
+    import torch
+
+    from stages.model.processor import AudioTextProcessor
+    from stages.rest.dataset import Clips, Traces, collate, padding_share
+    from stages.rest.layout import DATA, Trace, read_records
+    from stages.rest.train import adapted_model
+    from stages.rest.trainer import trainer_for
+
+    params = load_params()
+    name, iteration = list(params.rest.iterations.items())[-1]
+    train = params.rest.train.model_copy(update={"reset_to_base": True})
+    processor = AudioTextProcessor.from_checkpoint(BASE_MODEL)
+    data = Traces(read_records(DATA / name / "bank.parquet", Trace), Clips(processor))
+    rate = iteration.learning_rate * train.learning_rate_scale
+    ours, bare = [], []
+    for _ in range(REPEATS):
+        with tempfile.TemporaryDirectory() as folder:
+            model = adapted_model(train, BASE_MODEL, 0)
+            trainer = trainer_for(model, processor, data, train, rate, 0, Path(folder), 10**9)
+            share = padding_share(data.lengths(), trainer.buckets.batches)
+            batches = trainer.buckets.batches = trainer.buckets.batches[:BATCHES]
+            tokens = sum(data.lengths()[i] for batch in batches for i in batch)
+            ours.append(tokens / trainer.train().metrics["train_runtime"])
+        collated = [collate(processor, [data[i] for i in batch]) for batch in batches]
+        bare.append(tokens / _bare_loop(adapted_model(train, BASE_MODEL, 0), collated, rate, torch))
+    return {
+        "tokens_per_s": round(statistics.median(ours)),
+        "bare_loop_tokens_per_s": round(statistics.median(bare)),
+        "ratio": round(statistics.median(ours) / statistics.median(bare), 3),
+        "padding_share": round(share, 4),
+    }
+
+
+def _bare_loop(model: Any, batches: list[dict[str, Any]], rate: float, torch: Any) -> float:
+    from stages.model.loss import completion_loss
+
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=rate)
+    model.train()
+    started = time.monotonic()
+    for batch in batches:
+        completion_loss(model, batch).backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    return time.monotonic() - started
+
+
+def table(results: dict[str, Any]) -> str:
+    """What each iteration gave over the base model, as Markdown."""
+    lines = [
+        "| preset | seed | iteration | prompt | accuracy | difference to base, points [95 %] | gate | seconds |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for preset, seeds in results["presets"].items():
+        for seed, row in seeds.items():
+            gates = {gate["iteration"]: gate for gate in row["gate"]}
+            for c in row["versus_base"]:
+                gate, name = gates[c["iteration"]], c["iteration"]
+                said = f"accepted × {gate['scale']:g}" if gate["accepted"] else "rejected"
+                lines.append(
+                    f"| {preset} | {seed} | {name} | {c['prompt']} | {100 * c['acc_strict']:.1f} | "
+                    f"{100 * c['difference']:+.1f} [{100 * c['low']:+.1f}, {100 * c['high']:+.1f}] | {said} | "
+                    f"{row['iteration_seconds'][name]:.0f} |"
+                )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure what is asked for; the rest keeps its last figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--presets", nargs="*", default=["rest_em", "reference"], help="files of conf/rest/")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 3], help="values of rest.seed")
+    parser.add_argument("--table", action="store_true", help="print the last results and measure nothing")
+    args = parser.parse_args()
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"presets": {}}
+    if args.table:
+        print(table(results))
+        return
+    results["training"] = {**training(), "on": machine()}
+    print("training", json.dumps(results["training"]), flush=True)
+    write_json(RESULTS, results)
+    if args.presets and args.seeds:
+        with temporary_clone() as clone:
+            cache = Path(".dvc/cache").absolute()
+            subprocess.run(["dvc", "cache", "dir", "--local", str(cache)], cwd=clone, check=True, env=environment())
+            subprocess.run(["dvc", "checkout", "-q"], cwd=clone, check=False, env=environment())
+            for preset in args.presets:
+                for seed in args.seeds:
+                    found = {**run(clone, preset, seed), "on": machine()}
+                    results["presets"].setdefault(preset, {})[str(seed)] = found
+                    write_json(RESULTS, results)
+                    print(preset, seed, json.dumps(found["iteration_seconds"]), flush=True)
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

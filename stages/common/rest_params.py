@@ -1,0 +1,162 @@
+"""The parameters of self-training (ReST), typed; `conf/rest/` documents them."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from stages.common.errors import nearest
+from stages.common.typed import Count, Fraction, Name, Names, Positive, Samples, Share, Strict, unique
+
+BASE = "base"  # the model that a first iteration starts from
+
+
+class Iteration(Strict):
+    """One round of self-training, from the model that `from` names."""
+
+    start: Name = Field(alias="from")
+    learning_rate: Positive
+
+
+class Generate(Strict):
+    """How problems are sampled."""
+
+    problems: Count
+    fresh: bool
+    n: Samples
+    requests: Count
+    temperature: Annotated[float, Field(gt=0, le=2)]
+    top_p: Fraction
+    max_tokens: Count
+    shuffle_choices: bool
+    silence_n: Annotated[int, Field(ge=0, le=256)]
+
+    @model_validator(mode="after")
+    def _divides(self) -> "Generate":
+        if self.n % self.requests:
+            raise ValueError(f"n ({self.n}) must be a multiple of requests ({self.requests})")
+        return self
+
+
+class Select(Strict):
+    """Which samples are trained on."""
+
+    band: Literal["learning_zone", "wide", "all"]
+    traces: Literal["all", "best", "top_k"]
+    k: Count
+    rank: Literal["shortest", "random", "diverse"]
+    max_per_sub_category: Annotated[int, Field(ge=1)] | None
+    mastered_share: Annotated[float, Field(ge=0, lt=1)]
+    max_silence_rate: Share | None
+    accumulate: bool
+
+
+class Lora(Strict):
+    """The adapter: which matrices, and how large."""
+
+    targets: Literal["attention", "experts", "all"]
+    rank: Count
+    alpha: Count
+
+
+class Train(Strict):
+    """How the adapter is trained."""
+
+    reset_to_base: bool
+    lora: Lora
+    quantization: Literal["none", "nf4"]
+    optimizer: Literal["adamw", "paged_adamw_8bit"]
+    dtype: Literal["float32", "bfloat16"]
+    learning_rate_scale: Positive
+    warmup_share: Share
+    weight_decay: Annotated[float, Field(ge=0)]
+    max_grad_norm: Positive
+    epochs: Count
+    batch_size: Count
+    micro_batch_size: Count
+    gradient_checkpointing: bool
+    kl_coefficient: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _can_work(self) -> "Train":
+        if self.batch_size % self.micro_batch_size:
+            raise ValueError(
+                f"batch_size ({self.batch_size}) must be a multiple of micro_batch_size ({self.micro_batch_size})"
+            )
+        if self.quantization == "nf4" and self.lora.targets != "attention":
+            raise ValueError(
+                "PEFT cannot train adapters of experts that are quantised to NF4: "
+                "use lora.targets attention, or quantization none"
+            )
+        if self.quantization == "nf4" and not self.gradient_checkpointing:
+            raise ValueError(
+                "quantization nf4 needs gradient_checkpointing: without it, the backward pass keeps every layer's "
+                "experts in full precision, which is what NF4 is there to avoid"
+            )
+        return self
+
+
+class Check(Strict):
+    """What is tried before a training."""
+
+    control_questions: Count
+    control_n: Samples
+    overfit_steps: Count
+    overfit_learning_rate: Positive
+
+
+class Gate(Strict):
+    """When a trained adapter is accepted."""
+
+    enabled: bool
+    backend: Literal["vllm", "transformers"]
+    scales: Annotated[list[Fraction], Field(min_length=1), AfterValidator(unique)]
+    epsilon: Share
+    max_retention_loss: Share
+    retention_n: Samples
+    parity_questions: Count
+    parity_tokens: Count
+    parity_share: Fraction
+
+
+class Rest(Strict):
+    """Self-training: sample, keep what is right, train on it, again."""
+
+    preset: Name
+    prompt: Name
+    eval_prompts: Names
+    seed: Annotated[int, Field(ge=0)]
+    iterations: dict[Name, Iteration]
+    generate: Generate
+    select: Select
+    train: Train
+    check: Check
+    gate: Gate
+
+    @field_validator("iterations")
+    @classmethod
+    def _chained(cls, iterations: dict[str, Iteration]) -> dict[str, Iteration]:
+        """Each iteration starts from the base or from an earlier entry, so there are no cycles."""
+        if BASE in iterations:
+            raise ValueError(f"an iteration must not be called {BASE!r}, the model that all start from")
+        names = [BASE, *iterations]
+        for position, (name, iteration) in enumerate(iterations.items()):
+            known = names[: position + 1]
+            if iteration.start not in names:
+                raise ValueError(
+                    f"{name} starts from the unknown {iteration.start!r}; {nearest(iteration.start, known)}"
+                )
+            if iteration.start not in known:
+                raise ValueError(
+                    f"{name} starts from {iteration.start!r}, which is not listed before it; "
+                    f"an iteration starts from {BASE} or from an earlier one: {', '.join(known)}"
+                )
+        return iterations
+
+    @model_validator(mode="after")
+    def _silence_tried(self) -> "Rest":
+        if self.select.max_silence_rate is not None and self.generate.silence_n == 0:
+            raise ValueError(
+                "select.max_silence_rate compares with answers to silence, and generate.silence_n is 0: "
+                "sample some, or set max_silence_rate to null"
+            )
+        return self

@@ -1,0 +1,179 @@
+"""Put the iterations of self-training beside the base model, and compare them question by question.
+
+    python -m stages.evaluate.compare_rest              # the DVC stage rest_compare
+    python -m stages.evaluate.compare_rest --show       # print the table of the last run
+    python -m stages.evaluate.compare_rest --markdown   # the same for a README
+
+Writes two long tables for plots: metrics/rest/compare.json (profile, iteration, prompt, by, name, acc, low, high,
+n; the base first) and metrics/rest/pass_rates.json (profile, iteration, sampler, pass_rate, category, problems);
+and metrics/rest/summary.json:
+
+- `gain` and `falls`, by prompt: what the iteration listed `last` gains over the base on all questions, and in how
+  many sub-categories it falls significantly (Holm-adjusted over them);
+- the list `versus_base`: a Comparison of each iteration with the base under the same prompt, with `p_holm` over all
+  of them, `detectable` as in metrics/summary.json, the names of the sub-categories that `rise` and `fall`
+  significantly, and the same figures by sub-category;
+- the list `versus_predecessor`: a Comparison with the iteration that it started from, where that is not the base;
+- the list `gate`: whether each iteration was accepted, at which scale of its adapter, and why.
+"""
+
+import argparse
+from statistics import fmean
+from typing import Any
+
+from stages.common.errors import stage_main
+from stages.common.files import METRICS, QUESTIONS, read_json, write_json
+from stages.common.params import load_params
+from stages.common.rest_params import BASE
+from stages.evaluate.compare import MINI_NOTE, adjusted, strict_scores
+from stages.evaluate.inputs import Questions, read_question_set
+from stages.evaluate.rest_table import Metrics, markdown, table
+from stages.evaluate.score import metrics_dir
+from stages.evaluate.stats import ALPHA, compare_runs
+
+REST_METRICS = METRICS / "rest"
+COMPARE = REST_METRICS / "compare.json"
+PASS_RATES = REST_METRICS / "pass_rates.json"
+SUMMARY = REST_METRICS / "summary.json"
+
+Starts = dict[str, str]  # each iteration, and the model that it started from
+Scores = dict[tuple[str, str], list[float]]  # by model and prompt: a strict score for each question
+
+
+def accuracy_rows(metrics: Metrics, profile: str) -> list[dict[str, Any]]:
+    """One row for each model, prompt and group of questions."""
+    kept = ("by", "name", "low", "high", "n")
+    return [
+        {"profile": profile, "iteration": model, "prompt": prompt, "acc": row["acc_strict"]}
+        | {key: row[key] for key in kept}
+        for (model, prompt), values in metrics.items()
+        for row in values["detail"]
+    ]
+
+
+def pass_rate_rows(starts: Starts, profile: str) -> list[dict[str, Any]]:
+    """One row for each iteration and pass rate of its problems, which its `sampler`, the model before it, tried."""
+    return [
+        {"profile": profile, "iteration": name, "sampler": start}
+        | {key: row[key] for key in ("pass_rate", "category", "problems")}
+        for name, start in starts.items()
+        for row in read_json(REST_METRICS / "pass_rates" / f"{name}.json")
+    ]
+
+
+def compare_pairs(scores: Scores, pairs: list[tuple[str, str, str]], questions: Questions) -> list[dict[str, Any]]:
+    """Compare model b with model a under a prompt, for each (prompt, a, b), Holm-adjusted over all of them."""
+    groups = [question.group for question in questions.values()]
+    rows = adjusted([compare_runs(a, b, scores[a, prompt], scores[b, prompt], groups) for prompt, a, b in pairs])
+    return [{"prompt": prompt, **row} for (prompt, _, _), row in zip(pairs, rows, strict=True)]
+
+
+def sub_categories(row: dict[str, Any], scores: Scores, questions: Questions) -> list[dict[str, Any]]:
+    """The comparison `row` within each sub-category, Holm-adjusted over the sub-categories."""
+    members: dict[str, list[int]] = {}
+    for index, question in enumerate(questions.values()):
+        members.setdefault(question.sub_category, []).append(index)
+    members = dict(sorted(members.items()))
+    groups = [question.group for question in questions.values()]
+    a, b = scores[row["a"], row["prompt"]], scores[row["b"], row["prompt"]]
+    comparisons = adjusted(
+        [
+            compare_runs(row["a"], row["b"], [a[i] for i in own], [b[i] for i in own], [groups[i] for i in own])
+            for own in members.values()
+        ]
+    )
+    kept = ("n", "difference", "low", "high", "p", "p_holm", "only_a", "only_b", "detectable")
+    return [
+        {
+            "name": name,
+            "acc_a": round(fmean(a[i] for i in own), 4),
+            "acc_b": round(fmean(b[i] for i in own), 4),
+            **{key: comparison[key] for key in kept},
+        }
+        for (name, own), comparison in zip(members.items(), comparisons, strict=True)
+    ]
+
+
+def with_sub_categories(row: dict[str, Any], parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """A comparison, the sub-categories in which it holds, and all of them."""
+    certain = [part for part in parts if part["p_holm"] < ALPHA]
+    return {
+        **row,
+        "rise": [part["name"] for part in certain if part["difference"] > 0],
+        "fall": [part["name"] for part in certain if part["difference"] < 0],
+        "sub_categories": parts,
+    }
+
+
+def summarise(scores: Scores, starts: Starts, prompts: list[str], questions: Questions) -> dict[str, Any]:
+    """All comparisons, and the iteration listed last in a few figures."""
+    with_base = [(prompt, BASE, name) for prompt in prompts for name in starts]
+    with_start = [(prompt, start, name) for prompt in prompts for name, start in starts.items() if start != BASE]
+    versus_base = [
+        with_sub_categories(row, sub_categories(row, scores, questions))
+        for row in compare_pairs(scores, with_base, questions)
+    ]
+    last = [row for row in versus_base if row["b"] == [*starts][-1]]
+    return {
+        "last": [*starts][-1] if starts else BASE,
+        "gain": {row["prompt"]: row["difference"] for row in last},
+        "falls": {row["prompt"]: len(row["fall"]) for row in last},
+        "versus_base": versus_base,
+        "versus_predecessor": compare_pairs(scores, with_start, questions),
+    }
+
+
+def gate_verdicts(starts: Starts) -> list[dict[str, Any]]:
+    """Whether each iteration was accepted, as the gate wrote it."""
+    verdicts = {name: read_json(REST_METRICS / "gates" / f"{name}.json") for name in starts}
+    return [
+        {"iteration": name, "from": starts[name]} | {key: verdict[key] for key in ("accepted", "scale", "reason")}
+        for name, verdict in verdicts.items()
+    ]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--show", action="store_true", help="print the last comparison and write nothing")
+    shown.add_argument("--markdown", action="store_true", help="print it as Markdown and write nothing")
+    return parser.parse_args()
+
+
+@stage_main
+def main() -> None:
+    """Compare the iterations of `rest.iterations` under `rest.eval_prompts`, or show the last comparison."""
+    args = _arguments()
+    params = load_params("profile", "rest.preset", "rest.seed", "rest.eval_prompts", "rest.iterations")
+    prompts = params.rest.eval_prompts
+    starts = {name: iteration.start for name, iteration in params.rest.iterations.items()}
+    metrics = {
+        (model, prompt): read_json(metrics_dir(model) / f"{prompt}.json")
+        for model in (BASE, *starts)
+        for prompt in prompts
+    }
+    if args.show or args.markdown:
+        print((markdown if args.markdown else table)(metrics, read_json(SUMMARY)))
+        return
+    questions = read_question_set(QUESTIONS / "test.jsonl")
+    scores = {
+        (model, prompt): strict_scores(prompt, questions, values["acc_strict"], model)
+        for (model, prompt), values in metrics.items()
+    }
+    summary = {
+        "profile": params.profile,
+        "preset": params.rest.preset,
+        "seed": params.rest.seed,
+        **summarise(scores, starts, prompts, questions),
+        "gate": gate_verdicts(starts),
+        "notes": [MINI_NOTE] if params.profile == "mini" else [],
+    }
+    pass_rates = pass_rate_rows(starts, params.profile)
+    write_json(COMPARE, accuracy_rows(metrics, params.profile))
+    write_json(PASS_RATES, pass_rates)
+    write_json(SUMMARY, summary)
+    print(table(metrics, summary))
+
+
+if __name__ == "__main__":
+    main()

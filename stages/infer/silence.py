@@ -1,0 +1,26 @@
+"""Questions asked without their sound: what is still answered right was not heard."""
+
+from dataclasses import replace
+
+from stages.common.audio_tokens import HOP_SAMPLES, SAMPLE_RATE_HZ
+from stages.common.files import AUDIO, sha256_file
+from stages.common.records import Audio, Question
+
+FOLDER = "_silence"  # below the media root; no source can have a name that starts with an underscore
+
+
+def silenced(question: Question) -> Question:
+    """The question about silence of its clip's length, which is written below the media root where it is missing."""
+    frames = round(question.audio.duration_s * SAMPLE_RATE_HZ) // HOP_SAMPLES
+    name = f"{FOLDER}/{frames}.flac"
+    path = AUDIO / name
+    if not path.is_file():
+        import numpy as np
+        import soundfile
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(".part")
+        silence = np.zeros(frames * HOP_SAMPLES, dtype=np.int16)
+        soundfile.write(beside, silence, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+        beside.replace(path)
+    return replace(question, audio=Audio(name, sha256_file(path), question.audio.duration_s))

@@ -1,0 +1,161 @@
+"""What must hold before an hour of training: each check measures, and says what is wrong where something is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import clip_grad_norm_
+
+from stages.common.audio_tokens import HOP_SAMPLES, SAMPLE_RATE_HZ, audio_token_count
+from stages.common.records import Question
+from stages.evaluate.stats import LEVEL, bootstrap_differences
+from stages.model.loss import completion_logits, completion_loss
+from stages.model.processor import AudioTextProcessor
+from stages.rest.dataset import collate, to_device
+from stages.rest.layout import Trace
+
+Example = tuple[Trace, torch.Tensor]  # with its clip's mel features
+_BATCH = 8
+_LEARNT = 0.25  # of the loss at the start: what learning by heart must fall below
+
+
+def audio_tokens(traces: Sequence[Trace], audio_token_id: int) -> list[str]:
+    """Traces whose prompt has another number of audio tokens than their clip's length gives."""
+    found = []
+    for trace in traces:
+        wanted = audio_token_count(round(trace.duration_s * SAMPLE_RATE_HZ))
+        heard = trace.prompt_token_ids.count(audio_token_id)
+        if heard != wanted:
+            found.append(f"{trace.problem_id}: {heard} audio tokens for {trace.duration_s:.2f} s, expected {wanted}")
+    return found
+
+
+def labels(examples: Sequence[Example], processor: AudioTextProcessor) -> list[str]:
+    """Traces whose labels in a training batch are not the sampled completion, its thinking opened and closed."""
+    found = []
+    for start in range(0, len(examples), _BATCH):
+        chosen = examples[start : start + _BATCH]
+        batch = collate(processor, chosen)
+        for (trace, _), ids, row in zip(chosen, batch["input_ids"], batch["labels"], strict=True):
+            learnt = row[row != -100].tolist()
+            text = str(processor.tokenizer.decode(learnt, skip_special_tokens=True))
+            prompt = str(processor.tokenizer.decode(ids[row == -100].tolist()))
+            if learnt != list(trace.completion_token_ids) or text != trace.text:
+                found.append(f"{trace.problem_id}: the labels decode to {text!r}, sampled was {trace.text!r}")
+            elif text.count("</think>") != 1 or (prompt + text).rfind("<think>") > (prompt + text).rfind("</think>"):
+                found.append(f"{trace.problem_id}: the thinking is not opened and closed once in {text!r}")
+    return found
+
+
+def contamination(traces: Sequence[Trace], held_out: dict[str, Sequence[Question]]) -> list[str]:
+    """Traces that share an id, a group or a clip with a question of dev or test."""
+    found = []
+    for split, questions in held_out.items():
+        known: dict[str, set[str]] = {
+            "id": {question.id for question in questions},
+            "group": {question.group for question in questions},
+            "clip": {question.audio.sha256 for question in questions},
+        }
+        for trace in traces:
+            own = {"id": trace.problem_id, "group": trace.group, "clip": trace.audio_sha256}
+            found += [f"{trace.problem_id}: its {key} is in {split}" for key in own if own[key] in known[key]]
+    return found
+
+
+def hearing(model: Any, processor: AudioTextProcessor, examples: Sequence[Example], seed: int) -> dict[str, Any]:
+    """Loss of right answers on the true clip, on another question's and on silence, compared pair by pair.
+
+    Returns for each of `shuffled` and `silence` the mean difference to the true clip in nats a token (positive:
+    hearing helps) with its 95 % interval by a bootstrap over groups, and the mean loss of each.
+    """
+    others = [replaced(example, features, processor) for example, features in _other_clips(examples)]
+    silent = _silence(processor)
+    silence = [replaced(example, silent(example[1].shape[1]), processor) for example in examples]
+    groups = [trace.group for trace, _ in examples]
+    true = losses(model, processor, examples)
+    result: dict[str, Any] = {"n": len(examples), "loss_true": round(float(true.mean()), 5)}
+    for name, control in (("shuffled", others), ("silence", silence)):
+        differences = losses(model, processor, control) - true
+        means = bootstrap_differences(differences, groups, 10_000, seed)
+        low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        result[name] = {"difference": round(float(differences.mean()), 5), "low": round(float(low), 5)}
+        result[name]["high"] = round(float(high), 5)
+    return result
+
+
+def losses(model: Any, processor: AudioTextProcessor, examples: Sequence[Example]) -> np.ndarray:
+    """Mean loss a completion token of each example, in nats; shape [examples]."""
+    order = sorted(range(len(examples)), key=lambda i: len(examples[i][0].prompt_token_ids))
+    found = np.zeros(len(examples))
+    model.eval()
+    for start in range(0, len(order), _BATCH):
+        chosen = order[start : start + _BATCH]
+        batch = to_device(collate(processor, [examples[i] for i in chosen]), model.device)
+        with torch.inference_mode():
+            each = cross_entropy(*completion_logits(model, batch), reduction="none")
+        counts = (batch["labels"][:, 1:] != -100).sum(1).tolist()
+        found[chosen] = [float(part.mean()) for part in each.split(counts)]
+    return found
+
+
+def replaced(example: Example, features: torch.Tensor, processor: AudioTextProcessor) -> Example:
+    """The example with another clip: its features, and as many audio tokens as it has."""
+    trace, ids = example[0], list(example[0].prompt_token_ids)
+    at, count = ids.index(processor.audio_token_id), ids.count(processor.audio_token_id)
+    wanted = audio_token_count(features.shape[1] * HOP_SAMPLES)
+    ids[at : at + count] = [processor.audio_token_id] * wanted
+    return replace(trace, prompt_token_ids=tuple(ids)), features
+
+
+def _other_clips(examples: Sequence[Example]) -> list[tuple[Example, torch.Tensor]]:
+    """Each example beside the clip of the next one that has a different clip."""
+    pairs = []
+    for position, example in enumerate(examples):
+        following = [*examples[position + 1 :], *examples[:position]]
+        other = next((f for t, f in following if t.audio_sha256 != example[0].audio_sha256), None)
+        if other is not None:
+            pairs.append((example, other))
+    assert len(pairs) == len(examples), "the control questions share one clip"
+    return pairs
+
+
+def _silence(processor: AudioTextProcessor) -> Callable[[int], torch.Tensor]:
+    """Features of silence by their number of frames."""
+    known: dict[int, torch.Tensor] = {}
+
+    def features(frames: int) -> torch.Tensor:
+        if frames not in known:
+            known[frames] = processor.features(np.zeros(frames * HOP_SAMPLES, dtype=np.float32))
+        return known[frames]
+
+    return features
+
+
+def overfit(
+    model: Any, processor: AudioTextProcessor, examples: Sequence[Example], steps: int, learning_rate: float
+) -> dict[str, Any]:
+    """Train on a few examples until they are known by heart; the model is of no other use afterwards."""
+    batch = to_device(collate(processor, examples), model.device)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=0.0)
+    model.train()
+    history: list[float] = []
+    for _ in range(steps + 1):
+        loss = completion_loss(model, batch)
+        history.append(loss.item())
+        if history[-1] < _LEARNT * history[0]:
+            break
+        loss.backward()  # type: ignore[no-untyped-call]
+        clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    return {
+        "examples": len(examples),
+        "steps": len(history) - 1,
+        "loss_first": round(history[0], 5),
+        "loss_last": round(history[-1], 5),
+        "learnt": history[-1] < _LEARNT * history[0],
+    }

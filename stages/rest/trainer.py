@@ -1,0 +1,176 @@
+"""Hugging Face's Trainer, with the loss that self-training needs and a resumption that changes nothing."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from dvclive.live import Live
+from peft import PeftModel
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from stages.common.errors import UserError
+from stages.common.progress import progress
+from stages.common.rest_params import Train
+from stages.model.loss import completion_logits, kl_divergence, token_weights
+from stages.model.processor import AudioTextProcessor
+from stages.rest.dataset import LengthBuckets, Traces, collate
+
+LOG_STEPS = 10
+_WHOLE = "complete"  # written into a checkpoint last
+
+
+class RestTrainer(Trainer):  # type: ignore[misc]
+    """Weighted loss over completion tokens, KL to the base model, length-bucketed batches."""
+
+    loss_is_scaled_for_ga = True  # by the weight of all tokens of the optimiser step, below
+
+    def __init__(self, *, buckets: LengthBuckets, kl_coefficient: float, **options: Any):
+        super().__init__(**options)
+        self.buckets, self.kl_coefficient = buckets, kl_coefficient
+        self._kl = torch.nan
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """One pass over the buckets, which hold all epochs."""
+        loader: DataLoader[Any] = DataLoader(
+            self.train_dataset, batch_sampler=self.buckets, collate_fn=self.data_collator
+        )
+        return self.accelerator.prepare(loader)  # type: ignore[no-any-return]
+
+    def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device) -> Any:
+        """The micro-batches of an optimiser step, and the summed weight of their completion tokens."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        return batches, sum(token_weights(batch, batch["weights"]).sum() for batch in batches)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The micro-batch's share of the step's weighted mean loss a token, in nats."""
+        logits, targets = completion_logits(model, inputs)
+        shares = token_weights(inputs, inputs["weights"]) / num_items_in_batch
+        loss = (shares * cross_entropy(logits, targets, reduction="none")).sum()
+        if self.kl_coefficient or self.state.global_step % LOG_STEPS == LOG_STEPS - 1:
+            with torch.no_grad(), model.disable_adapter():
+                reference, _ = completion_logits(model, inputs)
+            with torch.set_grad_enabled(self.kl_coefficient > 0):
+                kl = kl_divergence(logits, reference)
+            self._kl = kl.detach().mean().item()
+            if self.kl_coefficient:
+                loss = loss + self.kl_coefficient * (shares * kl).sum()
+        if not torch.isfinite(loss):
+            raise UserError(
+                f"training diverged at step {self.state.global_step}; "
+                "lower this iteration's learning_rate or rest.train.learning_rate_scale"
+            )
+        return (loss, None) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the last measured KL to base to the training logs."""
+        super().log({**logs, "kl": self._kl} if "loss" in logs else logs, start_time)
+
+
+class _WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
+    """Mark a checkpoint once all of it is written: a kill may leave half of one."""
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        (Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / _WHOLE).touch()
+
+
+class _Bar(TrainerCallback):  # type: ignore[misc]
+    """Steps done, as all long work here shows them."""
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.bar = progress(state.max_steps, "step", "training")
+        self.bar.update(state.global_step)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.bar.update()
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.bar.close()
+
+
+class _Curves(TrainerCallback):  # type: ignore[misc]
+    """Training curves by DVCLive; a resumed training first writes again what its checkpoint remembers."""
+
+    def __init__(self, live: Live):
+        self.live = live
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        for row in state.log_history:
+            self._write(row)
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._write(state.log_history[-1])
+
+    def _write(self, row: dict[str, Any]) -> None:
+        if "loss" in row:
+            self.live.step = row["step"]
+            for name in ("loss", "kl", "grad_norm", "learning_rate"):
+                self.live.log_metric(name, row[name])
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that is whole, None if there is none."""
+    whole = [mark.parent for mark in folder.glob(f"checkpoint-*/{_WHOLE}")]
+    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def trainer_for(
+    model: PeftModel,
+    processor: AudioTextProcessor,
+    data: Traces,
+    train: Train,
+    learning_rate: float,
+    seed: int,
+    folder: Path,
+    save_steps: int,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> RestTrainer:
+    """The trainer of one iteration; `folder` takes its checkpoints."""
+    buckets = LengthBuckets(data.lengths(), train.micro_batch_size, train.epochs, seed)
+    steps = -(-len(buckets) // (train.batch_size // train.micro_batch_size))
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=1,  # the buckets hold them all
+        per_device_train_batch_size=train.micro_batch_size,
+        gradient_accumulation_steps=train.batch_size // train.micro_batch_size,
+        gradient_checkpointing=train.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False} if train.gradient_checkpointing else None,
+        learning_rate=learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=round(train.warmup_share * steps),
+        weight_decay=train.weight_decay,
+        max_grad_norm=train.max_grad_norm,
+        optim="adamw_torch" if train.optimizer == "adamw" else train.optimizer,
+        logging_steps=LOG_STEPS,
+        logging_nan_inf_filter=False,  # would report a diverging loss as the one before
+        save_strategy="steps",
+        save_steps=save_steps,
+        save_total_limit=2,
+        seed=seed % 2**32,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        report_to=[],
+        disable_tqdm=True,
+        use_cpu=not torch.cuda.is_available(),
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+    trainer = RestTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=data,
+        data_collator=lambda examples: collate(processor, examples),
+        callbacks=[_WholeCheckpoints(), _Bar(), *callbacks],
+        buckets=buckets,
+        kl_coefficient=train.kl_coefficient,
+    )
+    trainer.remove_callback(PrinterCallback)  # the curves have what it would print
+    return trainer
+
+
+def curves(live: Live) -> TrainerCallback:
+    """The callback that writes loss, KL, gradient norm and learning rate to `live`."""
+    return _Curves(live)
