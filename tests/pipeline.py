@@ -54,6 +54,10 @@ class Pipeline:
         """Run `dvc repro`; the stages that were executed."""
         return sorted(re.findall(r"Running stage '([^']+)'", self.run("dvc", "repro").stdout))
 
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "-A")
+        self.run("git", "-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "-qm", message)
+
     def start_repro(self) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             ["dvc", "repro"],
@@ -128,8 +132,8 @@ def create(root: Path, overrides: Sequence[str] = MICRO, preset: str = "none") -
     (root / "conf/profile/mini.yaml").write_text("# @package _global_\n" + OmegaConf.to_yaml(profile))
     pipeline.edit("conf/config.yaml", lambda text: text.replace("rest: rest_em", f"rest: {preset} #"))
     pipeline.python("-m", "stages.common.compose", "--write")
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Micro pipeline"]):
-        pipeline.run("git", "-c", "user.name=test", "-c", "user.email=test@example.org", *command)
+    pipeline.run("git", "init", "-q")
+    pipeline.commit("Micro pipeline")
     return pipeline
 
 

@@ -38,12 +38,14 @@ def test_the_a100_profile_composes() -> None:
     assert "mini" not in values["data"]["sources"]
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "profile/mini.yaml", "profile/a100.yaml"])
-def test_every_value_is_documented_beside_it_or_just_above(name: str) -> None:
-    lines = (ROOT / "conf" / name).read_text().splitlines()
+@pytest.mark.parametrize("path", sorted((ROOT / "conf").rglob("*.yaml")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_value_is_documented_beside_it_or_just_above(path: Path) -> None:
+    lines = path.read_text().splitlines()
     for number, line in enumerate(lines):
-        if re.match(r"\s+\w+: \S", line) and not line.lstrip().startswith("- "):
-            assert "#" in line or lines[number - 1].lstrip().startswith("#"), f"conf/{name}:{number + 1}: {line}"
+        before_a_list = number + 1 < len(lines) and re.match(r"\s*- ", lines[number + 1]) and "defaults" not in line
+        group = re.fullmatch(r"\s*\w+:\s*(#.*)?", line) and not before_a_list
+        if re.match(r"\s*\w+:", line) and not group:
+            assert "#" in line or lines[number - 1].lstrip().startswith("#"), f"{path}:{number + 1}: {line}"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from transformers import Qwen3OmniMoeThinkerForConditionalGeneration
 
@@ -129,19 +129,22 @@ def check_inventory(model: PeftModel, lora: Lora) -> Inventory:
 def _read_adapter(adapter: Path) -> tuple[set[str], dict[str, Any]]:
     if not (adapter / CONFIG).is_file() or not (adapter / WEIGHTS).is_file():
         raise UserError(f"{adapter}: not an adapter ({CONFIG} and {WEIGHTS}); `dvc repro` trains it")
-    with safe_open(adapter / WEIGHTS, framework="pt") as weights:
-        return set(weights.keys()), read_json(adapter / CONFIG)
+    try:
+        with safe_open(adapter / WEIGHTS, framework="pt") as weights:
+            return set(weights.keys()), read_json(adapter / CONFIG)
+    except SafetensorError as error:
+        raise UserError(f"{adapter / WEIGHTS}: damaged ({error}); `dvc repro` trains it") from None
 
 
 def save_adapter(model: PeftModel, folder: Path) -> None:
     """Write an adapter to an empty folder, byte for byte the same for the same weights."""
-    model.save_pretrained(str(folder))
+    model.save_pretrained(str(folder), save_embedding_layers=False)  # "auto" looks at the hub whether it should
     (folder / "README.md").unlink(missing_ok=True)  # an empty model card
-    config = read_json(folder / "adapter_config.json")
+    config = read_json(folder / CONFIG)
     for key in ("target_modules", "target_parameters"):
         if isinstance(config.get(key), list):
             config[key] = sorted(config[key])  # PEFT keeps sets, whose order changes from run to run
-    write_json(folder / "adapter_config.json", config)
+    write_json(folder / CONFIG, config)
 
 
 def scale_adapter(source: Path, target: Path, scale: float) -> None:
@@ -149,4 +152,4 @@ def scale_adapter(source: Path, target: Path, scale: float) -> None:
     weights = load_file(source / WEIGHTS)
     scaled = {name: tensor * scale if "lora_B" in name else tensor for name, tensor in weights.items()}
     save_file(scaled, target / WEIGHTS, metadata={"format": "pt"})
-    shutil.copyfile(source / "adapter_config.json", target / "adapter_config.json")
+    shutil.copyfile(source / CONFIG, target / CONFIG)

@@ -11,6 +11,7 @@ Writes metrics/rest/check_<iteration>.json.
 import argparse
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,16 @@ from stages.common.errors import UserError, stage_main
 from stages.common.files import BASE_MODEL, QUESTIONS, write_json
 from stages.common.params import load_params
 from stages.common.records import Question, read_questions
+from stages.common.rest_params import Rest
 from stages.model.checkpoint import load_thinker
 from stages.model.lora import adapter_of, attach
 from stages.model.processor import AudioTextProcessor
 from stages.rest import integrity
 from stages.rest.dataset import Clips
+from stages.rest.integrity import Example
 from stages.rest.layout import DATA, DEV, REST_METRICS, Sample, Trace, depth_of, model_dir, read_records
-from stages.rest.traces import distinct, well_formed
-from stages.rest.train import adapted_model
+from stages.rest.traces import well_formed
+from stages.rest.train import adapted_model, check_machine
 from stages.serve.server import stop
 
 _BY_HEART = 8
@@ -35,11 +38,12 @@ _SHOWN = 3
 
 
 def control_traces(samples: Sequence[Sample], dev: Sequence[Question]) -> list[Trace]:
-    """The right answers to dev questions, one of each question, as traces."""
+    """The first right and well-formed answer to each dev question, as traces."""
     questions = {question.id: question for question in dev}
     right: dict[str, Sample] = {}
-    for sample in distinct([s for s in samples if s.condition == DEV and s.correct and well_formed(s)]):
-        right.setdefault(sample.problem_id, sample)
+    for sample in samples:
+        if sample.condition == DEV and sample.correct and well_formed(sample):
+            right.setdefault(sample.problem_id, sample)
     found = []
     for name, sample in right.items():
         question = questions[name]
@@ -64,15 +68,17 @@ def control_traces(samples: Sequence[Sample], dev: Sequence[Question]) -> list[T
 
 
 def failures(metrics: dict[str, Any]) -> list[str]:
-    """What is wrong, in words."""
+    """What is wrong, in words; the checks by model may be still to come."""
     found = []
     for name, said in (
         ("audio_tokens", "prompts without all of their clip's audio tokens"),
         ("labels", "traces whose labels are not the sampled completion"),
         ("contamination", "traces of questions that belong to dev or test"),
     ):
-        if metrics[name]["wrong"]:
+        if name in metrics and metrics[name]["wrong"]:
             found.append(f"{metrics[name]['wrong']} {said}: {'; '.join(metrics[name]['first'])}")
+    if "hearing" not in metrics:
+        return found
     for name in ("shuffled", "silence"):
         gain = metrics["hearing"][name]
         if gain["low"] <= 0:
@@ -81,7 +87,12 @@ def failures(metrics: dict[str, Any]) -> list[str]:
                 f"{gain['difference']:+.4f} nats a token [{gain['low']:+.4f}, {gain['high']:+.4f}]"
             )
     overfit = metrics["overfit"]
-    if not overfit["learnt"]:
+    if overfit["loss_last"] is None:
+        found.append(
+            f"learning {overfit['examples']} traces by heart diverged after {overfit['steps']} steps; "
+            "lower rest.check.overfit_learning_rate"
+        )
+    elif not overfit["learnt"]:
         found.append(
             f"{overfit['examples']} traces cannot be learnt by heart: loss {overfit['loss_first']} to "
             f"{overfit['loss_last']} in {overfit['steps']} steps; raise rest.check.overfit_learning_rate or "
@@ -94,6 +105,47 @@ def _listed(wrong: list[str]) -> dict[str, Any]:
     return {"wrong": len(wrong), "first": wrong[:_SHOWN]}
 
 
+def check_traces(
+    bank: Sequence[Example],
+    controls: Sequence[Example],
+    held_out: dict[str, Sequence[Question]],
+    processor: AudioTextProcessor,
+) -> dict[str, Any]:
+    """What the traces show without a model; labels only if the audio tokens are right, or no batch can be made."""
+    traces = [trace for trace, _ in bank]
+    asked = [*traces, *(trace for trace, _ in controls)]
+    found: dict[str, Any] = {
+        "traces": len(traces),
+        "audio_tokens": _listed(integrity.audio_tokens(asked, processor.audio_token_id)),
+        "contamination": _listed(integrity.contamination(traces, held_out)),
+    }
+    if not found["audio_tokens"]["wrong"]:
+        found["labels"] = _listed(integrity.labels(bank, processor))
+    return found
+
+
+def check_model(
+    bank: Sequence[Example],
+    controls: Sequence[Example],
+    rest: Rest,
+    start: Path,
+    seed: int,
+    processor: AudioTextProcessor,
+) -> dict[str, Any]:
+    """Whether the model in `start` hears, and whether the adapter that is to be trained can learn."""
+    train, size = rest.train, rest.train.micro_batch_size
+    model = load_thinker(BASE_MODEL, dtype=train.dtype, quantization=train.quantization)
+    adapter = adapter_of(start, BASE_MODEL)
+    sampler = attach(model, adapter) if adapter else model
+    hearing = integrity.hearing(sampler, processor, controls, seed, size)
+    del model, sampler  # there may be room for one only
+    learner = adapted_model(train, start, seed)
+    chosen = np.random.default_rng(seed).permutation(len(bank))[:_BY_HEART]
+    rate = rest.check.overfit_learning_rate * train.learning_rate_scale
+    overfit = integrity.overfit(learner, processor, [bank[i] for i in chosen], rest.check.overfit_steps, rate, size)
+    return {"hearing": hearing, "overfit": overfit}
+
+
 @stage_main
 def main() -> None:
     """Run the stage."""
@@ -102,6 +154,7 @@ def main() -> None:
     name = parser.parse_args().iteration
     params = load_params("rest.check", "rest.train", "rest.seed", f"rest.iterations.{name}.from")
     rest = params.rest
+    check_machine(rest.train, torch.cuda.is_available())
     start = rest.iterations[name].start
     seed = rest.seed * 1_000 + depth_of(start)
     stop()  # a GPU cannot hold the served model and another one
@@ -109,46 +162,35 @@ def main() -> None:
     held_out: dict[str, Sequence[Question]] = {
         split: read_questions(QUESTIONS / f"{split}.jsonl") for split in ("dev", "test")
     }
+    samples = DATA / name / "samples.parquet"
     bank = read_records(DATA / name / "bank.parquet", Trace)
-    controls = control_traces(read_records(DATA / name / "samples.parquet", Sample), held_out["dev"])
-    if len(controls) < 2:
+    controls = control_traces(read_records(samples, Sample), held_out["dev"])
+    if len({trace.audio_sha256 for trace in controls}) < 2:
         raise UserError(
-            f"{DATA / name / 'samples.parquet'}: {len(controls)} dev questions were answered right, too few to see "
-            "whether audio is heard; raise rest.check.control_questions"
+            f"{samples}: dev questions on fewer than two clips were answered right, too few to see whether audio is "
+            "heard; raise rest.check.control_questions"
         )
     processor = AudioTextProcessor.from_checkpoint(BASE_MODEL)
     clips = Clips(processor)
-
-    def examples(traces: list[Trace]) -> list[integrity.Example]:
-        return [(trace, clips.features(trace.audio_path, trace.audio_sha256)) for trace in traces]
-
-    model = load_thinker(BASE_MODEL, dtype=rest.train.dtype, quantization=rest.train.quantization)
-    adapter = adapter_of(model_dir(start), BASE_MODEL)
-    sampler = attach(model, adapter) if adapter else model
-    metrics: dict[str, Any] = {
-        "traces": len(bank),
-        "audio_tokens": _listed(integrity.audio_tokens(bank, processor.audio_token_id)),
-        "contamination": _listed(integrity.contamination(bank, held_out)),
-        "labels": _listed(integrity.labels(examples(bank), processor)),
-        "hearing": integrity.hearing(sampler, processor, examples(controls), seed),
-    }
-    del model, sampler
-    chosen = np.random.default_rng(seed).permutation(len(bank))[:_BY_HEART]
-    learner = adapted_model(rest.train, model_dir(start), seed)
-    rate = rest.check.overfit_learning_rate * rest.train.learning_rate_scale
-    by_heart = examples([bank[i] for i in chosen])
-    metrics["overfit"] = integrity.overfit(learner, processor, by_heart, rest.check.overfit_steps, rate)
+    trained, heard = (
+        [(trace, clips.features(trace.audio_path, trace.audio_sha256)) for trace in traces]
+        for traces in (bank, controls)
+    )
+    metrics = check_traces(trained, heard, held_out, processor)
     found = failures(metrics)
+    if not found:
+        metrics |= check_model(trained, heard, rest, model_dir(start), seed, processor)
+        found = failures(metrics)
     write_json(REST_METRICS / f"check_{name}.json", {"passed": not found, **metrics})
     if found:
         raise UserError(
             f"{name}: {len(found)} check(s) failed, nothing is trained\n" + "\n".join(f"  - {f}" for f in found)
         )
-    heard = metrics["hearing"]
+    gain, overfit = metrics["hearing"], metrics["overfit"]
     print(
-        f"{name}: {len(bank)} traces are sound; the true clip is worth {heard['shuffled']['difference']:.3f} nats "
-        f"a token against shuffled, {heard['silence']['difference']:.3f} against silence, on {heard['n']} dev answers; "
-        f"{metrics['overfit']['examples']} traces learnt by heart in {metrics['overfit']['steps']} steps"
+        f"{name}: {len(bank)} traces are sound; the true clip is worth {gain['shuffled']['difference']:.3f} nats "
+        f"a token against shuffled, {gain['silence']['difference']:.3f} against silence, on {gain['n']} dev answers; "
+        f"{overfit['examples']} traces learnt by heart in {overfit['steps']} steps"
     )
 
 

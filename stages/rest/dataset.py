@@ -23,18 +23,19 @@ class Clips:
 
     def __init__(self, processor: AudioTextProcessor):
         self.processor = processor
-        self._features: dict[str, torch.Tensor] = {}
+        self._features: dict[tuple[str, str], torch.Tensor] = {}
 
     def features(self, audio_path: str, audio_sha256: str) -> torch.Tensor:
         """Log-mel features [bins, frames] of a clip below the media root."""
-        if audio_path not in self._features:
+        key = audio_path, audio_sha256
+        if key not in self._features:
             path = AUDIO / audio_path
             if not path.is_file() or sha256_file(path) != audio_sha256:
                 raise UserError(f"{path}: the clip is missing or has changed since it was sampled; run `dvc repro`")
             samples, rate = soundfile.read(path, dtype="float32")
             assert rate == SAMPLE_RATE_HZ, f"{path} has {rate} Hz"
-            self._features[audio_path] = self.processor.features(samples)
-        return self._features[audio_path]
+            self._features[key] = self.processor.features(samples)
+        return self._features[key]
 
 
 class Traces(Dataset):  # type: ignore[misc]

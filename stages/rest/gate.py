@@ -3,9 +3,10 @@
     python -m stages.rest.gate --iteration iter1
 
 Tries the candidate at each strength of rest.gate.scales on dev and takes the best one. It is accepted if the
-interval of its difference to the model it started from stays above -epsilon, and accuracy on mastered problems
-that it was not trained on falls by no more than rest.gate.max_retention_loss; else the model it started from is
-kept. Then sees that the server and the trainer's code write the same tokens with the model that was chosen.
+interval of its difference to the model it started from stays above -epsilon, unless accuracy on mastered problems
+that it was not trained on falls by more than rest.gate.max_retention_loss with an interval below zero (a few dozen
+problems cannot tell one point from chance); else the model it started from is kept. Then sees that the server and
+the trainer's code write the same tokens with the model that was chosen.
 Writes models/<iteration> and metrics/rest/gates/<iteration>.json.
 """
 
@@ -93,9 +94,10 @@ def verdict(dev: Comparison, retention: Comparison | None, gate: Gate) -> tuple[
             f"on dev it may be worse by more than epsilon: {100 * dev.difference:+.1f} points "
             f"[{100 * dev.low:+.1f}, {100 * dev.high:+.1f}], epsilon {100 * gate.epsilon:.1f}"
         )
-    if retention is not None and retention.difference < -gate.max_retention_loss:
+    if retention is not None and retention.difference < -gate.max_retention_loss and retention.high < 0:
         return False, (
-            f"it forgets: {100 * retention.difference:+.1f} points on {retention.n} mastered problems, "
+            f"it forgets: {100 * retention.difference:+.1f} points on {retention.n} mastered problems "
+            f"[{100 * retention.low:+.1f}, {100 * retention.high:+.1f}], "
             f"allowed are {-100 * gate.max_retention_loss:+.1f}"
         )
     return True, f"on dev {100 * dev.difference:+.1f} points [{100 * dev.low:+.1f}, {100 * dev.high:+.1f}]"
@@ -198,7 +200,7 @@ def main() -> None:
             "parity": agreement,
         },
     )
-    print(f"{name}: {'accepted' if accepted else f'rejected, {start} is kept'} at scale {scale:g}: {reason}")
+    print(f"{candidate.name}: {'accepted' if accepted else f'rejected, {start} is kept'}: {reason}")
 
 
 if __name__ == "__main__":

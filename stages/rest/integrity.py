@@ -12,7 +12,7 @@ from torch.nn.utils import clip_grad_norm_
 from stages.common.audio_tokens import HOP_SAMPLES, SAMPLE_RATE_HZ, audio_token_count
 from stages.common.records import Question
 from stages.evaluate.stats import LEVEL, bootstrap_differences
-from stages.model.loss import completion_logits, completion_loss
+from stages.model.loss import completion_logits
 from stages.model.processor import AudioTextProcessor
 from stages.rest.dataset import collate, to_device
 from stages.rest.layout import Trace
@@ -65,7 +65,9 @@ def contamination(traces: Sequence[Trace], held_out: dict[str, Sequence[Question
     return found
 
 
-def hearing(model: Any, processor: AudioTextProcessor, examples: Sequence[Example], seed: int) -> dict[str, Any]:
+def hearing(
+    model: Any, processor: AudioTextProcessor, examples: Sequence[Example], seed: int, batch_size: int
+) -> dict[str, Any]:
     """Loss of right answers on the true clip, on another question's and on silence, compared pair by pair.
 
     Returns for each of `shuffled` and `silence` the mean difference to the true clip in nats a token (positive:
@@ -75,10 +77,10 @@ def hearing(model: Any, processor: AudioTextProcessor, examples: Sequence[Exampl
     silent = _silence(processor)
     silence = [replaced(example, silent(example[1].shape[1]), processor) for example in examples]
     groups = [trace.group for trace, _ in examples]
-    true = losses(model, processor, examples)
+    true = losses(model, processor, examples, batch_size)
     result: dict[str, Any] = {"n": len(examples), "loss_true": round(float(true.mean()), 5)}
     for name, control in (("shuffled", others), ("silence", silence)):
-        differences = losses(model, processor, control) - true
+        differences = losses(model, processor, control, batch_size) - true
         means = bootstrap_differences(differences, groups, 10_000, seed)
         low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         result[name] = {"difference": round(float(differences.mean()), 5), "low": round(float(low), 5)}
@@ -86,13 +88,13 @@ def hearing(model: Any, processor: AudioTextProcessor, examples: Sequence[Exampl
     return result
 
 
-def losses(model: Any, processor: AudioTextProcessor, examples: Sequence[Example]) -> np.ndarray:
+def losses(model: Any, processor: AudioTextProcessor, examples: Sequence[Example], batch_size: int) -> np.ndarray:
     """Mean loss a completion token of each example, in nats; shape [examples]."""
     order = sorted(range(len(examples)), key=lambda i: len(examples[i][0].prompt_token_ids))
     found = np.zeros(len(examples))
     model.eval()
-    for start in range(0, len(order), _BATCH):
-        chosen = order[start : start + _BATCH]
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
         batch = to_device(collate(processor, [examples[i] for i in chosen]), model.device)
         with torch.inference_mode():
             each = cross_entropy(*completion_logits(model, batch), reduction="none")
@@ -135,20 +137,34 @@ def _silence(processor: AudioTextProcessor) -> Callable[[int], torch.Tensor]:
 
 
 def overfit(
-    model: Any, processor: AudioTextProcessor, examples: Sequence[Example], steps: int, learning_rate: float
+    model: Any,
+    processor: AudioTextProcessor,
+    examples: Sequence[Example],
+    steps: int,
+    learning_rate: float,
+    micro_batch_size: int,
 ) -> dict[str, Any]:
-    """Train on a few examples until they are known by heart; the model is of no other use afterwards."""
-    batch = to_device(collate(processor, examples), model.device)
+    """Train on a few examples until they are known by heart; the model is of no other use afterwards.
+
+    Every step sees them all, `micro_batch_size` at a time. A last loss of None means that training diverged.
+    """
+    batches = [
+        to_device(collate(processor, examples[start : start + micro_batch_size]), model.device)
+        for start in range(0, len(examples), micro_batch_size)
+    ]
+    tokens = sum(int((batch["labels"] != -100).sum()) for batch in batches)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=0.0)
     model.train()
     history: list[float] = []
     for _ in range(steps + 1):
-        loss = completion_loss(model, batch)
-        history.append(loss.item())
-        if history[-1] < _LEARNT * history[0]:
+        history.append(0.0)
+        for batch in batches:
+            loss = cross_entropy(*completion_logits(model, batch), reduction="sum") / tokens
+            loss.backward()  # type: ignore[no-untyped-call]
+            history[-1] += loss.item()
+        if history[-1] < _LEARNT * history[0] or not np.isfinite(history[-1]):
             break
-        loss.backward()  # type: ignore[no-untyped-call]
         clip_grad_norm_(trained, 1.0)
         optimizer.step()
         optimizer.zero_grad()
@@ -156,6 +172,6 @@ def overfit(
         "examples": len(examples),
         "steps": len(history) - 1,
         "loss_first": round(history[0], 5),
-        "loss_last": round(history[-1], 5),
+        "loss_last": round(history[-1], 5) if np.isfinite(history[-1]) else None,
         "learnt": history[-1] < _LEARNT * history[0],
     }

@@ -113,5 +113,5 @@ def depth_of(name: str) -> int:
 
 
 def bank_of(name: str) -> list[Trace]:
-    """The traces that the model `name` and its predecessors were trained on: none for the base."""
+    """The traces that the iteration `name` trained on, those that it accumulated included: none for the base."""
     return [] if name == BASE else read_records(model_dir(name) / "bank.parquet", Trace)

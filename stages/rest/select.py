@@ -99,21 +99,21 @@ def main() -> None:
     problems, failed = problems_of(samples)
     if not any(problem.right for problem in problems):
         raise UserError(
-            f"{source}: no sample of {len(problems)} problems is right ({len(failed)} more failed), so there is nothing "
-            "to train on; look at their texts: is rest.prompt one that this model answers under, and is "
+            f"{source}: no sample of {len(problems)} problems is right ({len(failed)} more problems failed), so there "
+            "is nothing to train on; look at their texts: is rest.prompt one that this model answers under, and is "
             "rest.generate.max_tokens enough?"
         )
     sub_category = {problem.id: questions[problem.id].sub_category for problem in problems}
     earlier = bank_of(start)
     trained = {trace.problem_id for trace in earlier}
     selection = select_problems(problems, sub_category, rest.select, rest.seed + depth_of(start), trained)
-    by_id = {problem.id: problem for problem in problems}
-    new = traces_of(selection, by_id, questions, name, rest.select.band)
-    if not new:
+    if not selection.taken:
         raise UserError(
             f"{source}: rest.select leaves no trace of {len(problems)} problems ({selection.dropped}):\n"
             + table({"categories": categories(problems)})
         )
+    by_id = {problem.id: problem for problem in problems}
+    new = traces_of(selection, by_id, questions, name, rest.select.band)
     bank = merged(earlier, new) if rest.select.accumulate else new
     metrics = generation_metrics(samples, problems, len(failed), selection, bank)
     write_records(DATA / name / "bank.parquet", Trace, bank)

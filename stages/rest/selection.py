@@ -33,8 +33,8 @@ def select_problems(
 ) -> Selection:
     """Apply the band, the audio-contribution filter, the caps and the replay of mastered problems.
 
-    `trained` are the ids of problems that the model was trained on before: nothing says that it would forget those,
-    so they are not asked again. Every problem with a right sample is taken, or counted as dropped for one reason.
+    `trained` are the ids of problems that the model was trained on before; like those taken now, they cannot tell
+    what it forgets. Every problem with a right sample is taken, or counted as dropped for one reason.
     """
     rng = np.random.default_rng(seed)
     dropped: Counter[str] = Counter()
@@ -94,7 +94,8 @@ def traces_of(
 ) -> list[Trace]:
     """The selection as traces. In the wide band a problem counts by p(1 - p), where most is to be learnt.
 
-    That weight is shared by the problem's traces; replayed problems get the mean of the others'.
+    That weight is shared by the problem's traces; replayed problems get the mean of the others'. `selection` holds
+    at least one problem.
     """
     weights = {}
     for name, chosen in selection.taken.items():

@@ -33,6 +33,8 @@ from stages.serve.server import stop
 def adapted_model(train: Train, start: Path, seed: int) -> PeftModel:
     """The base model with the adapter to train: a new one, or that of the model in `start` if it has one.
 
+    It saves memory in the backward pass if so asked, whoever trains it.
+
     Raises UserError for a combination that this machine cannot run, and for an adapter that does not fit.
     """
     check_machine(train, torch.cuda.is_available())
@@ -41,7 +43,7 @@ def adapted_model(train: Train, start: Path, seed: int) -> PeftModel:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         model.set_experts_implementation("eager")  # a loop over few experts beats a grouped product on a CPU
     if train.gradient_checkpointing:
-        model.enable_input_require_grads()
+        model.gradient_checkpointing_enable()
     previous = None if train.reset_to_base else adapter_of(start, BASE_MODEL)
     if previous is None:
         return adapt(model, train.lora, seed)

@@ -30,7 +30,7 @@ class RestTrainer(Trainer):  # type: ignore[misc]
     def __init__(self, *, buckets: LengthBuckets, kl_coefficient: float, **options: Any):
         super().__init__(**options)
         self.buckets, self.kl_coefficient = buckets, kl_coefficient
-        self._kl = torch.nan
+        self._kl: torch.Tensor | float = torch.nan  # of the optimiser step under way, where it is measured
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """One pass over the buckets, which hold all epochs."""
@@ -42,6 +42,7 @@ class RestTrainer(Trainer):  # type: ignore[misc]
     def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device) -> Any:
         """The micro-batches of an optimiser step, and the summed weight of their completion tokens."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        self._kl = 0.0
         return batches, sum(token_weights(batch, batch["weights"]).sum() for batch in batches)
 
     def compute_loss(
@@ -51,24 +52,34 @@ class RestTrainer(Trainer):  # type: ignore[misc]
         logits, targets = completion_logits(model, inputs)
         shares = token_weights(inputs, inputs["weights"]) / num_items_in_batch
         loss = (shares * cross_entropy(logits, targets, reduction="none")).sum()
-        if self.kl_coefficient or self.state.global_step % LOG_STEPS == LOG_STEPS - 1:
+        if self.kl_coefficient or (self.state.global_step + 1) % self.args.logging_steps == 0:
             with torch.no_grad(), model.disable_adapter():
                 reference, _ = completion_logits(model, inputs)
             with torch.set_grad_enabled(self.kl_coefficient > 0):
-                kl = kl_divergence(logits, reference)
-            self._kl = kl.detach().mean().item()
+                kl = (shares * kl_divergence(logits, reference)).sum()
+            self._kl += kl.detach()
             if self.kl_coefficient:
-                loss = loss + self.kl_coefficient * (shares * kl).sum()
+                loss = loss + self.kl_coefficient * kl
         if not torch.isfinite(loss):
-            raise UserError(
-                f"training diverged at step {self.state.global_step}; "
-                "lower this iteration's learning_rate or rest.train.learning_rate_scale"
-            )
+            raise self._diverged()
         return (loss, None) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the last measured KL to base to the training logs."""
-        super().log({**logs, "kl": self._kl} if "loss" in logs else logs, start_time)
+        """Add the last step's KL to base, a weighted mean like the loss, to the training logs."""
+        super().log({**logs, "kl": float(self._kl)} if "loss" in logs else logs, start_time)
+
+    def train(self, *args: Any, **options: Any) -> Any:
+        """Train; raises UserError as well when the last step, which no loss follows, broke the weights."""
+        output = super().train(*args, **options)
+        if not all(parameter.isfinite().all() for parameter in self.model.parameters() if parameter.requires_grad):
+            raise self._diverged()
+        return output
+
+    def _diverged(self) -> UserError:
+        return UserError(
+            f"training diverged at step {self.state.global_step}; "
+            "lower this iteration's learning_rate or rest.train.learning_rate_scale"
+        )
 
 
 class _WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
@@ -132,23 +143,22 @@ def trainer_for(
     """The trainer of one iteration; `folder` takes its checkpoints."""
     buckets = LengthBuckets(data.lengths(), train.micro_batch_size, train.epochs, seed)
     steps = -(-len(buckets) // (train.batch_size // train.micro_batch_size))
+    log_steps = min(LOG_STEPS, steps)
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=1,  # the buckets hold them all
         per_device_train_batch_size=train.micro_batch_size,
         gradient_accumulation_steps=train.batch_size // train.micro_batch_size,
-        gradient_checkpointing=train.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if train.gradient_checkpointing else None,
         learning_rate=learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=round(train.warmup_share * steps),
         weight_decay=train.weight_decay,
         max_grad_norm=train.max_grad_norm,
         optim="adamw_torch" if train.optimizer == "adamw" else train.optimizer,
-        logging_steps=LOG_STEPS,
+        logging_steps=log_steps,
         logging_nan_inf_filter=False,  # would report a diverging loss as the one before
         save_strategy="steps",
-        save_steps=save_steps,
+        save_steps=-(-save_steps // log_steps) * log_steps,  # a checkpoint forgets the losses not yet logged
         save_total_limit=2,
         seed=seed % 2**32,
         remove_unused_columns=False,
@@ -158,6 +168,8 @@ def trainer_for(
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
     )
+    # On a machine with several GPUs the trainer would spread each batch over them all.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
     trainer = RestTrainer(
         model=model,
         args=arguments,

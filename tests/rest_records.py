@@ -1,0 +1,85 @@
+"""Questions, samples and traces for tests of self-training."""
+
+from pathlib import Path
+
+from stages.common.compose import composed
+from stages.common.files import QUESTIONS, write_jsonl
+from stages.common.params import Params, parse_params
+from stages.common.records import Audio, Question, to_dict
+from stages.rest.layout import HEARD, Sample, Trace
+
+ROOT = Path(__file__).parents[1]
+CHOICES = ("a bell", "rain", "a dog", "wind")
+
+
+def parameters(*overrides: str) -> Params:
+    """The mini profile with the preset rest_em and `overrides`; to be called in the project's folder."""
+    return parse_params(composed(["rest=rest_em", *overrides]), "conf/")
+
+
+def question(name: str, sub_category: str = "Content Analysis", audio: Audio | None = None) -> Question:
+    return Question(
+        id=name,
+        audio=audio or Audio(f"mini/{name}.flac", f"{name:0>64}", 1.5),
+        question="Which sound is heard?",
+        choices=CHOICES,
+        answer=0,
+        category="Semantic Layer",
+        sub_category=sub_category,
+        modality="sound",
+        language=None,
+        source="mini",
+        group=name,
+    )
+
+
+def sample(
+    problem: str, index: int = 0, right: bool = True, ids: tuple[int, ...] = (1, 2, 3), condition: str = HEARD, **other
+) -> Sample:
+    """A sample of `question(problem)`, whose choices were asked in reverse order."""
+    return Sample(
+        **{
+            "problem_id": problem,
+            "condition": condition,
+            "sample_index": index,
+            "order": (3, 2, 1, 0),
+            "answer": 3,
+            "chosen": 3 if right else 0,
+            "correct": right,
+            "status": "ok",
+            "text": "<think>a bell rings</think> a bell",
+            "prompt_token_ids": (7, 8, 9),
+            "completion_token_ids": ids,
+            **other,
+        }
+    )
+
+
+def samples(problem: str, right: int, n: int, **other) -> list[Sample]:
+    """`n` samples of one problem, each with tokens of its own, the first `right` of them right."""
+    return [sample(problem, i, i < right, (i, i + 1, i + 2, i + 3), **other) for i in range(n)]
+
+
+def trace(problem: str, ids: tuple[int, ...] = (1, 2, 3), **other) -> Trace:
+    return Trace(
+        **{
+            "problem_id": problem,
+            "iteration": "iter1",
+            "sample_index": 0,
+            "pass_rate": 0.5,
+            "weight": 1.0,
+            "sub_category": "Content Analysis",
+            "group": problem,
+            "audio_path": f"mini/{problem}.flac",
+            "audio_sha256": f"{problem:0>64}",
+            "duration_s": 1.5,
+            "text": "<think>a bell rings</think> a bell",
+            "prompt_token_ids": (7, 8, 9),
+            "completion_token_ids": ids,
+            **other,
+        }
+    )
+
+
+def write_questions(split: str, questions: list[Question]) -> None:
+    write_jsonl(QUESTIONS / f"{split}.jsonl", map(to_dict, questions))

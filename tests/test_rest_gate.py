@@ -1,0 +1,251 @@
+"""The gate: when a candidate is accepted, at which strength, and the model folder that comes of it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from stages.common.errors import UserError
+from stages.common.files import read_json, write_json, write_jsonl
+from stages.common.models import CONFIG, WEIGHTS, adapter_of, resolve
+from stages.common.params import load_params
+from stages.common.records import Comparison, Response, to_dict
+from stages.rest import gate
+from stages.rest.layout import DATA, Trace, bank_of, depth_of, read_records, write_records
+from tests.rest_records import ROOT, question, trace, write_questions
+
+BASE = Path("models/base")
+CANDIDATE = Path("models/candidates/iter1")
+GATE = load_params(path=ROOT / "params.yaml").rest.gate.model_copy(
+    update={"enabled": True, "epsilon": 0.02, "max_retention_loss": 0.01}
+)
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    """A folder with a base model, of which only the files' names and bytes matter here, and a candidate."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    (tmp_path / "prompts").symlink_to(ROOT / "prompts")
+    write_json(BASE / "config.json", {"the": "base"})
+    write_adapter(CANDIDATE)
+    write_records(DATA / "iter1/bank.parquet", Trace, [trace("t1"), trace("t2")])
+
+
+def write_adapter(folder, strength=1.0):
+    """Weights that hold one number, and a configuration."""
+    folder.mkdir(parents=True)
+    save_file({"q.lora_A.weight": torch.ones(1), "q.lora_B.weight": torch.tensor([strength])}, folder / WEIGHTS)
+    write_json(folder / CONFIG, {"r": 1})
+
+
+def strength_of(adapter):
+    return load_file(adapter / WEIGHTS)["q.lora_B.weight"].item()
+
+
+# ── The verdict ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def compared(difference, low=0.0):
+    return Comparison("base", "iter1", 50, difference, low, difference + 0.05, 0.5, 1, 2, "bootstrap")
+
+
+@pytest.mark.parametrize(
+    ("dev", "retention", "accepted", "reason"),
+    [
+        (compared(0.03, 0.01), None, True, "on dev +3.0 points [+1.0, +8.0]"),
+        (compared(0.03, 0.01), compared(-0.01), True, "on dev +3.0 points"),
+        (compared(0.00, -0.02), None, True, "on dev +0.0 points"),
+        (compared(0.03, -0.021), compared(0.0), False, "worse by more than epsilon: +3.0 points [-2.1, +8.0]"),
+        (compared(0.03, 0.01), compared(-0.03), True, "on dev +3.0 points"),
+        (compared(0.03, 0.01), compared(-0.06), False, "it forgets: -6.0 points on 50 mastered problems"),
+    ],
+    ids=["better", "forgets little", "not surely worse", "maybe worse", "maybe forgets", "forgets"],
+)
+def test_a_candidate_that_is_not_worse_and_forgets_little_is_accepted(dev, retention, accepted, reason):
+    found = gate.verdict(dev, retention, GATE)
+    assert found[0] is accepted and reason in found[1]
+
+
+def test_without_a_gate_anything_is_accepted_and_that_is_said():
+    found = gate.verdict(compared(-0.5, -0.6), compared(-0.9), GATE.model_copy(update={"enabled": False}))
+    assert found == (True, "the gate is off: whatever was trained is accepted")
+
+
+# ── The model folder ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_accepted_adapter_is_found_again_with_its_bank():
+    gate.write_model("iter1", "base", CANDIDATE, {"accepted": True})
+    adapter = adapter_of(Path("models/iter1"), BASE)
+    assert adapter == Path("models/iter1/adapter") and resolve(Path("models/iter1")) == (BASE, adapter)
+    assert {f.name: f.read_bytes() for f in adapter.iterdir()} == {f.name: f.read_bytes() for f in CANDIDATE.iterdir()}
+    assert bank_of("iter1") == read_records(DATA / "iter1/bank.parquet", Trace) and depth_of("iter1") == 1
+    manifest = read_json(Path("models/iter1/model.json"))
+    assert (manifest["iteration"], manifest["from"], manifest["accepted"]) == ("iter1", "base", True)
+
+
+def test_an_iteration_that_kept_the_base_has_no_adapter_but_a_depth():
+    gate.write_model("iter1", "base", None, {"accepted": False})
+    assert adapter_of(Path("models/iter1"), BASE) is None and depth_of("iter1") == 1
+    write_records(DATA / "iter2/bank.parquet", Trace, [])
+    gate.write_model("iter2", "iter1", None, {"accepted": False})
+    assert depth_of("iter2") == 2 and adapter_of(Path("models/iter2"), BASE) is None
+
+
+def test_the_model_of_an_earlier_run_is_replaced_as_a_whole():
+    gate.write_model("iter1", "base", CANDIDATE, {"accepted": True})
+    gate.write_model("iter1", "base", None, {"accepted": False})
+    assert {file.name for file in Path("models/iter1").iterdir()} == {"model.json", "bank.parquet"}
+    (DATA / "iter1/bank.parquet").unlink()
+    with pytest.raises(FileNotFoundError):
+        gate.write_model("iter1", "base", CANDIDATE, {"accepted": True})
+    assert adapter_of(Path("models/iter1"), BASE) is None, "what was there stays when writing fails"
+
+
+def test_an_adapter_of_another_base_is_refused():
+    gate.write_model("iter1", "base", CANDIDATE, {"accepted": True})
+    write_json(BASE / "config.json", {"the": "base, trained anew"})
+    with pytest.raises(UserError, match="models/iter1: its adapter was trained on another base model"):
+        adapter_of(Path("models/iter1"), BASE)
+
+
+def test_weights_that_changed_on_disk_are_refused():
+    gate.write_model("iter1", "base", CANDIDATE, {"accepted": True})
+    weights = Path("models/iter1/adapter") / WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x00")
+    with pytest.raises(UserError, match=r"the weights are not those that models/iter1/model\.json names; `dvc checkou"):
+        adapter_of(Path("models/iter1"), BASE)
+
+
+def test_a_model_that_is_not_there_is_not_taken_for_the_base():
+    with pytest.raises(UserError, match=r"models/iter9/model\.json: no such file"):
+        adapter_of(Path("models/iter9"), BASE)
+    assert adapter_of(BASE, BASE) is None
+
+
+# ── The stage ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+DEV = [question(f"d{i:02}") for i in range(60)]
+MASTERED = [question(f"m{i:02}") for i in range(20)]
+
+
+class Backend:
+    """Stands in for models: what an adapter of each strength gets right of dev, and of the mastered problems."""
+
+    def __init__(self, dev, mastered=20, served_alike=True):
+        self.dev, self.mastered, self.served_alike, self.asked = dev, mastered, served_alike, []
+
+    def __call__(self, questions, prompt, folder, params, keep_ids=False, adapter=None):
+        assert folder == BASE and keep_ids
+        strength = strength_of(adapter) if adapter else 0.0
+        self.asked.append((strength, params.infer.backend, params.infer.temperature, params.infer.n))
+        rows = []
+        for i, q in enumerate(questions):
+            right = i < (self.dev.get(strength, 30) if q.id[0] == "d" else self.mastered if strength else 20)
+            garbled = params.infer.backend == "vllm" and not self.served_alike and i == 1
+            fields = ("ok", "", "", 0 if right else 1, "verbatim", "stop", 2, 2)
+            ids = (int(100 * strength), int(garbled))
+            rows += [Response(q.id, k, *fields, completion_token_ids=ids) for k in range(params.infer.n)]
+        return rows, {}
+
+
+def run(monkeypatch, backend, start="base", **settings):
+    """Run the stage on iter1; its metrics."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["rest"]["gate"] |= GATE.model_dump() | {
+        "scales": [0.25, 0.5, 1.0], "backend": "transformers", "retention_n": 2, "parity_questions": 5,
+        "parity_share": 1.0,
+    } | settings  # fmt: skip
+    params["rest"]["iterations"] = {
+        "warm": {"from": "base", "learning_rate": 1e-5},
+        "iter1": {"from": start, "learning_rate": 1e-5},
+    }
+    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    write_questions("dev", DEV)
+    if not (DATA / "iter1/retention.jsonl").exists():
+        write_jsonl(DATA / "iter1/retention.jsonl", map(to_dict, MASTERED))
+    monkeypatch.setattr(gate, "answer_questions", backend)
+    monkeypatch.setattr("sys.argv", ["gate", "--iteration", "iter1"])
+    gate.main()
+    return read_json(Path("metrics/rest/gates/iter1.json"))
+
+
+def test_the_best_strength_on_dev_becomes_the_model(monkeypatch, capsys):
+    backend = Backend({0.25: 32, 0.5: 40, 1.0: 35})
+    found = run(monkeypatch, backend)
+    assert (found["accepted"], found["scale"], found["dev_before"], found["dev_after"]) == (True, 0.5, 0.5, 0.6667)
+    assert [row["acc_strict"] for row in found["scales"]] == [0.5333, 0.6667, 0.5833]
+    adapter = adapter_of(Path("models/iter1"), BASE)
+    assert adapter and strength_of(adapter) == 0.5 and (adapter / CONFIG).is_file()
+    assert found["parity"] == {"questions": 5, "agree": 1.0}
+    assert found["retention"]["n"] == 20 and found["retention"]["difference"] == 0
+    assert [row for row in backend.asked if row[3] == 2] == [
+        (0.0, "transformers", 0.9, 2),
+        (0.5, "transformers", 0.9, 2),
+    ]
+    assert [row[:2] for row in backend.asked[-2:]] == [(0.5, "transformers"), (0.5, "vllm")]
+    assert "iter1 x 0.5: accepted: on dev +16.7 points" in capsys.readouterr().out
+
+
+def test_among_equal_strengths_the_whole_one_is_taken(monkeypatch):
+    assert run(monkeypatch, Backend({0.25: 40, 0.5: 40, 1.0: 40}))["scale"] == 1.0
+
+
+def test_strengths_that_differ_little_do_not_collide(monkeypatch):
+    found = run(monkeypatch, Backend({}), scales=[0.001, 0.004])
+    assert [row["scale"] for row in found["scales"]] == [0.001, 0.004]
+
+
+@pytest.mark.parametrize(
+    ("backend", "reason"),
+    [(Backend(dict.fromkeys((0.25, 0.5, 1.0), 27)), "on dev it may be worse"), (Backend({1.0: 40}, 19), "it forgets")],
+    ids=["worse", "forgets"],
+)
+def test_a_rejected_candidate_leaves_the_model_it_started_from(monkeypatch, capsys, backend, reason):
+    found = run(monkeypatch, backend)
+    assert not found["accepted"] and found["scale"] is None and reason in found["reason"]
+    assert adapter_of(Path("models/iter1"), BASE) is None and len(bank_of("iter1")) == 2
+    assert {row[0] for row in backend.asked[-2:]} == {0.0}, "parity is tried with the model that is kept"
+    assert "rejected, base is kept: " in capsys.readouterr().out
+
+
+def test_a_rejected_candidate_leaves_its_predecessors_adapter(monkeypatch):
+    write_adapter(Path("models/candidates/warm"), 7.0)
+    write_records(DATA / "warm/bank.parquet", Trace, [])
+    gate.write_model("warm", "base", Path("models/candidates/warm"), {"accepted": True})
+    found = run(monkeypatch, Backend({7.0: 50}), start="warm")
+    adapter = adapter_of(Path("models/iter1"), BASE)
+    assert not found["accepted"] and adapter and strength_of(adapter) == 7.0
+    assert found["dev"]["a"] == "warm" and found["dev_before"] == 0.8333 and depth_of("iter1") == 2
+
+
+def test_without_a_gate_the_candidate_is_kept_and_still_measured(monkeypatch):
+    found = run(monkeypatch, Backend({1.0: 10}), enabled=False, scales=[1.0])
+    assert found["accepted"] and found["dev_after"] == 0.1667 and "the gate is off" in found["reason"]
+    assert strength_of(Path("models/iter1/adapter")) == 1.0
+
+
+def test_nothing_mastered_is_nothing_to_forget(monkeypatch):
+    write_jsonl(DATA / "iter1/retention.jsonl", [])
+    found = run(monkeypatch, Backend({1.0: 40}, mastered=0))
+    assert found["accepted"] and found["retention"] is None
+
+
+def test_a_server_that_writes_other_tokens_than_the_trainer_stops_the_stage(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, Backend({1.0: 40}, served_alike=False))
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert "different tokens for 1 of 5 questions (the first: d01, [100, 1] against [100, 0])" in told
+    assert not Path("models/iter1").exists() and not Path("metrics/rest").exists()
+    assert run(monkeypatch, Backend({1.0: 40}, served_alike=False), parity_share=0.8)["parity"]["agree"] == 0.8
+
+
+def test_the_predecessor_must_be_there(monkeypatch, capsys):
+    backend = Backend({})
+    with pytest.raises(SystemExit):
+        run(monkeypatch, backend, start="warm")
+    assert "models/warm/model.json: no such file" in capsys.readouterr().err and not backend.asked

@@ -1,0 +1,267 @@
+"""Sampling: which problems, in which order of choices, with which sound; and the stage `rest_generate`."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.common.audio_tokens import audio_token_count
+from stages.common.errors import UserError
+from stages.common.files import AUDIO, sha256_file, write_json
+from stages.common.records import Audio, Response
+from stages.common.rest_params import Generate
+from stages.infer.answer import check_clips
+from stages.infer.silence import silenced
+from stages.prompt.registry import load_prompt
+from stages.rest import generate
+from stages.rest.layout import DEV, HEARD, SILENCE, Sample, read_records
+from tests.rest_records import CHOICES, ROOT, parameters, question, write_questions
+
+GENERATE = Generate(
+    problems=10, fresh=True, n=4, requests=2, temperature=0.9, top_p=0.95, max_tokens=64,
+    shuffle_choices=True, silence_n=2,
+)  # fmt: skip
+TRAIN = [question(f"q{i}") for i in range(30)]
+
+
+# ── Problems ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def chosen(depth, seed=1, **change):
+    settings = GENERATE.model_copy(update=change)
+    return [q.id for q in generate.chosen_problems(TRAIN, settings, seed, depth)]
+
+
+def test_fresh_problems_are_others_in_each_iteration():
+    rounds = [chosen(depth) for depth in range(3)]
+    assert [len(ids) for ids in rounds] == [10, 10, 10]
+    assert {name for ids in rounds for name in ids} == {q.id for q in TRAIN}
+
+
+def test_else_they_are_the_same_ones():
+    rounds = [chosen(depth, fresh=False) for depth in range(9)]
+    assert all(ids == rounds[0] for ids in rounds) and len(set(rounds[0])) == 10
+
+
+def test_problems_are_drawn_at_random_by_the_seed():
+    assert chosen(0) == chosen(0) != chosen(0, seed=2)
+    assert chosen(0) != [q.id for q in TRAIN[:10]]
+
+
+@pytest.mark.parametrize(
+    ("depth", "problems", "fresh", "needed"), [(3, 10, True, 40), (0, 31, True, 31), (5, 31, False, 31)]
+)
+def test_too_few_questions_are_told_with_what_is_needed(depth, problems, fresh, needed):
+    with pytest.raises(UserError) as caught:
+        chosen(depth, problems=problems, fresh=fresh)
+    assert f"data/questions/train.jsonl has 30 questions; iteration {depth + 1} needs {needed}:" in str(caught.value)
+
+
+def test_the_last_question_can_be_used():
+    assert len(chosen(0, problems=30)) == len(chosen(2)) + 20 == 30
+
+
+# ── Choices ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@given(
+    st.lists(st.text(), min_size=2, max_size=9, unique=True).flatmap(
+        lambda choices: st.tuples(st.just(tuple(choices)), st.integers(0, len(choices) - 1))
+    ),
+    st.integers(0, 99),
+    st.booleans(),
+)
+def test_the_order_maps_choices_as_asked_to_the_questions_own(given_choices, seed, shuffle):
+    choices, answer = given_choices
+    own = replace(question("q"), choices=choices, answer=answer)
+    asked, order = generate.asked(own, shuffle, np.random.default_rng(seed))
+    assert sorted(order) == list(range(len(choices)))
+    assert [own.choices[place] for place in order] == list(asked.choices)
+    assert asked.choices[asked.answer] == own.choices[own.answer] and order[asked.answer] == own.answer
+    assert replace(asked, choices=own.choices, answer=own.answer) == own
+    if not shuffle:
+        assert asked == own
+
+
+def test_every_place_of_the_right_choice_is_as_likely():
+    rng = np.random.default_rng(0)
+    places = [generate.asked(question("q"), True, rng)[0].answer for _ in range(400)]
+    assert all(70 < places.count(place) < 130 for place in range(4))
+
+
+# ── Silence ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder of its own, the working directory, with the mini profile's parameters."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "prompts").symlink_to(ROOT / "prompts")
+    return tmp_path
+
+
+def heard(name, samples=16_000):
+    """A question about noise."""
+    path = AUDIO / f"mini/{name}.flac"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(samples), 16_000)
+    return question(name, audio=Audio(f"mini/{name}.flac", sha256_file(path), samples / 16_000))
+
+
+@pytest.mark.parametrize("samples", [160, 16_000, 33_600, 25_920])
+def test_silence_is_as_long_as_the_clip_and_has_as_many_audio_tokens(project, samples):
+    own = heard("q", samples)
+    silent = silenced(own)
+    wave, rate = soundfile.read(AUDIO / silent.audio.path, dtype="int16")
+    assert rate == 16_000 and wave.shape == (samples,) and not wave.any()
+    assert soundfile.info(AUDIO / silent.audio.path).format == "FLAC"
+    assert audio_token_count(len(wave)) == audio_token_count(samples)
+    assert replace(silent, audio=own.audio) == own and silent.audio.duration_s == own.audio.duration_s
+    check_clips([own, silent])
+
+
+def test_clips_of_one_length_share_one_file_of_silence_which_is_written_once(project):
+    first, second = silenced(heard("a")), silenced(heard("b"))
+    written = (AUDIO / first.audio.path).stat().st_mtime_ns
+    assert first.audio == second.audio == silenced(heard("c")).audio != silenced(heard("d", 16_160)).audio
+    assert (AUDIO / first.audio.path).stat().st_mtime_ns == written
+    assert {file.name for file in (AUDIO / first.audio.path).parent.iterdir()} == {"100.flac", "101.flac"}
+
+
+# ── Samples ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Backend:
+    """Stands in for a model: answers the first choice, and remembers what it was asked."""
+
+    def __init__(self, ids=(5, 6), status="ok"):
+        self.ids, self.status, self.calls = ids, status, []
+
+    def __call__(self, questions, prompt, folder, params, keep_ids=False):
+        assert keep_ids
+        self.calls.append((folder, params.infer, questions))
+        answer = 0 if self.status == "ok" else None
+        fields = ("text", "", answer, "verbatim", "stop", 2, 2)
+        ids = {"prompt_token_ids": self.ids, "completion_token_ids": self.ids}
+        return [Response(q.id, i, self.status, *fields, **ids) for q in questions for i in range(params.infer.n)], {}
+
+
+@pytest.fixture
+def backend(monkeypatch):
+    found = Backend()
+    monkeypatch.setattr(generate, "answer_questions", found)
+    return found
+
+
+@pytest.fixture
+def params(monkeypatch):
+    with monkeypatch.context() as there:
+        there.chdir(ROOT)
+        return parameters("rest.generate.n=4")
+
+
+def sampled(params, problems, condition=HEARD, n=4, requests=1, start="base"):
+    asked = [generate.asked(q, True, np.random.default_rng(i)) for i, q in enumerate(problems)]
+    prompt = load_prompt("structured_reasoning", ROOT / "prompts")
+    return asked, generate.sample(asked, condition, n, requests, prompt, start, params)
+
+
+def test_each_sample_says_how_its_question_was_asked_and_whether_it_was_right(project, backend, params):
+    asked, rows = sampled(params, TRAIN[:5])
+    assert [(s.problem_id, s.sample_index) for s in rows] == [(q.id, i) for q in TRAIN[:5] for i in range(4)]
+    by_name = {q.id: (q, order) for q, order in asked}
+    for row in rows:
+        question, order = by_name[row.problem_id]
+        assert (row.order, row.answer, row.chosen) == (order, question.answer, 0)
+        assert row.correct == (CHOICES[order[0]] == CHOICES[0])
+    assert {s.correct for s in rows} == {True, False}
+
+
+def test_samples_are_split_evenly_over_requests_whose_seeds_go_on_where_the_last_ended(project, backend, params):
+    write_json(Path("models/iter1/model.json"), {"depth": 1})
+    _, rows = sampled(params, TRAIN[:2], n=6, requests=3, start="iter1")
+    assert [(s.problem_id, s.sample_index) for s in rows] == [(q.id, i) for q in TRAIN[:2] for i in range(6)]
+    seeds = [infer.seed for _, infer, _ in backend.calls]
+    assert [infer.n for _, infer, _ in backend.calls] == [2, 2, 2] and np.diff(seeds).tolist() == [2, 2]
+    assert {str(folder) for folder, _, _ in backend.calls} == {"models/iter1"}
+    sampled(params, TRAIN[:2], n=6, start="base")
+    assert backend.calls[-1][1].seed != seeds[0], "another iteration draws other samples"
+
+
+def test_silence_is_what_is_heard_in_that_condition_alone(project, backend, params):
+    own = heard("q")
+    for condition, silent in ((HEARD, False), (DEV, False), (SILENCE, True)):
+        _, rows = sampled(params, [own], condition)
+        (asked,) = backend.calls[-1][2]
+        assert (asked.audio == silenced(own).audio, asked.audio == own.audio) == (silent, not silent)
+        assert {s.condition for s in rows} == {condition} and {s.problem_id for s in rows} == {"q"}
+
+
+def test_a_backend_without_token_ids_is_refused_but_a_failed_request_has_none(project, backend, params):
+    backend.ids = None
+    with pytest.raises(UserError, match=r"q0: the backend gives no token ids.*use infer\.backend vllm"):
+        sampled(params, TRAIN[:1])
+    backend.status = "error"
+    _, rows = sampled(params, TRAIN[:1])
+    assert [(s.status, s.chosen, s.correct, s.completion_token_ids) for s in rows] == [("error", -1, False, ())] * 4
+
+
+# ── The stage ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+SMALL = {"problems": 2, "n": 4, "requests": 2, "silence_n": 3}
+
+
+def configure(backend="vllm"):
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["infer"].update(backend=backend, endpoint_model="theirs")
+    params["rest"]["generate"].update(SMALL)
+    params["rest"]["check"].update(control_questions=2, control_n=1)
+    params["rest"]["iterations"] = {"iter1": {"from": "base", "learning_rate": 1e-5}}
+    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    write_questions("train", [heard(f"t{i}") for i in range(4)])
+    write_questions("dev", [heard(f"d{i}") for i in range(3)])
+
+
+def fails(monkeypatch, capsys, name="iter1"):
+    monkeypatch.setattr("sys.argv", ["generate", "--iteration", name])
+    with pytest.raises(SystemExit) as caught:
+        generate.main()
+    assert caught.value.code == 2
+    assert not Path("data/rest").exists()
+    return capsys.readouterr().err
+
+
+def test_the_stage_samples_problems_controls_and_silence(project, backend, monkeypatch, capsys):
+    configure()
+    monkeypatch.setattr("sys.argv", ["generate", "--iteration", "iter1"])
+    generate.main()
+    rows = read_records(Path("data/rest/iter1/samples.parquet"), Sample)
+    counts = {condition: len([s for s in rows if s.condition == condition]) for condition in (HEARD, DEV, SILENCE)}
+    assert counts == {HEARD: 2 * 4, DEV: 2 * 1, SILENCE: 2 * 3}
+    assert {s.problem_id for s in rows if s.condition == DEV} == {"d0", "d1"}
+    orders = {(s.problem_id, s.order) for s in rows if s.condition != DEV}
+    assert len(orders) == 2, "heard or not, a problem's choices come in one order"
+    assert "iter1: 2 problems x 4 samples from base" in capsys.readouterr().out
+
+
+def test_an_endpoint_cannot_be_trained(project, backend, monkeypatch, capsys):
+    configure(backend="openai")
+    assert "an endpoint serves no adapters; self-training needs vllm" in fails(monkeypatch, capsys)
+    assert not backend.calls
+
+
+def test_what_later_stages_need_of_dev_is_missed_before_anything_is_asked(project, backend, monkeypatch, capsys):
+    configure()
+    write_questions("dev", [])
+    assert "data/questions/dev.jsonl has no questions" in fails(monkeypatch, capsys)
+    assert not backend.calls
+
+
+def test_an_unknown_iteration_is_told_with_the_nearest(project, backend, monkeypatch, capsys):
+    configure()
+    assert 'no parameter rest.iterations.iter11; did you mean "iter1"' in fails(monkeypatch, capsys, "iter11")

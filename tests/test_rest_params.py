@@ -1,0 +1,225 @@
+"""Parameters of self-training: the presets, the chain of iterations, and combinations that cannot work."""
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stages.common.compose import composed
+from stages.common.errors import UserError
+from stages.common.params import load_params, parse_params
+
+ROOT = Path(__file__).parents[1]
+RATE = {"learning_rate": 1e-5}
+
+
+@pytest.fixture(autouse=True)
+def _in_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
+def rest():
+    """The group `rest` of a composition of its own, to be changed."""
+    return copy.deepcopy(composed(["rest=rest_em"]))
+
+
+def mistake(values):
+    with pytest.raises(UserError) as caught:
+        parse_params(values, "params.yaml")
+    message = str(caught.value)
+    assert message.startswith("params.yaml: ") and "\n" not in message
+    return message
+
+
+def starts(values):
+    return {name: (row["from"], row["learning_rate"]) for name, row in values["rest"]["iterations"].items()}
+
+
+# ── Presets ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("profile", ["mini", "a100"])
+@pytest.mark.parametrize("preset", ["none", "reference", "rest_em"])
+def test_every_preset_composes_on_every_profile_and_says_its_name(preset, profile):
+    values = composed([f"profile={profile}", f"rest={preset}"])
+    assert (values["profile"], values["rest"]["preset"]) == (profile, preset)
+
+
+def test_the_presets_are_all_tested():
+    files = {path.stem for path in (ROOT / "conf/rest").glob("*.yaml")} - {"defaults"}
+    assert files == {"none", "reference", "rest_em"}
+
+
+def test_the_reference_recipe_goes_on_with_one_adapter_at_falling_rates_and_no_gate():
+    values = composed(["rest=reference"])
+    rest = values["rest"]
+    assert starts(values) == {"iter1": ("base", 2e-5), "iter2": ("iter1", 1e-5), "iter3": ("iter2", 5e-6)}
+    assert (rest["select"]["band"], rest["select"]["k"], rest["select"]["rank"]) == ("learning_zone", 3, "shortest")
+    assert not rest["select"]["accumulate"] and not rest["train"]["reset_to_base"] and not rest["generate"]["fresh"]
+    assert not rest["gate"]["enabled"] and rest["gate"]["scales"] == [1.0]
+
+
+def test_a_profile_overrides_what_differs_by_size_in_any_preset():
+    mini, large = composed(["rest=reference"])["rest"], composed(["profile=a100", "rest=reference"])["rest"]
+    assert (mini["train"]["dtype"], large["train"]["dtype"]) == ("float32", "bfloat16")
+    assert mini["train"]["learning_rate_scale"] == 150 and large["train"]["learning_rate_scale"] == 1
+    assert mini["select"] == large["select"]
+
+
+# ── Iterations ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_fourth_iteration_is_one_override():
+    values = composed(["+rest.iterations.iter4={from: iter3, learning_rate: 1.0e-5}"])
+    assert list(values["rest"]["iterations"]) == ["iter1", "iter2", "iter3", "iter4"]
+    assert starts(values)["iter4"] == ("iter3", 1e-5)
+
+
+def test_a_branch_starts_from_an_earlier_iteration_or_from_the_base():
+    values = composed(
+        [
+            "+rest.iterations.hot={from: iter1, learning_rate: 1.0e-4}",
+            "+rest.iterations.again={from: base, learning_rate: 1.0e-5}",
+        ]
+    )
+    assert starts(values)["hot"] == ("iter1", 1e-4) and starts(values)["again"] == ("base", 1e-5)
+
+
+def test_an_iteration_can_be_taken_away():
+    assert list(composed(["~rest.iterations.iter3"])["rest"]["iterations"]) == ["iter1", "iter2"]
+
+
+@pytest.mark.parametrize(
+    ("iterations", "message"),
+    [
+        ({"iter1": "base", "iter2": "itre1"}, "iter2 starts from the unknown 'itre1'; did you mean \"iter1\"?"),
+        ({"iter1": "bse"}, "iter1 starts from the unknown 'bse'; did you mean \"base\"?"),
+        ({"iter1": "base", "iter2": "zzz"}, "unknown 'zzz'; valid: base, iter1"),
+        ({"iter1": "iter2", "iter2": "base"}, "iter1 starts from 'iter2', which is not listed before it"),
+        ({"iter1": "base", "iter2": "iter2"}, "iter2 starts from 'iter2', which is not listed before it"),
+        ({"iter1": "iter3", "iter2": "iter1", "iter3": "iter2"}, "iter1 starts from 'iter3', which is not listed"),
+        ({"base": "base"}, "an iteration must not be called 'base'"),
+        ({"iter1": "base", "base": "iter1"}, "an iteration must not be called 'base'"),
+    ],
+    ids=["misspelt", "misspelt base", "unknown", "later", "itself", "cycle", "base", "base at the end"],
+)
+def test_a_broken_chain_is_told(rest, iterations, message):
+    rest["rest"]["iterations"] = {name: {"from": start, **RATE} for name, start in iterations.items()}
+    told = mistake(rest)
+    assert told.startswith("params.yaml: rest.iterations: ") and message in told
+
+
+def test_an_earlier_model_is_offered_for_a_later_one(rest):
+    rest["rest"]["iterations"] = {"iter1": {"from": "iter2", **RATE}, "iter2": {"from": "iter1", **RATE}}
+    assert mistake(rest).endswith("an iteration starts from base or from an earlier one: base")
+
+
+# ── Values ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def change(key, value):
+    """A function that sets a dotted key below `rest`."""
+
+    def apply(values):
+        *path, last = key.split(".")
+        node = values["rest"]
+        for part in path:
+            node = node[part]
+        node[last] = value
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("generate.requests", 3, "rest.generate: n (16) must be a multiple of requests (3)"),
+        ("generate.n", 257, "rest.generate.n: "),
+        ("generate.temperature", 0.0, "rest.generate.temperature: "),
+        ("generate.silence_n", 0, "select.max_silence_rate compares with answers to silence"),
+        ("train.batch_size", 40, "rest.train: batch_size (40) must be a multiple of micro_batch_size (32)"),
+        ("train.quantization", "nf4", "nf4 needs gradient_checkpointing"),
+        ("select.mastered_share", 1.0, "rest.select.mastered_share: "),
+        ("select.rank", "longest", "rest.select.rank: "),
+        ("check.control_n", 257, "rest.check.control_n: "),
+        ("gate.retention_n", 257, "rest.gate.retention_n: "),
+        ("gate.scales", [], "rest.gate.scales: "),
+        ("gate.scales", [0.5, 0.5], "rest.gate.scales: 0.5 is listed twice"),
+        ("gate.scales", [1.5], "rest.gate.scales.0: "),
+        ("seed", -1, "rest.seed: "),
+        ("eval_prompts", ["baseline", "baseline"], "rest.eval_prompts: 'baseline' is listed twice"),
+        ("eval_prompts", [], "rest.eval_prompts: "),
+        ("eval_prompts", ["basline"], "rest.eval_prompts: 'basline' is not in prompts.variants"),
+        ("iterations.iter1.from", 1, "rest.iterations.iter1.from: "),
+        ("iterations.iter1.lerning_rate", 1e-5, 'rest.iterations.iter1.lerning_rate; did you mean "learning_rate"?'),
+        ("iterations.iter1.form", "base", 'rest.iterations.iter1.form; did you mean "from"?'),
+        ("select.bnad", "all", 'unknown parameter rest.select.bnad; did you mean "band"?'),
+    ],
+)
+def test_a_value_that_cannot_work_is_named_with_its_key(rest, key, value, message):
+    change(key, value)(rest)
+    assert message in mistake(rest)
+
+
+def test_an_eval_prompt_must_be_among_the_variants_and_the_nearest_is_named(rest):
+    rest["prompts"]["variants"].remove("structured_reasoning")
+    rest["headline"]["variant"] = "baseline"
+    message = mistake(rest)
+    assert "rest.eval_prompts: 'structured_reasoning' is not in prompts.variants, so the base model has no" in message
+    change("eval_prompts", ["basline"])(rest)
+    assert mistake(rest).endswith('did you mean "baseline"?')
+
+
+@pytest.mark.parametrize("targets", ["experts", "all"])
+def test_quantised_experts_cannot_be_adapted(rest, targets):
+    rest["rest"]["train"].update(quantization="nf4", gradient_checkpointing=True)
+    parse_params(rest, "params.yaml")
+    rest["rest"]["train"]["lora"]["targets"] = targets
+    assert "use lora.targets attention, or quantization none" in mistake(rest)
+
+
+def test_as_many_samples_can_be_decoded_as_can_be_asked_for(rest):
+    change("generate.n", 256)(rest)
+    change("generate.silence_n", 256)(rest)
+    n = parse_params(rest, "params.yaml").rest.generate.n
+    rest["infer"]["n"] = n
+    assert parse_params(rest, "params.yaml").infer.n == n
+
+
+# ── What a stage sees ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_stage_that_declares_where_an_iteration_starts_sees_nothing_else_of_it(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(composed(["rest=rest_em"]), sort_keys=False))
+    params = load_params("rest.iterations.iter1.from", path=path)
+    assert params.rest.iterations["iter1"].start == "base"
+    assert list(params.rest.iterations) == ["iter1"]
+    for reading in (
+        lambda: params.rest.iterations["iter1"].learning_rate,
+        lambda: params.rest.generate,
+        lambda: params.rest.seed,
+        lambda: params.infer,
+    ):
+        with pytest.raises(AttributeError):
+            reading()
+    with pytest.raises(KeyError):
+        params.rest.iterations["iter2"]
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("rest.iterations.iter9.from", r'no parameter rest\.iterations\.iter9; did you mean "iter[123]"'),
+        ("rest.iterations.iter1.start", r"no parameter rest\.iterations\.iter1\.start; valid: from, learning_rate"),
+    ],
+)
+def test_an_iteration_that_does_not_exist_is_told_with_the_nearest(tmp_path, key, message):
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(composed(["rest=rest_em"]), sort_keys=False))
+    with pytest.raises(UserError) as caught:
+        load_params(key, path=path)
+    assert re.search(message, str(caught.value))

@@ -1,0 +1,147 @@
+"""Self-training through the real DAG at micro size, real server included: two iterations, both presets."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+
+import pytest
+import yaml
+
+from stages.common.records import Comparison
+from tests.pipeline import MICRO, VARIANTS, Pipeline, create
+
+pytestmark = pytest.mark.timeout(1200)
+
+ITERATIONS = ("iter1", "iter2")
+SIZES = [
+    *(override for override in MICRO if ".train=" not in override and ".dev=" not in override),
+    "data.sources.mini.train=200",
+    "data.sources.mini.dev=96",
+    "rest.generate.problems=96",
+    "rest.generate.n=4",
+    "rest.generate.silence_n=2",
+    "rest.generate.max_tokens=48",
+    "rest.check.control_questions=48",
+    "rest.train.epochs=2",
+    "rest.gate.enabled=false",  # at this size dev cannot tell a gain from noise, and what is refused is not served
+    "rest.gate.scales=[0.5,1.0]",
+    "rest.gate.parity_questions=8",
+]
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    pipeline = create(tmp_path_factory.mktemp("rest"), SIZES, preset="rest_em")
+    for preset in ("rest_em", "reference"):
+        path = pipeline.root / f"conf/rest/{preset}.yaml"
+        path.write_text("".join(line for line in path.open() if not line.startswith("  iter3:")))
+    pipeline.python("-m", "stages.common.compose", "--write")
+    pipeline.commit("Two iterations")
+    try:
+        pipeline.run("dvc", "repro")
+        pipeline.commit("Results")
+        yield pipeline
+    finally:
+        pipeline.python("-m", "stages.serve.server", "stop")
+
+
+def planned(pipeline: Pipeline) -> set[str]:
+    """The stages that `dvc repro` would run, as far as it can tell beforehand."""
+    lines = pipeline.run("dvc", "repro", "--dry").stdout.splitlines()
+    return {line.split("'")[1] for line in lines if line.startswith("Running stage")}
+
+
+def test_an_iteration_is_measured_before_the_next_one_starts(pipeline: Pipeline) -> None:
+    order = list(yaml.safe_load((pipeline.root / "dvc.lock").read_text())["stages"])
+    for variant in VARIANTS:
+        assert order.index(f"rest_score@iter1-{variant}") < order.index("rest_generate@iter2")
+    assert pipeline.repro() == []
+
+
+def test_what_was_sampled_is_counted(pipeline: Pipeline) -> None:
+    for name in ITERATIONS:
+        metrics = pipeline.json(f"metrics/rest/generation_{name}.json")
+        assert metrics["problems"] == 96 and metrics["candidates"] == 4 * 96
+        assert sum(row["problems"] for row in metrics["categories"].values()) == 96
+        assert 0 < metrics["samples_selected"] <= metrics["candidates_correct"]
+        rates = json.loads((pipeline.root / f"metrics/rest/pass_rates/{name}.json").read_text())
+        assert sum(row["problems"] for row in rates) == 96
+    banks = [pipeline.json(f"metrics/rest/generation_{name}.json") for name in ITERATIONS]
+    assert banks[1]["bank"] == banks[0]["bank"] + banks[1]["samples_selected"], "fresh problems accumulate"
+
+
+def test_the_adapter_that_was_trained_is_the_one_that_answers(pipeline: Pipeline) -> None:
+    hashes = set()
+    for name in ITERATIONS:
+        assert pipeline.json(f"metrics/rest/check_{name}.json")["passed"]
+        assert pipeline.json(f"metrics/rest/gates/{name}.json")["parity"] == {"questions": 8, "agree": 1.0}
+        adapter = pipeline.json(f"models/{name}/model.json")["adapter"]
+        for variant in VARIANTS:
+            run = pipeline.json(f"data/rest/predictions/{name}/{variant}.run.json")
+            assert run["backend"]["adapter"] == run["model"]["adapter"] == adapter
+            assert run["prompt"]["name"] == variant
+        hashes.add(adapter)
+        trained = pipeline.json(f"metrics/rest/train_{name}.json")
+        assert trained["adapted_matrices"] == 8 and all("self_attn" in m for m in trained["adapted"])
+        assert trained["padding_share"] < 0.1
+    assert len(hashes) == 2
+
+
+def test_iterations_are_compared_with_the_base_question_by_question(pipeline: Pipeline) -> None:
+    summary = pipeline.json("metrics/rest/summary.json")
+    assert [(c["iteration"], c["prompt"]) for c in summary["versus_base"]] == [
+        (name, variant) for name in ITERATIONS for variant in VARIANTS
+    ]
+    for comparison in summary["versus_base"]:
+        assert {f.name for f in fields(Comparison)} <= comparison.keys()
+        before = pipeline.json(f"metrics/prompts/{comparison['prompt']}.json")["acc_strict"]
+        path = f"metrics/rest/scores/{comparison['iteration']}/{comparison['prompt']}.json"
+        assert comparison["difference"] == pytest.approx(pipeline.json(path)["acc_strict"] - before, abs=2e-4)
+    shown = pipeline.python("-m", "stages.evaluate.compare_rest", "--show").stdout
+    assert "iter2" in shown and "mini figures" in shown
+
+
+@pytest.mark.parametrize(
+    ("change", "runs", "stays"),
+    [
+        (lambda rest: rest["select"].update(k=2), {"rest_select@iter1"}, {"rest_generate@iter1"}),
+        (
+            lambda rest: rest["iterations"]["iter2"].update(learning_rate=1e-5),
+            {"rest_train@iter2"},
+            {"rest_generate@iter2", "rest_train@iter1", "rest_gate@iter1"},
+        ),
+        (
+            lambda rest: rest["iterations"].update(branch={"from": "iter1", "learning_rate": 1e-5}),
+            {"rest_generate@branch", "rest_train@branch", "rest_score@branch-baseline"},
+            {"rest_generate@iter1", "rest_train@iter2", "rest_generate@iter2"},
+        ),
+        (lambda rest: rest["gate"].update(epsilon=0.5), {"rest_gate@iter1"}, {"rest_train@iter1"}),
+    ],
+    ids=["selection", "the second iteration", "a branch", "the gate"],
+)
+def test_a_change_reruns_what_it_touches_and_samples_nothing_anew(pipeline: Pipeline, change, runs, stays) -> None:
+    path = pipeline.root / "params.yaml"
+    kept = path.read_text()
+    params = yaml.safe_load(kept)
+    change(params["rest"])
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    try:
+        found = planned(pipeline)
+    finally:
+        path.write_text(kept)
+    assert runs <= found
+    assert not stays & found
+    assert not any(name.startswith(("infer@", "base_model", "acquire")) for name in found)
+
+
+def test_the_other_preset_is_one_override_and_differs_by_sub_category(pipeline: Pipeline) -> None:
+    before = {name: pipeline.json(f"models/{name}/model.json")["adapter"] for name in ITERATIONS}
+    out = pipeline.run("dvc", "exp", "run", "-S", "rest=reference").stdout
+    assert "rest_train@iter2" in out and "rest_infer@iter2-baseline" in out
+    assert pipeline.json("metrics/rest/summary.json")["preset"] == "reference"
+    diff = pipeline.run("dvc", "metrics", "diff", "--targets", "metrics/rest/scores").stdout
+    assert "sub_category" in diff and "metrics/rest/scores/iter2/baseline.json" in diff
+    after = {name: pipeline.json(f"models/{name}/model.json")["adapter"] for name in ITERATIONS}
+    assert not set(before.values()) & set(after.values())
+    banks = [pipeline.json(f"metrics/rest/generation_{name}.json") for name in ITERATIONS]
+    assert banks[1]["bank"] == banks[1]["samples_selected"], "the reference recipe trains on one iteration's traces"

@@ -1,0 +1,405 @@
+"""Training on traces: the loss that was asked for, whatever the batches, and an interruption that changes nothing."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from torch.nn.functional import cross_entropy, kl_div, log_softmax
+
+from stages.common.errors import UserError
+from stages.common.files import read_json
+from stages.common.rest_params import Train
+from stages.model.checkpoint import load_thinker
+from stages.model.loss import kl_divergence
+from stages.rest import train as stage
+from stages.rest.dataset import LengthBuckets, collate, padding_share
+from stages.rest.layout import Trace
+from stages.rest.train import adapted_model, check_machine
+from stages.rest.trainer import LOG_STEPS, RestTrainer, last_checkpoint, trainer_for
+from tests.pipeline import wait_until
+from tests.rest_project import (
+    BASE,
+    ROOT,
+    dataset,
+    processor,
+    trace,
+    train_params,
+    write_bank,
+    write_base,
+    write_iteration,
+    write_params,
+)
+
+TOO_FAST = 1e37  # a learning rate whose first step still fits into float32
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("base")
+    write_base(folder)
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_core() -> Iterator[None]:
+    """Training takes all the cores it may use; for models this small, threads cost more than they give."""
+    cores, threads = os.sched_getaffinity(0), torch.get_num_threads()
+    os.sched_setaffinity(0, {max(cores)})
+    yield
+    os.sched_setaffinity(0, cores)
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def project(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with models/base, which is the working directory."""
+    shutil.copytree(base, tmp_path / BASE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    processor.cache_clear()
+    yield tmp_path
+
+
+def run(
+    traces: list[Trace], train: Train, learning_rate: float = 1e-2, start: Path = BASE, seed: int = 0
+) -> RestTrainer:
+    """Train as the stage does, without checkpoints."""
+    model = adapted_model(train, start, seed)
+    trainer = trainer_for(model, processor(), dataset(traces), train, learning_rate, seed, Path("training"), 10_000)
+    trainer.train()
+    return trainer
+
+
+def adapter(trainer: RestTrainer) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in trainer.model.named_parameters() if "lora_" in name}
+
+
+def logged(trainer: RestTrainer, name: str = "loss") -> list[float]:
+    return [row[name] for row in trainer.state.log_history if "loss" in row]
+
+
+def same(first: RestTrainer, second: RestTrainer) -> bool:
+    """Whether two trainings ended with the same weights, but for rounding."""
+    a, b = adapter(first), adapter(second)
+    return all(torch.allclose(a[name], b[name], atol=1e-5) for name in a | b)
+
+
+def uneven(count: int) -> list[Trace]:
+    """Traces of different lengths and weights."""
+    return [trace(i, weight=0.5 + i, more="rain " * (3 * i)) for i in range(count)]
+
+
+# ── Batches ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@settings(deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 500), min_size=1, max_size=200),
+    size=st.integers(1, 40),
+    epochs=st.integers(1, 3),
+    seed=st.integers(0, 9),
+)
+def test_every_trace_comes_once_an_epoch(lengths: list[int], size: int, epochs: int, seed: int) -> None:
+    batches = list(LengthBuckets(lengths, size, epochs, seed))
+    assert len(batches) == epochs * -(-len(lengths) // size)
+    assert all(1 <= len(batch) <= size for batch in batches)
+    for epoch in range(epochs):
+        drawn = batches[epoch * len(batches) // epochs : (epoch + 1) * len(batches) // epochs]
+        assert sorted(i for batch in drawn for i in batch) == list(range(len(lengths)))
+
+
+def test_batches_depend_on_the_seed_and_nothing_else_and_differ_between_epochs() -> None:
+    lengths = list(range(1, 501))
+    batches = LengthBuckets(lengths, 8, 2, seed=1).batches
+    assert batches == LengthBuckets(lengths, 8, 2, seed=1).batches != LengthBuckets(lengths, 8, 2, seed=2).batches
+    half = len(batches) // 2
+    assert not {tuple(b) for b in batches[:half]} & {tuple(b) for b in batches[half:]}, "other neighbours each time"
+    means = [np.mean([lengths[i] for i in batch]) for batch in batches[:half]]
+    assert means != sorted(means), "long traces do not all come last"
+
+
+def test_batches_of_similar_lengths_hold_little_padding() -> None:
+    rng = np.random.default_rng(0)
+    lengths = (100 + rng.lognormal(4, 1, 1_000)).astype(int).tolist()
+    order = rng.permutation(1_000).tolist()
+    random = padding_share(lengths, [order[i : i + 8] for i in range(0, 1_000, 8)])
+    assert padding_share(lengths, LengthBuckets(lengths, 8, 2, seed=0).batches) < random / 4
+    assert padding_share([1, 3], [[0, 1]]) == pytest.approx(2 / 6) and padding_share([2, 2], [[0, 1]]) == 0
+
+
+def test_a_clip_that_has_changed_is_refused() -> None:
+    sound = trace(0)
+    with pytest.raises(UserError, match=r"mini/0\.flac: the clip is missing or has changed"):
+        dataset([sound, replace(sound, audio_sha256="of what it was")])
+    with pytest.raises(UserError, match=r"mini/9\.flac: the clip is missing"):
+        dataset([replace(sound, audio_path="mini/9.flac")])
+
+
+# ── The loss ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def each_token(model: Any, traces: list[Trace]) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Weights, logits and targets of each trace's tokens, one trace at a time, by the model's own forward pass."""
+    rows = []
+    for example in dataset(traces):
+        batch = collate(processor(), [example])
+        inputs = {name: batch[name] for name in batch if name not in ("labels", "weights")}
+        with torch.no_grad():
+            logits = model(**inputs).logits[0, :-1]
+        targets = batch["labels"][0, 1:]
+        rows.append(
+            (batch["weights"].expand((targets != -100).sum()), logits[targets != -100], targets[targets != -100])
+        )
+    return rows
+
+
+def test_the_loss_is_the_weighted_mean_over_tokens() -> None:
+    traces = uneven(3)
+    trainer = run(traces, train_params(batch_size=4, micro_batch_size=1))
+    rows = each_token(load_thinker(BASE), traces)
+    total = sum((weights * cross_entropy(logits, targets, reduction="none")).sum() for weights, logits, targets in rows)
+    assert logged(trainer) == [pytest.approx(float(total / sum(w.sum() for w, _, _ in rows)), rel=1e-5)]
+
+
+@pytest.mark.parametrize("micro_batch_size", [8, 2])
+def test_the_logged_kl_is_the_weighted_mean_over_the_steps_tokens(micro_batch_size: int) -> None:
+    start, traces = write_iteration("iter1").parent, uneven(8)
+    train = train_params(reset_to_base=False, micro_batch_size=micro_batch_size)
+    trainer = run(traces, train, start=start)
+    own, reference = (each_token(model, traces) for model in (adapted_model(train, start, 0), load_thinker(BASE)))
+    total = sum(
+        (weights * kl_div(log_softmax(q, -1), log_softmax(p, -1), reduction="none", log_target=True).sum(-1)).sum()
+        for (weights, p, _), (_, q, _) in zip(own, reference, strict=True)
+    )
+    expected = float(total / sum(weights.sum() for weights, _, _ in own))
+    assert expected > 0.01 and logged(trainer, "kl") == [pytest.approx(expected, rel=1e-4)]
+
+
+@pytest.mark.parametrize("kl_coefficient", [0.0, 0.5])
+def test_a_step_is_the_same_in_one_batch_and_in_several(kl_coefficient: float) -> None:
+    start = write_iteration("iter1", targets="all").parent
+    lora = {"targets": "all", "rank": 4, "alpha": 8}
+    whole, parts = (
+        run(
+            uneven(8),
+            train_params(lora=lora, reset_to_base=False, kl_coefficient=kl_coefficient, micro_batch_size=size),
+            start=start,
+        )
+        for size in (8, 2)
+    )
+    assert whole.state.global_step == parts.state.global_step == 1
+    assert same(whole, parts) and logged(whole) == [pytest.approx(logged(parts)[0], rel=1e-5)]
+
+
+def test_weights_and_the_divergence_from_the_base_change_the_result() -> None:
+    start = write_iteration("iter1").parent
+    train = train_params(reset_to_base=False)
+    plain = run(uneven(4), train, start=start)
+    assert same(plain, run(uneven(4), train, start=start))
+    assert not same(plain, run([replace(one, weight=1.0) for one in uneven(4)], train, start=start))
+    assert not same(plain, run(uneven(4), train.model_copy(update={"kl_coefficient": 0.5}), start=start))
+
+
+@given(seed=st.integers(0, 99), tokens=st.integers(1, 9), chunk=st.integers(1, 10))
+def test_the_divergence_is_torchs_whatever_the_chunks(seed: int, tokens: int, chunk: int) -> None:
+    own, other = torch.randn(2, tokens, 50, generator=torch.manual_seed(seed)) * 3
+    expected = kl_div(log_softmax(other, -1), log_softmax(own, -1), reduction="none", log_target=True).sum(-1)
+    assert torch.allclose(kl_divergence(own, other, chunk), expected, atol=1e-5)
+    assert torch.allclose(kl_divergence(own, own, chunk), torch.zeros(tokens), atol=1e-6)
+
+
+def test_the_divergence_is_always_logged_and_its_weight_pulls_towards_the_base() -> None:
+    traces = [trace(i) for i in range(8)]
+    free, held = (run(traces, train_params(epochs=2 * LOG_STEPS, kl_coefficient=weight)) for weight in (0.0, 100.0))
+    assert [row["step"] for row in free.state.log_history if "kl" in row] == [LOG_STEPS, 2 * LOG_STEPS]
+    print(logged(held, "kl"), logged(free, "kl"), logged(held), logged(free))
+    assert 0 < logged(held, "kl")[-1] < logged(free, "kl")[-1] / 2
+    assert logged(free)[-1] < logged(free)[0], "it learns"
+
+
+def test_a_training_of_a_few_steps_is_logged_too() -> None:
+    trainer = run([trace(i) for i in range(8)], train_params(batch_size=2, micro_batch_size=2))
+    assert [row["step"] for row in trainer.state.log_history if "loss" in row] == [4]
+    assert logged(trainer, "kl")[0] > 0
+
+
+# ── How it is trained ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("targets", ["attention", "experts"])
+def test_gradient_checkpointing_gives_the_same_weights(targets: str) -> None:
+    lora = {"targets": targets, "rank": 4, "alpha": 8}
+    plain, saving = (
+        run(uneven(4), train_params(lora=lora, epochs=3, kl_coefficient=0.5, gradient_checkpointing=on))
+        for on in (False, True)
+    )
+    assert not plain.model.get_base_model().is_gradient_checkpointing
+    assert saving.model.get_base_model().is_gradient_checkpointing
+    assert saving.state.global_step == 3 and same(plain, saving)
+
+
+def test_bfloat16_trains_an_adapter_in_float32() -> None:
+    trainer = run(uneven(4), train_params(dtype="bfloat16", lora={"targets": "all", "rank": 4, "alpha": 8}, epochs=2))
+    assert trainer.model.dtype == torch.bfloat16
+    assert all(p.dtype == torch.float32 and p.isfinite().all() for p in adapter(trainer).values())
+    assert all(p.abs().sum() > 0 for name, p in adapter(trainer).items() if "lora_B" in name)
+
+
+def test_a_diverging_training_ends_with_an_explanation() -> None:
+    with pytest.raises(UserError, match="diverged at step 1; lower this iteration's learning_rate"):
+        run([trace(0)], train_params(epochs=5), learning_rate=TOO_FAST)
+
+
+def test_a_last_step_that_breaks_the_weights_is_noticed_though_no_loss_follows() -> None:
+    train = train_params()
+    model = adapted_model(train, BASE, seed=0)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.register_hook(lambda gradient: gradient * torch.inf)
+    with pytest.raises(UserError, match="diverged at step 1"):
+        trainer_for(model, processor(), dataset([trace(0)]), train, 1e-2, 0, Path("training"), 10).train()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"quantization": "nf4", "gradient_checkpointing": True}, "nf4 trains on CUDA only"),
+        ({"optimizer": "paged_adamw_8bit"}, "paged_adamw_8bit needs CUDA"),
+    ],
+)
+def test_what_needs_a_gpu_is_refused_without_one(change: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        check_machine(train_params(**change), cuda=False)
+    check_machine(train_params(**change), cuda=True)
+
+
+def test_an_iteration_starts_again_from_the_base_or_goes_on(project: Path) -> None:
+    previous = load_file(write_iteration("iter1") / "adapter_model.safetensors")
+
+    def starts(train: Train, start: Path) -> dict[str, torch.Tensor]:
+        model = adapted_model(train, start, seed=3)
+        return {name.replace(".default", ""): p for name, p in model.named_parameters() if p.requires_grad}
+
+    on, again = (starts(train_params(reset_to_base=reset), Path("models/iter1")) for reset in (False, True))
+    assert on.keys() == again.keys() == previous.keys()
+    assert all(torch.equal(on[name], previous[name]) for name in previous)
+    assert all((p == 0).all() for name, p in again.items() if "lora_B" in name)
+    first = starts(train_params(reset_to_base=False), BASE)
+    assert all(torch.equal(first[name], again[name]) for name in again), "the base has no adapter to go on with"
+    with pytest.raises(UserError, match=r"not what rest\.train\.lora asks for"):
+        starts(
+            train_params(reset_to_base=False, lora={"targets": "attention", "rank": 8, "alpha": 8}),
+            Path("models/iter1"),
+        )
+
+
+# ── The stage ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def train(monkeypatch: pytest.MonkeyPatch, name: str = "iter1") -> None:
+    monkeypatch.setattr(sys, "argv", ["train", "--iteration", name])
+    stage.main()
+
+
+def results() -> dict[str, bytes]:
+    folders = [Path("models/candidates/iter1"), Path("metrics/rest")]
+    return {str(file): file.read_bytes() for folder in folders for file in folder.rglob("*") if file.is_file()}
+
+
+def checkpoints() -> list[Path]:
+    return [mark.parent for mark in Path(".cache/training").glob("*/checkpoint-*/complete")]
+
+
+@pytest.fixture
+def iterations() -> None:
+    """Sixty steps of two micro-batches; `checkpoint_steps` fits no number of logged steps."""
+    lora = {"targets": "all", "rank": 4, "alpha": 8}
+    settings = train_params(lora=lora, batch_size=4, micro_batch_size=2, epochs=20, warmup_share=0.1, weight_decay=0.1)
+    write_params(settings, checkpoint_steps=7, iter1={"from": "base", "learning_rate": 1e-2})
+    write_bank("iter1", [trace(i, weight=1 + i / 12, more="rain " * (i % 5)) for i in range(12)])
+
+
+def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(
+    iterations: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(monkeypatch)
+    whole = results()
+    assert "metrics/rest/train_iter1/plots/metrics/kl.tsv" in whole and not checkpoints()
+    assert Path("metrics/rest/train_iter1/plots/metrics/loss.tsv").read_text().count("\n") == 1 + 60 // LOG_STEPS
+    shutil.rmtree("models/candidates")
+    shutil.rmtree("metrics")
+
+    command = [sys.executable, "-m", "stages.rest.train", "--iteration", "iter1"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: bool(checkpoints()) or process.poll() is not None)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL and not Path("models/candidates").exists()
+    [*_, newest] = sorted(checkpoints(), key=lambda path: int(path.name.partition("-")[2]))
+    half = newest.with_name("checkpoint-59")
+    shutil.copytree(newest, half, ignore=shutil.ignore_patterns("complete", "optimizer.pt"))
+    (half / "adapter_model.safetensors").write_bytes(b"half")
+
+    batches: list[Any] = []
+    compute_loss = RestTrainer.compute_loss
+    monkeypatch.setattr(RestTrainer, "compute_loss", lambda *a, **k: batches.append(a) or compute_loss(*a, **k))
+    capsys.readouterr()
+    train(monkeypatch)
+    assert len(batches) == 2 * (60 - int(newest.name.partition("-")[2])) < 2 * 60, "only what was still to do"
+    assert f"going on from {newest.resolve()}" in capsys.readouterr().out
+    assert results() == whole
+    assert not list(Path(".cache/training").iterdir())
+
+
+def test_a_training_with_other_parameters_does_not_go_on_from_this_ones_checkpoint(
+    iterations: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = []
+    for rate in (TOO_FAST, TOO_FAST / 2):
+        write_params(train_params(batch_size=2, micro_batch_size=2), iter1={"from": "base", "learning_rate": rate})
+        with pytest.raises(SystemExit) as ended:
+            train(monkeypatch)
+        assert ended.value.code == 2 and "error: training diverged" in capsys.readouterr().err
+        folders.append(set(Path(".cache/training").iterdir()))
+    assert len(folders[0]) == 1 and len(folders[1]) == 2
+    assert not Path("models/candidates").exists()
+
+
+def test_only_whole_checkpoints_count_and_the_newest_of_them(tmp_path: Path) -> None:
+    assert last_checkpoint(tmp_path / "none") is None
+    for step, whole in ((90, True), (100, True), (110, False)):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        if whole:
+            (tmp_path / f"checkpoint-{step}" / "complete").touch()
+    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-100"
+
+
+def test_the_candidate_is_the_trained_adapter_and_the_metrics_say_how_it_went(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_iteration("iter1")
+    write_params(
+        train_params(reset_to_base=False, epochs=3),
+        iter1={"from": "base", "learning_rate": 1e-2},
+        iter2={"from": "iter1", "learning_rate": 1e-9},
+    )
+    write_bank("iter2", [trace(i) for i in range(8)])
+    before = load_file("models/iter1/adapter/adapter_model.safetensors")
+    train(monkeypatch, "iter2")
+    after = load_file("models/candidates/iter2/adapter_model.safetensors")
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before), "it goes on from iter1"
+    assert not all(torch.equal(before[name], after[name]) for name in before)
+    metrics = read_json(Path("metrics/rest/train_iter2.json"))
+    assert (metrics["traces"], metrics["steps"], metrics["adapted_matrices"]) == (8, 3, 8)
+    assert metrics["adapter_parameters"] == sum(tensor.numel() for tensor in after.values())
+    assert metrics["loss_first"] > 0 and metrics["kl_last"] > 0.01
