@@ -37,6 +37,9 @@ def run(clone: Path, preset: str, seed: int) -> dict[str, Any]:
     """One preset with one seed: its summary, its gates, and the seconds of each iteration."""
     compose = [sys.executable, "-m", "stages.common.compose", "--write", f"rest={preset}", f"rest.seed={seed}"]
     subprocess.run(compose, cwd=clone, env=environment(), check=True, capture_output=True)
+    subprocess.run(
+        ["dvc", "repro", "compare", "headline"], cwd=clone, env=environment(), check=True, capture_output=True
+    )
     _forget_iterations(clone)
     seconds = _timed_repro(clone)
     summary = json.loads((clone / "metrics/rest/summary.json").read_text())
@@ -138,20 +141,19 @@ def _bare_loop(model: Any, batches: list[dict[str, Any]], rate: float, torch: An
 def table(results: dict[str, Any]) -> str:
     """What each iteration gave over the base model, as Markdown."""
     lines = [
-        "| preset | seed | iteration | prompt | accuracy | difference to base, points [95 %] | gate | seconds |",
+        "| preset | seed | iteration | prompt | points over base [95 %] | sub-categories fallen | gate | seconds |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for preset, seeds in results["presets"].items():
         for seed, row in seeds.items():
             gates = {gate["iteration"]: gate for gate in row["gate"]}
-            for c in row["versus_base"]:
-                gate, name = gates[c["iteration"]], c["iteration"]
+            for c in sorted(row["versus_base"], key=lambda c: (c["b"], c["prompt"])):
+                gate, name = gates[c["b"]], c["b"]
                 said = f"accepted × {gate['scale']:g}" if gate["accepted"] else "rejected"
-                lines.append(
-                    f"| {preset} | {seed} | {name} | {c['prompt']} | {100 * c['acc_strict']:.1f} | "
-                    f"{100 * c['difference']:+.1f} [{100 * c['low']:+.1f}, {100 * c['high']:+.1f}] | {said} | "
-                    f"{row['iteration_seconds'][name]:.0f} |"
-                )
+                points = f"{100 * c['difference']:+.1f} [{100 * c['low']:+.1f}, {100 * c['high']:+.1f}]"
+                seconds = f"{row['iteration_seconds'][name]:.0f}"
+                cells = [preset, seed, name, c["prompt"], points, str(len(c["fall"])), said, seconds]
+                lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

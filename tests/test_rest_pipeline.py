@@ -89,13 +89,13 @@ def test_the_adapter_that_was_trained_is_the_one_that_answers(pipeline: Pipeline
 
 def test_iterations_are_compared_with_the_base_question_by_question(pipeline: Pipeline) -> None:
     summary = pipeline.json("metrics/rest/summary.json")
-    assert [(c["iteration"], c["prompt"]) for c in summary["versus_base"]] == [
-        (name, variant) for name in ITERATIONS for variant in VARIANTS
+    assert [(c["prompt"], c["a"], c["b"]) for c in summary["versus_base"]] == [
+        (variant, "base", name) for variant in VARIANTS for name in ITERATIONS
     ]
     for comparison in summary["versus_base"]:
         assert {f.name for f in fields(Comparison)} <= comparison.keys()
         before = pipeline.json(f"metrics/prompts/{comparison['prompt']}.json")["acc_strict"]
-        path = f"metrics/rest/scores/{comparison['iteration']}/{comparison['prompt']}.json"
+        path = f"metrics/rest/scores/{comparison['b']}/{comparison['prompt']}.json"
         assert comparison["difference"] == pytest.approx(pipeline.json(path)["acc_strict"] - before, abs=2e-4)
     shown = pipeline.python("-m", "stages.evaluate.compare_rest", "--show").stdout
     assert "iter2" in shown and "mini figures" in shown
@@ -135,13 +135,11 @@ def test_a_change_reruns_what_it_touches_and_samples_nothing_anew(pipeline: Pipe
 
 
 def test_the_other_preset_is_one_override_and_differs_by_sub_category(pipeline: Pipeline) -> None:
-    before = {name: pipeline.json(f"models/{name}/model.json")["adapter"] for name in ITERATIONS}
-    out = pipeline.run("dvc", "exp", "run", "-S", "rest=reference").stdout
-    assert "rest_train@iter2" in out and "rest_infer@iter2-baseline" in out
-    assert pipeline.json("metrics/rest/summary.json")["preset"] == "reference"
+    before = pipeline.json("models/iter1/model.json")["adapter"]
+    out = pipeline.run("dvc", "exp", "run", "-S", "rest=reference", "rest_score@iter1-baseline").stdout
+    assert "Running stage 'rest_train@iter1'" in out and "Running stage 'rest_infer@iter1-baseline'" in out
     diff = pipeline.run("dvc", "metrics", "diff", "--targets", "metrics/rest/scores").stdout
-    assert "sub_category" in diff and "metrics/rest/scores/iter2/baseline.json" in diff
-    after = {name: pipeline.json(f"models/{name}/model.json")["adapter"] for name in ITERATIONS}
-    assert not set(before.values()) & set(after.values())
-    banks = [pipeline.json(f"metrics/rest/generation_{name}.json") for name in ITERATIONS]
-    assert banks[1]["bank"] == banks[1]["samples_selected"], "the reference recipe trains on one iteration's traces"
+    assert "sub_category" in diff and "metrics/rest/scores/iter1/baseline.json" in diff
+    assert pipeline.json("models/iter1/model.json")["adapter"] != before
+    chosen = yaml.safe_load((pipeline.root / "params.yaml").read_text())["rest"]["select"]
+    assert (chosen["band"], chosen["rank"], chosen["k"]) == ("learning_zone", "shortest", 3)
