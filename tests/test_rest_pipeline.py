@@ -1,6 +1,7 @@
 """Self-training through the real DAG at micro size, real server included: two iterations, both presets."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import fields
 
@@ -14,14 +15,16 @@ pytestmark = pytest.mark.timeout(1200)
 
 ITERATIONS = ("iter1", "iter2")
 SIZES = [
-    *(override for override in MICRO if ".train=" not in override and ".dev=" not in override),
+    *(override for override in MICRO if not re.search("train=|dev=|questions=|steps=", override)),
     "data.sources.mini.train=200",
-    "data.sources.mini.dev=96",
+    "data.sources.mini.dev=160",
+    "model.tiny.questions=1600",  # rest_check refuses a model that does not hear yet
+    "model.tiny.steps=400",
     "rest.generate.problems=96",
     "rest.generate.n=4",
     "rest.generate.silence_n=2",
     "rest.generate.max_tokens=48",
-    "rest.check.control_questions=48",
+    "rest.check.control_questions=160",
     "rest.train.epochs=2",
     "rest.gate.enabled=false",  # at this size dev cannot tell a gain from noise, and what is refused is not served
     "rest.gate.scales=[0.5,1.0]",
@@ -46,8 +49,8 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 
 
 def planned(pipeline: Pipeline) -> set[str]:
-    """The stages that `dvc repro` would run, as far as it can tell beforehand."""
-    lines = pipeline.run("dvc", "repro", "--dry").stdout.splitlines()
+    """The stages that `dvc repro` would run, as far as it can tell beforehand: up to one whose input is still to come."""
+    lines = pipeline.run("dvc", "repro", "--dry", check=False).stdout.splitlines()
     return {line.split("'")[1] for line in lines if line.startswith("Running stage")}
 
 
@@ -112,7 +115,7 @@ def test_iterations_are_compared_with_the_base_question_by_question(pipeline: Pi
         ),
         (
             lambda rest: rest["iterations"].update(branch={"from": "iter1", "learning_rate": 1e-5}),
-            {"rest_generate@branch", "rest_train@branch", "rest_score@branch-baseline"},
+            {"rest_generate@branch"},
             {"rest_generate@iter1", "rest_train@iter2", "rest_generate@iter2"},
         ),
         (lambda rest: rest["gate"].update(epsilon=0.5), {"rest_gate@iter1"}, {"rest_train@iter1"}),
