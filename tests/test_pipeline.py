@@ -14,6 +14,7 @@ pytestmark = pytest.mark.timeout(900)
 
 INFER = [f"infer@{v}" for v in VARIANTS]
 SCORE = [f"score@{v}" for v in VARIANTS]
+COMPARE = ["compare", "rest_compare"]
 STRUCTURED = ["infer@structured_reasoning", "score@structured_reasoning"]
 
 
@@ -22,7 +23,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     pipeline = create(tmp_path_factory.mktemp("pipeline"))
     try:
         ran = pipeline.repro()
-        assert ran == sorted(["acquire@mini", "questions", "base_model", *INFER, *SCORE, "compare", "headline"])
+        assert ran == sorted(["acquire@mini", "questions", "base_model", *INFER, *SCORE, *COMPARE, "headline"])
         yield pipeline
     finally:
         pipeline.python("-m", "stages.serve.server", "stop")
@@ -76,19 +77,19 @@ def test_a_second_run_executes_nothing(pipeline: Pipeline) -> None:
     ("what", "name", "old", "new", "stages"),
     [
         ("a word in one prompt", "prompts/structured_reasoning.yaml", "three steps", "three short steps",
-         [*STRUCTURED, "compare", "headline"]),
+         [*STRUCTURED, *COMPARE, "headline"]),
         ("a comment in serving", "stages/serve/client.py", "import asyncio", "import asyncio  # edited", INFER),
         ("a comment in evaluation", "stages/evaluate/stats.py", "from collections", "# edited\nfrom collections",
-         [*SCORE, "compare"]),
+         [*SCORE, *COMPARE]),
         ("a comment in the data loaders", "stages/data/questions.py", "import argparse", "import argparse  # edited",
          ["acquire@mini", "questions"]),
         ("a runtime setting", "params.yaml", "concurrency: 64", "concurrency: 48", []),
         ("the headline", "params.yaml", "headline:\n  variant: structured_reasoning", "headline:\n  variant: baseline",
          ["headline"]),
         ("a decoding parameter", "params.yaml", "max_tokens: 48", "max_tokens: 40",
-         [*INFER, *SCORE, "compare", "headline"]),
+         [*INFER, *SCORE, *COMPARE, "headline"]),
         ("the seed of the data", "params.yaml", "seed: 2026", "seed: 2027",
-         ["acquire@mini", "questions", *INFER, *SCORE, "compare", "headline"]),
+         ["acquire@mini", "questions", *INFER, *SCORE, *COMPARE, "headline"]),
     ],
     ids=lambda value: value.replace(" ", "-") if isinstance(value, str) and len(value) < 32 and " " in value else "",
 )  # fmt: skip

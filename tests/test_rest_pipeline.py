@@ -49,7 +49,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 
 
 def planned(pipeline: Pipeline) -> set[str]:
-    """The stages that `dvc repro` would run, as far as it can tell beforehand: up to one whose input is still to come."""
+    """The stages that `dvc repro` would run, up to the first one whose input is still to be made."""
     lines = pipeline.run("dvc", "repro", "--dry", check=False).stdout.splitlines()
     return {line.split("'")[1] for line in lines if line.startswith("Running stage")}
 
