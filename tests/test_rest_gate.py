@@ -201,7 +201,7 @@ def test_strengths_that_differ_little_do_not_collide(monkeypatch):
 
 @pytest.mark.parametrize(
     ("backend", "reason"),
-    [(Backend(dict.fromkeys((0.25, 0.5, 1.0), 27)), "on dev it may be worse"), (Backend({1.0: 40}, 19), "it forgets")],
+    [(Backend(dict.fromkeys((0.25, 0.5, 1.0), 27)), "on dev it may be worse"), (Backend({1.0: 40}, 12), "it forgets")],
     ids=["worse", "forgets"],
 )
 def test_a_rejected_candidate_leaves_the_model_it_started_from(monkeypatch, capsys, backend, reason):

@@ -139,7 +139,6 @@ def change(key, value):
         ("generate.requests", 3, "rest.generate: n (16) must be a multiple of requests (3)"),
         ("generate.n", 257, "rest.generate.n: "),
         ("generate.temperature", 0.0, "rest.generate.temperature: "),
-        ("generate.silence_n", 0, "select.max_silence_rate compares with answers to silence"),
         ("train.batch_size", 40, "rest.train: batch_size (40) must be a multiple of micro_batch_size (32)"),
         ("train.quantization", "nf4", "nf4 needs gradient_checkpointing"),
         ("select.mastered_share", 1.0, "rest.select.mastered_share: "),
@@ -162,6 +161,13 @@ def change(key, value):
 def test_a_value_that_cannot_work_is_named_with_its_key(rest, key, value, message):
     change(key, value)(rest)
     assert message in mistake(rest)
+
+
+def test_a_limit_on_silence_needs_answers_to_silence(rest):
+    change("generate.silence_n", 0)(rest)
+    parse_params(rest, "params.yaml")
+    change("select.max_silence_rate", 0.75)(rest)
+    assert "select.max_silence_rate compares with answers to silence" in mistake(rest)
 
 
 def test_an_eval_prompt_must_be_among_the_variants_and_the_nearest_is_named(rest):
