@@ -29,6 +29,7 @@ from stages.rest import integrity
 from stages.rest.dataset import Clips
 from stages.rest.integrity import Example
 from stages.rest.layout import DATA, DEV, REST_METRICS, Sample, Trace, depth_of, model_dir, read_records
+from stages.rest.selection import trace_of
 from stages.rest.traces import well_formed
 from stages.rest.train import adapted_model, check_machine
 from stages.serve.server import stop
@@ -44,27 +45,7 @@ def control_traces(samples: Sequence[Sample], dev: Sequence[Question]) -> list[T
     for sample in samples:
         if sample.condition == DEV and sample.correct and well_formed(sample):
             right.setdefault(sample.problem_id, sample)
-    found = []
-    for name, sample in right.items():
-        question = questions[name]
-        found.append(
-            Trace(
-                problem_id=name,
-                iteration="",
-                sample_index=sample.sample_index,
-                pass_rate=0.0,
-                weight=1.0,
-                sub_category=question.sub_category,
-                group=question.group,
-                audio_path=question.audio.path,
-                audio_sha256=question.audio.sha256,
-                duration_s=question.audio.duration_s,
-                text=sample.text,
-                prompt_token_ids=sample.prompt_token_ids,
-                completion_token_ids=sample.completion_token_ids,
-            )
-        )
-    return found
+    return [trace_of(sample, questions[name], 0.0, 1.0, "") for name, sample in right.items()]
 
 
 def failures(metrics: dict[str, Any]) -> list[str]:

@@ -105,13 +105,14 @@ def traces_of(
     weights.update({name: float(np.mean(usual)) if usual else 1.0 for name in selection.replayed & weights.keys()})
     scale = sum(len(chosen) for chosen in selection.taken.values()) / sum(weights.values())
     return [
-        _trace(sample, questions[name], problems[name].pass_rate, weights[name] * scale / len(chosen), iteration)
+        trace_of(sample, questions[name], problems[name].pass_rate, weights[name] * scale / len(chosen), iteration)
         for name, chosen in selection.taken.items()
         for sample in chosen
     ]
 
 
-def _trace(sample: Sample, question: Question, pass_rate: float, weight: float, iteration: str) -> Trace:
+def trace_of(sample: Sample, question: Question, pass_rate: float, weight: float, iteration: str) -> Trace:
+    """One sample of a question as a trace."""
     return Trace(
         problem_id=sample.problem_id,
         iteration=iteration,
