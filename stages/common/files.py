@@ -37,6 +37,21 @@ def predictions_dir(model: str) -> Path:
     return PREDICTIONS if model == BASE_MODEL.name else REST / "predictions" / model
 
 
+def arms_dir(variant: str) -> Path:
+    """The folder of one prompt's answers under the control arms."""
+    return Path("data/arms") / variant
+
+
+def samples_dir() -> Path:
+    """The folder of answers sampled several times a question."""
+    return Path("data/samples")
+
+
+def votes_dir() -> Path:
+    """The folder of voted answers."""
+    return Path("data/votes")
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[str]]:
     """Open a text file that replaces `path` only if the block ends without an error."""

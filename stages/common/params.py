@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from stages.common.errors import UserError, nearest
+from stages.common.evidence_params import Arms, Compare, Errors, Judge, Submission, Thinking, Vote
 from stages.common.rest_params import Rest
 from stages.common.typed import Fraction, Name, Names, Samples, Strict
 
@@ -153,20 +154,33 @@ class Params(Strict):
     model: Model
     prompts: Prompts
     infer: Infer
+    thinking: Thinking
     serve: Serve
     rest: Rest
+    arms: Arms
+    vote: Vote
+    compare: Compare
+    errors: Errors
+    judge: Judge
+    submission: Submission
     headline: Headline
     runtime: Runtime
 
     @model_validator(mode="after")
-    def _rest_prompts_exist(self) -> "Params":
-        for name in self.rest.eval_prompts:
-            if name not in self.prompts.variants:
-                hint = nearest(name, self.prompts.variants)
-                raise ValueError(
-                    f"rest.eval_prompts: {name!r} is not in prompts.variants, so the base model has no answers "
-                    f"to compare with; {hint}"
-                )
+    def _variants_exist(self) -> "Params":
+        listed = {
+            "rest.eval_prompts": self.rest.eval_prompts,
+            "arms.variants": self.arms.variants,
+            "vote.variants": self.vote.variants,
+        }
+        for key, names in listed.items():
+            for name in names:
+                if name not in self.prompts.variants:
+                    hint = nearest(name, self.prompts.variants)
+                    raise ValueError(
+                        f"{key}: {name!r} is not in prompts.variants, so the base model has no answers "
+                        f"to compare with; {hint}"
+                    )
         return self
 
     @model_validator(mode="after")

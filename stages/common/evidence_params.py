@@ -1,0 +1,99 @@
+"""The parameters of what turns answers into evidence, typed; `conf/evidence.yaml` documents them."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from stages.common.typed import Count, Fraction, Name, Samples, Share, Strict, unique
+
+Arm = Literal["silence", "mismatched", "text_only", "permuted"]
+# A run's name: baseline, baseline@silence, baseline@vote, iter1/baseline (see stages/evaluate/runs.py).
+RunName = Annotated[str, Field(pattern=r"^([a-z][a-z0-9_]*/)?[a-z][a-z0-9_]*(@[a-z_]+)?$")]
+Variants = Annotated[list[Name], AfterValidator(unique)]  # may be empty: none
+
+
+class Arms(Strict):
+    """Control arms: the same questions with something taken away or moved."""
+
+    variants: Variants
+    kinds: Annotated[list[Arm], Field(min_length=1), AfterValidator(unique)]
+    permutations: Samples
+    seed: int
+
+
+class Vote(Strict):
+    """Several samples a test question, and the answer that most of them give."""
+
+    variants: Variants
+    n: Samples
+    temperature: Annotated[float, Field(gt=0, le=2)]
+    top_p: Fraction
+    seed: int
+    trace: Literal["first", "median", "shortest"]
+    max_trace_chars: Count
+
+
+class Thinking(Strict):
+    """What is done about thinking that does not end, or is too long to submit."""
+
+    force_answer: bool
+    force_answer_tokens: Count
+    reask_over_chars: Count | None
+    reask_max_tokens: Count
+
+
+class Contrast(Strict):
+    """One declared comparison: run `b` against run `a`."""
+
+    a: RunName
+    b: RunName
+
+    @model_validator(mode="after")
+    def _differ(self) -> "Contrast":
+        if self.a == self.b:
+            raise ValueError(f"a contrast compares two runs, and both are {self.a!r}")
+        return self
+
+
+class Compare(Strict):
+    """Which differences are tested, and how."""
+
+    contrasts: list[Contrast]
+    resamples: Annotated[int, Field(ge=1000)]
+    seed: int
+    false_discovery_rate: Annotated[float, Field(gt=0, lt=1)]
+    margin: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Judge(Strict):
+    """Rubric judging, MMAR-Rubrics' protocol."""
+
+    kind: Literal["evidence", "endpoint"]
+    runs: Annotated[list[RunName], AfterValidator(unique)]
+    model: str
+    ratings: Annotated[int, Field(ge=1)]
+    temperature: Annotated[float, Field(ge=0, le=2)]
+    seed: int
+    max_tokens: Count
+    max_calls: Count
+    max_error_rate: Share
+
+    @model_validator(mode="after")
+    def _model_named(self) -> "Judge":
+        if self.kind == "endpoint" and not self.model:
+            raise ValueError("kind endpoint needs judge.model, the judge's name at the endpoint")
+        return self
+
+
+class Submission(Strict):
+    """What is submitted to the challenge."""
+
+    run: RunName
+    max_trace_chars: Count
+
+
+class Errors(Strict):
+    """Error analysis."""
+
+    loop_ngram: Annotated[int, Field(ge=1)]
+    loop_repeats: Annotated[int, Field(ge=2)]

@@ -1,0 +1,81 @@
+"""Runs by name: whose answers to the test questions, under which prompt, in which condition.
+
+| name | answers of |
+|---|---|
+| `baseline` | the base model under the prompt `baseline` |
+| `baseline@silence` | the same under a control arm (`silence`, `mismatched`, `text_only`, `permuted`) |
+| `baseline@samples` | the same, several sampled answers a question |
+| `baseline@vote` | the votes of these samples, one answer a question |
+| `iter1/baseline` | the model of the iteration `iter1` of self-training |
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from stages.common.errors import UserError, nearest
+from stages.common.evidence_params import Arm
+from stages.common.files import BASE_MODEL, METRICS, arms_dir, predictions_dir, samples_dir, votes_dir
+from stages.common.params import Params
+
+ARMS: tuple[str, ...] = get_args(Arm)
+SAMPLES, VOTE = "samples", "vote"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One set of answers to all test questions; `condition` is empty, an arm, "samples" or "vote"."""
+
+    variant: str
+    model: str = BASE_MODEL.name
+    condition: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its name in parameters, tables and the report."""
+        model = "" if self.model == BASE_MODEL.name else f"{self.model}/"
+        return f"{model}{self.variant}" + (f"@{self.condition}" if self.condition else "")
+
+    @property
+    def predictions(self) -> Path:
+        """Its answers, one Response a line."""
+        if self.condition in ARMS:
+            return arms_dir(self.variant) / f"{self.condition}.jsonl"
+        folders = {"": predictions_dir(self.model), SAMPLES: samples_dir(), VOTE: votes_dir()}
+        return folders[self.condition] / f"{self.variant}.jsonl"
+
+    @property
+    def manifest(self) -> Path:
+        """What made its answers: prompt, model, backend, decoding."""
+        return self.predictions.with_suffix(".run.json")
+
+
+def declared_runs(params: Params) -> list[Run]:
+    """Every run that the parameters ask for, prompts first, in the order of the parameters.
+
+    Needs the groups prompts.variants, arms, vote and rest (iterations, eval_prompts).
+    """
+    return [
+        *(Run(variant) for variant in params.prompts.variants),
+        *(Run(variant, condition=kind) for variant in params.arms.variants for kind in params.arms.kinds),
+        *(Run(variant, condition=c) for variant in params.vote.variants for c in (SAMPLES, VOTE)),
+        *(Run(variant, name) for name in params.rest.iterations for variant in params.rest.eval_prompts),
+    ]
+
+
+def find_run(name: str, runs: list[Run]) -> Run:
+    """The run of that name; UserError with the nearest name if there is none."""
+    by_name = {run.name: run for run in runs}
+    if name not in by_name:
+        raise UserError(f"no run is called {name!r}; {nearest(name, by_name)}")
+    return by_name[name]
+
+
+def metrics_file(run: Run) -> Path:
+    """The scores of a run: accuracies, by category, and what became of the rest."""
+    if run.condition in ARMS:
+        return METRICS / "arms" / run.variant / f"{run.condition}.json"
+    if run.condition:
+        return METRICS / "votes" / f"{run.variant}@{run.condition}.json"
+    folder = METRICS / "prompts" if run.model == BASE_MODEL.name else METRICS / "rest" / "scores" / run.model
+    return folder / f"{run.variant}.json"
