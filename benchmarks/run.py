@@ -11,6 +11,7 @@
 | edit       | `dvc repro` after a word changed in one prompt                                           |
 | throughput | the test questions under one variant against a warm server, nothing cached               |
 | sampling   | n=16 through our client beside a bare loop of the same requests, alternating, as a ratio |
+| compare    | two prediction files of 1,000 questions compared by the command, process start included  |
 
 Times are wall-clock seconds. Nothing else should run meanwhile.
 """
@@ -35,6 +36,7 @@ from typing import Any
 import aiohttp
 import psutil
 
+from benchmarks import compare
 from stages.common.files import AUDIO, BASE_MODEL, QUESTIONS, write_json
 from stages.common.params import Params, load_params
 from stages.common.records import Question, read_questions
@@ -222,7 +224,7 @@ def machine() -> dict[str, Any]:
 
 def main() -> None:
     """Measure the parts asked for; the others keep their last figures."""
-    parts = ["cold", "base_model", "noop", "edit", "throughput", "sampling"]
+    parts = ["cold", "base_model", "noop", "edit", "throughput", "sampling", "compare"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[[], *parts], help="which parts (all)")
     asked = parser.parse_args().parts or parts
@@ -235,6 +237,8 @@ def main() -> None:
         found["throughput"] = throughput(params)
     if "sampling" in asked:
         found["sampling"] = sampling(params)
+    if "compare" in asked:
+        found["compare"] = compare.measure()
     for part, values in found.items():
         results[part] = {**values, "on": machine()}
         print(part, json.dumps(values))

@@ -15,6 +15,7 @@ from dvc.stage import PipelineStage
 from stages.common.errors import UserError, stage_main
 from stages.common.params import FilesSource, Params, load_params
 from stages.data.loaders.from_files import check_pinned
+from stages.evaluate.compare import declared_contrasts
 from stages.prompt.registry import load_prompt
 
 ENDPOINT_VARIABLES = ("AUDIO_REASONING_BASE_URL", "AUDIO_REASONING_API_KEY")
@@ -31,6 +32,7 @@ def problems() -> list[str]:
         *_prompt_problems(params),
         *_backend_problems(params),
         *_rest_problems(params),
+        *_contrast_problems(params),
         *_stage_problems(),
     ]
 
@@ -80,6 +82,15 @@ def _rest_problems(params: Params) -> list[str]:
     if params.infer.backend == "openai":
         found.append("rest.iterations: infer.backend openai serves no adapters of ours; choose the preset rest=none")
     return found
+
+
+def _contrast_problems(params: Params) -> list[str]:
+    """A contrast between runs that no stage makes: `compare` comes last, and would find it hours later."""
+    try:
+        declared_contrasts(params)
+    except UserError as error:
+        return [str(error)]
+    return []
 
 
 def _stage_problems() -> list[str]:

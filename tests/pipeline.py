@@ -29,6 +29,7 @@ MICRO = [
     "model.tiny.questions=600",
     "model.tiny.steps=220",
     f"prompts.variants=[{','.join(VARIANTS)}]",
+    f"compare.contrasts=[{{a: {VARIANTS[0]}, b: {VARIANTS[1]}}}]",
     "infer.max_tokens=48",
 ]
 

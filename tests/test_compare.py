@@ -9,6 +9,7 @@ import pytest
 import yaml
 from dvc_render.vega import VegaRenderer
 
+from stages import check
 from stages.common.files import write_jsonl
 from stages.common.records import Audio, Question, Response, to_dict
 from stages.evaluate import compare, headline, plots, score
@@ -56,7 +57,9 @@ def workplace(tmp_path, monkeypatch):
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["prompts"]["variants"] = ["baseline", "better", "same"]
     params["headline"]["variant"] = "better"
-    params["rest"]["eval_prompts"] = ["better"]
+    params["rest"].update(eval_prompts=["better"], iterations={"iter1": {"from": "base", "learning_rate": 1e-5}})
+    params["arms"]["variants"] = params["vote"]["variants"] = ["better"]
+    params["compare"]["contrasts"] = [{"a": "baseline", "b": "better"}, {"a": "baseline", "b": "same"}]
     Path("params.yaml").write_text(yaml.safe_dump(params))
     write_jsonl(Path("data/questions/test.jsonl"), (to_dict(question(i)) for i in range(N)))
     write_variant(monkeypatch, "baseline", set(range(30)))
@@ -87,6 +90,7 @@ def test_each_variant_is_compared_with_the_first_question_by_question(workplace,
     assert better["p_holm"] == pytest.approx(2 * better["p"], rel=1e-5)
     assert "30 groups" in better["method"]
     assert (same["difference"], same["low"], same["high"], same["p"], same["p_holm"]) == (0, 0, 0, 1, 1)
+    assert (better["verdict"], same["verdict"]) == ("better", "not distinguishable")
     assert (summary()["best"], summary()["best_acc_strict"]) == ("better", 0.7)
 
 
@@ -120,7 +124,8 @@ def test_the_table_shows_accuracy_intervals_and_which_difference_holds(workplace
     lines = {line.split()[0]: line for line in printed.splitlines() if line.split()}
     assert "50.0" in lines["baseline"] and "37.7–62.3" in lines["baseline"]
     assert "+20.0*" in lines["better"] and "+0.0 " in lines["same"] and "*" not in lines["same"]
-    assert max(map(len, printed.splitlines())) <= 130
+    assert lines["better"].endswith("  better") and lines["same"].endswith("  not distinguishable")
+    assert max(map(len, printed.splitlines())) <= 120
     run(monkeypatch, compare, "--show")
     assert capsys.readouterr().out == printed
 
@@ -133,9 +138,9 @@ def test_show_writes_nothing(workplace, monkeypatch):
 
 
 def test_one_variant_has_nothing_to_be_compared_with(workplace, monkeypatch):
-    set_params(prompts__variants=["better"])
+    set_params(prompts__variants=["better"], compare__contrasts=[])
     run(monkeypatch, compare)
-    assert summary()["versus_baseline"] == [] and summary()["best"] == "better"
+    assert summary()["versus_baseline"] == [] == summary()["contrasts"] and summary()["best"] == "better"
 
 
 def test_several_samples_are_compared_by_their_means(workplace, monkeypatch):
@@ -164,6 +169,149 @@ def test_a_variant_without_metrics_is_told(workplace, monkeypatch, capsys, argum
         run(monkeypatch, compare, *arguments)
     assert caught.value.code == 2
     assert "metrics/prompts/same.json: no such file" in capsys.readouterr().err
+
+
+# ── Contrasts and verdicts ───────────────────────────────────────────────────────────────────────
+
+
+def fails(monkeypatch, capsys, *arguments):
+    """The message of a run that must end with exit code 2."""
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, compare, *arguments)
+    assert caught.value.code == 2
+    return capsys.readouterr().err
+
+
+def write_answers(path, right):
+    write_jsonl(Path(path), (to_dict(response(i, i in right)) for i in range(N)))
+
+
+def report():
+    return Path("reports/compare.md").read_text()
+
+
+def report_rows():
+    """The cells of the report's tables, by their first."""
+    lines = [line[2:-2].split(" | ") for line in report().splitlines() if line.startswith("| ")]
+    return {cells[0]: cells[1:] for cells in lines}
+
+
+def test_only_declared_contrasts_are_adjusted_and_judged(workplace, monkeypatch, capsys):
+    set_params(compare__contrasts=[{"a": "baseline", "b": "same"}])
+    run(monkeypatch, compare)
+    better, same = summary()["versus_baseline"]
+    assert (better["verdict"], better["p_holm"]) == ("exploratory", None) and better["p"] < 0.001
+    assert (same["verdict"], same["p_holm"]) == ("not distinguishable", same["p"])
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("better"))
+    assert "+20.0 " in line and "*" not in line and line.endswith("  exploratory")
+    assert report_rows()["better"][-1] == "exploratory"
+
+
+def test_the_report_gives_approach_accuracy_difference_and_a_verdict_in_words(workplace, monkeypatch):
+    run(monkeypatch, compare)
+    rows = report_rows()
+    assert rows["approach"] == ["accuracy", "Δ to baseline", "p", "verdict"]
+    assert rows["baseline"][0] == "50.0 (37.7–62.3)"
+    assert rows["better"][1].startswith("+20.0 (+") and rows["better"][3] == "better"
+    seen = f"{100 * summary()['contrasts'][1]['detectable']:.1f}"
+    assert rows["same"][3].startswith(f"not distinguishable: this test, one of 2, can see {seen} points")
+    assert "- **better than baseline**: better\n- **not distinguishable from baseline**: same" in report()
+
+
+def test_each_contrast_is_broken_down_by_sub_category(workplace, monkeypatch):
+    set_params(compare__false_discovery_rate=0.05)
+    run(monkeypatch, compare)
+    found = summary()["contrasts"][0]["sub_category"]
+    assert [(row["name"], row["n"], row["difference"]) for row in found["rows"]] == [
+        ("Content Analysis", 30, 0.2),
+        ("Music Theory", 30, 0.2),
+    ]
+    assert (found["improves"], found["worsens"], found["rise"], found["fall"]) == (
+        2, 0, ["Content Analysis", "Music Theory"], [])  # fmt: skip
+    assert all(row["p"] == row["q"] == 0.5**6 for row in found["rows"])  # 0 against 6, twice
+    text = "improves 2 of 2 sub-categories, falls in 0; significant (q < 0.05): Content Analysis ↑, Music Theory ↑"
+    assert text in report() and "| **+20.0** |" in report()
+
+
+def test_any_run_can_be_in_a_contrast(workplace, monkeypatch, capsys):
+    write_answers("data/arms/better/silence.jsonl", set(range(20)))
+    write_answers("data/votes/better.jsonl", set(range(45)))
+    write_answers("data/rest/predictions/iter1/better.jsonl", set(range(43)))
+    pairs = [("better@silence", "better"), ("better", "better@vote"), ("better", "iter1/better")]
+    set_params(compare__contrasts=[{"a": a, "b": b} for a, b in pairs])
+    run(monkeypatch, compare)
+    rows = summary()["contrasts"]
+    assert [(row["a"], row["b"], row["verdict"]) for row in rows] == [
+        ("better@silence", "better", "better"),
+        ("better", "better@vote", "not distinguishable"),
+        ("better", "iter1/better", "not distinguishable"),
+    ]
+    assert (rows[0]["acc_a"], rows[0]["acc_b"], rows[0]["only_b"]) == (0.3333, 0.7, 22)
+    assert "better − better@silence" in capsys.readouterr().out
+    assert "## Other declared contrasts" in report() and "| iter1/better | 71.7 | better | 70.0 |" in report()
+
+
+@pytest.mark.parametrize(
+    ("contrast", "message"),
+    [
+        ({"a": "baseline", "b": "beter"}, "compare.contrasts: no run is called 'beter'; did you mean \"better\"?"),
+        ({"a": "iter2/better", "b": "better"}, "'iter2/better'; did you mean \"iter1/better\"?"),
+        ({"a": "better", "b": "same@vote"}, "no run is called 'same@vote'"),
+        ({"a": "better", "b": "better"}, "a contrast compares two runs"),
+        ({"a": "baseline", "b": "same"}, "listed twice"),
+    ],
+)
+def test_a_contrast_that_cannot_be_made_is_told_before_anything_runs(workplace, monkeypatch, capsys, contrast, message):
+    declared = [{"a": "baseline", "b": "same"}, contrast]
+    set_params(compare__contrasts=declared)
+    assert message in fails(monkeypatch, capsys)
+    assert not Path("metrics/summary.json").exists()
+    assert any(message in problem for problem in check.problems())
+
+
+def test_a_run_of_a_contrast_that_has_not_been_made_is_told(workplace, monkeypatch, capsys):
+    set_params(compare__contrasts=[{"a": "better", "b": "better@vote"}])
+    assert "data/votes/better.jsonl: no such file" in fails(monkeypatch, capsys)
+
+
+def test_a_run_without_any_answer_gets_no_verdict(workplace, monkeypatch):
+    failed = [Response(f"q{i}", 0, "error", "", "", None, "", "", 0, 0, error="timeout") for i in range(N)]
+    write_jsonl(Path("data/predictions/same.jsonl"), map(to_dict, failed))
+    run(monkeypatch, score, "--variant", "same")
+    run(monkeypatch, compare)
+    better, same = summary()["versus_baseline"]
+    assert (better["verdict"], same["verdict"]) == ("better", "no verdict")
+    assert "no answer at all" in report_rows()["same"][-1]
+
+
+def test_a_difference_too_small_to_matter_is_told_as_no_harm(workplace, monkeypatch):
+    set_params(compare__margin=0.1)
+    run(monkeypatch, compare)
+    better, same = summary()["versus_baseline"]
+    assert same["p_equivalence"] < 0.05 < better["p_equivalence"]
+    assert same["verdict_text"].endswith("; within ±10.0 points: no harm")
+    assert better["verdict_text"] == "better"
+
+
+def test_the_same_inputs_give_the_same_bytes(workplace, monkeypatch):
+    written = [Path(name) for name in ("metrics/summary.json", "metrics/compare.json", "reports/compare.md")]
+    run(monkeypatch, compare)
+    first = [path.read_bytes() for path in written]
+    run(monkeypatch, compare)
+    assert first == [path.read_bytes() for path in written]
+
+
+def test_the_seed_and_number_of_resamples_are_parameters(workplace, monkeypatch):
+    set_params(compare__resamples=1000, compare__seed=3)
+    run(monkeypatch, compare)
+    assert "1000 resamples, seed 3" in summary()["contrasts"][0]["method"]
+
+
+def test_a_summary_that_lacks_a_variant_is_out_of_date(workplace, monkeypatch, capsys):
+    run(monkeypatch, compare)
+    set_params(prompts__variants=["baseline", "better", "same", "other"])
+    Path("metrics/prompts/other.json").write_bytes(Path("metrics/prompts/same.json").read_bytes())
+    assert "does not compare other" in fails(monkeypatch, capsys, "--show")
 
 
 def test_the_headline_is_the_metrics_of_its_variant(workplace, monkeypatch):

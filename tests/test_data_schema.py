@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages.common.clips import source_video
 from stages.common.errors import UserError
-from stages.data.mmar_schema import parse_row, read_rows, source_video
+from stages.data.mmar_schema import parse_row, read_rows
 
 REAL = Path(os.environ.get("MMAR_META", Path(__file__).parents[2] / "shared/data/MMAR-meta.jsonl"))
 

@@ -73,30 +73,41 @@ def test_wrong_choices_that_the_official_match_takes_for_right(metadata):
     assert (len(accepted), len(set(accepted))) == (28, 20)
 
 
-@pytest.mark.parametrize(
-    ("wrapper", "accepted"),
-    [
-        ("{x}", 1000),
-        ("**{x}**", 1000),
-        (r"\boxed{{{x}}}", 1000),
-        ("Answer: {x}", 996),
-        ("<answer>{x}</answer>", 996),
-        ("{letter}. {x}", 985),
-        ("({letter}) {x}", 985),
-        ("The answer is {x}.", 910),
-        ("The correct answer is {letter}. {x}", 897),
-        ("Based on the audio, the answer is {x}", 889),
-        ("In the audio I hear that it is {x}", 872),
-    ],
-)
-def test_how_many_right_answers_survive_a_wrapper(metadata, wrapper, accepted):
+WRAPPERS = {  # around a choice, and how many right answers still count
+    "{x}": 1000,
+    "**{x}**": 1000,
+    r"\boxed{{{x}}}": 1000,
+    "Answer: {x}": 996,
+    "<answer>{x}</answer>": 996,
+    "{letter}. {x}": 985,
+    "({letter}) {x}": 985,
+    "Option {letter}: {x}": 985,
+    "The answer is {x}.": 910,
+    "The correct answer is {letter}. {x}": 897,
+    "Based on the audio, the answer is {x}": 889,
+    "In the audio I hear that it is {x}": 872,
+    "{letter}": 0,
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_how_many_right_answers_survive_a_wrapper(metadata, wrapper):
     predictions = [wrapper.format(x=row["answer"], letter=letter(row)) for row in metadata]
     pairs = zip(predictions, metadata, strict=True)
-    assert sum(official_match(text, row["answer"], row["choices"]) for text, row in pairs) == accepted
+    accepted = sum(official_match(text, row["answer"], row["choices"]) for text, row in pairs)
+    assert accepted == WRAPPERS[wrapper]
 
 
-def test_an_option_letter_alone_is_never_right(metadata):
-    assert not any(official_match(letter(row), row["answer"], row["choices"]) for row in metadata)
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_every_choice_in_every_wrapper_is_judged_as_by_the_definition(metadata, wrapper):
+    judged = 0
+    for row in metadata:
+        for option, choice in zip("ABCDEF", row["choices"], strict=False):
+            text = wrapper.format(x=choice, letter=option)
+            expected = restated(text, row["answer"], row["choices"])
+            assert official_match(text, row["answer"], row["choices"]) == expected, (row["id"], text)
+            judged += 1
+    assert (len(metadata), judged) == (1000, 815 * 4 + 171 * 2 + 10 * 3 + 3 * 5 + 6)
 
 
 QUESTION = Question(

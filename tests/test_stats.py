@@ -5,8 +5,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
+from statsmodels.api import OLS
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.weightstats import ttost_paired
 
-from stages.evaluate.stats import bootstrap_differences, compare_runs, detectable, holm, mcnemar_mid_p, wilson
+from stages.common.records import Audio, Question
+from stages.evaluate.paired import Method, Pair, judged
+from stages.evaluate.stats import (
+    benjamini_hochberg,
+    bootstrap_differences,
+    clustered_mean,
+    compare_runs,
+    detectable,
+    equivalence_p,
+    holm,
+    mcnemar_mid_p,
+    wilson,
+)
+
+# Benjamini and Hochberg 1995, section 4.1: fifteen p values of a trial of rt-PA after myocardial infarction.
+INFARCTION = [
+    0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0,
+]  # fmt: skip
 
 
 @given(st.integers(1, 2_000), st.data())
@@ -14,6 +36,19 @@ def test_wilson_is_scipys(n, data):
     successes = data.draw(st.integers(0, n))
     reference = scipy_stats.binomtest(successes, n).proportion_ci(method="wilson")
     assert wilson(successes, n) == pytest.approx((reference.low, reference.high), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_of_published_proportions(successes, n, low, high):
+    # Newcombe 1998, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17, method 3.
+    assert wilson(successes, n) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_wilson_of_fractional_successes_is_statsmodels():
+    assert wilson(12.75, 40) == pytest.approx(proportion_confint(12.75, 40, method="wilson"), abs=1e-12)
 
 
 @given(st.integers(1, 500), st.floats(0, 1))
@@ -37,9 +72,21 @@ def test_mid_p_is_its_definition_in_scipys_terms(only_a, only_b):
     assert p == mcnemar_mid_p(only_b, only_a) and 0 < p <= 1
 
 
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mid_p_is_the_exact_test_of_statsmodels_less_half_of_what_was_seen(only_a, only_b):
+    exact = mcnemar([[3, only_a], [only_b, 5]], exact=True).pvalue
+    if only_a != only_b:  # there the exact p is capped at 1
+        seen = scipy_stats.binom.pmf(only_a, only_a + only_b, 0.5)
+        assert mcnemar_mid_p(only_a, only_b) == pytest.approx(exact - seen, rel=1e-9)
+
+
 def test_mid_p_of_a_published_table():
     # Airway hyper-responsiveness before and after transplantation, Fagerland et al. 2013, tables 3 and 5: 1 against 7.
     assert mcnemar_mid_p(1, 7) == pytest.approx(0.0391, abs=5e-5)
+
+
+def question(name):
+    return Question(name, Audio("", "", 0.0), "", ("a", "b"), 0, "c", "s", "m", None, "", group=name)
 
 
 def runs(n, seed, gain=0.1):
@@ -130,6 +177,167 @@ def test_runs_of_different_lengths_are_refused():
             compare_runs("a", "b", a, b, groups)
 
 
+# ── What a test can see ──────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("discordant", "points"), [(0.05, 1.98), (0.10, 2.80), (0.15, 3.43), (0.20, 3.96), (0.25, 4.42), (0.30, 4.85)]
+)
+def test_the_detectable_difference_is_the_closed_form_of_mcnemars_test(discordant, points):
+    # Connor 1987: (z_alpha sqrt(d) + z_beta sqrt(d - delta²)) / sqrt(n) = delta, at n = 1,000.
+    each = round(1_000 * discordant / 2)
+    a = [1] * each + [0] * (1_000 - each)
+    b = [0] * each + [1] * each + [0] * (1_000 - 2 * each)
+    c = compare_runs("a", "b", a, b, [str(i) for i in range(1_000)])
+    assert 100 * detectable(c) == pytest.approx(points, rel=0.03)
+
+
+@pytest.mark.parametrize(("points", "power"), [(1, 0.10), (2, 0.30), (3, 0.57), (4, 0.81), (5, 0.94)])
+def test_a_difference_of_the_detectable_size_is_found_in_four_of_five_runs(points, power):
+    rng = np.random.default_rng(points)
+    share_a, share_b = 0.1 - points / 200, 0.1 + points / 200  # of 1,000 questions, a fifth discordant
+    counts = rng.multinomial(1_000, [share_a, share_b, 1 - share_a - share_b], size=2_000)
+    found = np.mean([mcnemar_mid_p(only_a, only_b) < 0.05 for only_a, only_b, _ in counts])
+    assert found == pytest.approx(power, abs=0.05)
+
+
+def test_a_test_of_a_larger_family_sees_less():
+    a, b = runs(500, 8)
+    c = compare_runs("a", "b", a, b, [str(i) for i in range(500)])
+    z = scipy_stats.norm.ppf
+    assert detectable(c, 7) / detectable(c) == pytest.approx((z(1 - 0.025 / 7) + z(0.8)) / (z(0.975) + z(0.8)))
+
+
+def test_runs_that_agree_everywhere_do_not_make_a_test_that_sees_everything():
+    def seen(n):
+        return detectable(compare_runs("a", "b", [1] * n, [1] * n, [str(i) for i in range(n)]))
+
+    assert 0 < seen(1_000) < 0.005 < 0.02 < seen(100) < seen(1) == 1
+
+
+# ── Equivalence ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_clustered_standard_error_is_that_of_statsmodels():
+    rng = np.random.default_rng(9)
+    values, groups = rng.normal(size=300), rng.integers(60, size=300)
+    fit = OLS(values, np.ones(300)).fit(cov_type="cluster", cov_kwds={"groups": groups, "use_correction": False})
+    assert clustered_mean(values, groups.tolist()) == pytest.approx((fit.params[0], fit.bse[0]))
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.02, 0.2])
+def test_equivalence_is_the_paired_tost_of_statsmodels_where_every_clip_has_one_question(gain):
+    rng = np.random.default_rng(10)
+    a = rng.binomial(16, 0.5, 2_000) / 16
+    b = np.clip(a + gain + rng.normal(scale=0.2, size=2_000), 0, 1)
+    reference = ttost_paired(b, a, -0.03, 0.03)[0]
+    assert equivalence_p(a, b, [str(i) for i in range(2_000)], 0.03) == pytest.approx(reference, rel=0.1, abs=0.01)
+
+
+def test_equivalence_adds_one_question_each_way():
+    # The R package statpsych gives Bonett and Price's interval of 4 against 26 discordant of 48: 0.44, error 0.0944881.
+    a, b = [1] * 4 + [0] * 26 + [1] * 18, [0] * 4 + [1] * 26 + [1] * 18
+    expected = scipy_stats.norm.cdf((0.44 - 0.5) / 0.09448809)
+    assert equivalence_p(a, b, [str(i) for i in range(48)], 0.5) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_few_questions_on_which_runs_agree_do_not_prove_them_equal():
+    def p(n):
+        return equivalence_p([1] * n, [1] * n, [str(i) for i in range(n)], 0.02)
+
+    assert p(3) > 0.4 and p(100) > 0.05 > p(200)  # by the rule of three, 0 of 150 bounds a share by 2 %
+
+
+def test_questions_that_share_a_clip_are_less_evidence_of_equivalence():
+    a, b = (np.repeat(scores, 4) for scores in runs(200, 11, gain=0.0))
+    single, copies = [str(i) for i in range(800)], [str(i // 4) for i in range(800)]
+    assert equivalence_p(a, b, single, 0.1) < equivalence_p(a, b, copies, 0.1)
+
+
+def test_a_difference_as_large_as_the_margin_is_rarely_taken_for_none():
+    rng = np.random.default_rng(12)
+    groups = [str(i) for i in range(400)]
+    found = 0
+    for only_a, only_b, _ in rng.multinomial(400, [0.05, 0.10, 0.85], size=800):  # 5 points, the margin
+        b = [0] * only_a + [1] * only_b + [0] * (400 - only_a - only_b)
+        found += equivalence_p([1] * only_a + [0] * (400 - only_a), b, groups, 0.05) < 0.05
+    assert 0.02 < found / 800 < 0.08
+
+
+@pytest.mark.parametrize("margin", [0, 1, -0.1])
+def test_a_margin_that_is_no_fraction_is_refused(margin):
+    with pytest.raises(ValueError):
+        equivalence_p([1, 0], [0, 1], ["a", "b"], margin)
+
+
+# ── Verdicts ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_gain_that_comes_from_one_clip_is_no_verdict_of_better():
+    names = ["one clip"] * 12 + [str(i) for i in range(60)]
+    [row] = judged([Pair("a", "b", [0] * 72, [1] * 12 + [0] * 60)], [question(name) for name in names], Method())
+    assert row["p_holm"] < 0.001 and row["low"] == 0
+    assert row["verdict"] == "not distinguishable"
+
+
+def test_a_difference_that_holds_alone_may_not_hold_among_many():
+    asked = [question(str(i)) for i in range(200)]
+    pair = Pair("a", "b", [1] * 6 + [0] * 194, [0] * 6 + [1] * 18 + [0] * 176)
+    alone = judged([pair], asked, Method())
+    many = judged([pair] + [Pair("a", "c", [1, 0] * 100, [0, 1] * 100)] * 6, asked, Method())
+    assert (alone[0]["verdict"], many[0]["verdict"]) == ("better", "not distinguishable")
+    assert many[0]["low"] == alone[0]["low"] > 0 and many[0]["detectable"] > alone[0]["detectable"]
+    assert "this test, one of 7, can see" in many[0]["verdict_text"]
+
+
+# ── False alarms and coverage ────────────────────────────────────────────────────────────────────
+
+
+def clustered_runs(rng, clips, each, gain):
+    """Two runs whose questions of one clip are answered much alike."""
+    hard = rng.random(clips) < 0.5
+    copies = np.repeat(rng.random((clips, 2)) < np.where(hard[:, None], 0.4, [0.6, 0.6 + 2 * gain]), each, axis=0)
+    noise = rng.random(copies.shape) < 0.1
+    return np.where(noise, rng.random(copies.shape) < 0.5, copies).astype(float).T
+
+
+def test_the_interval_covers_the_truth_in_nineteen_of_twenty_runs_only_if_clips_are_resampled():
+    rng = np.random.default_rng(13)
+    clips, each, gain, trials = 120, 4, 0.05, 300
+    covered = {"clips": 0, "questions": 0}
+    groups = {"clips": np.repeat(np.arange(clips), each).tolist(), "questions": [*range(clips * each)]}
+    for _ in range(trials):
+        a, b = clustered_runs(rng, clips, each, gain)
+        for name, members in groups.items():
+            low, high = np.quantile(bootstrap_differences(b - a, members, 400, 0), [0.025, 0.975])
+            covered[name] += low <= 0.9 * gain <= high
+    assert 0.90 < covered["clips"] / trials < 0.985
+    assert covered["questions"] / trials < 0.85
+
+
+def test_the_bootstraps_p_raises_five_percent_of_false_alarms():
+    rng = np.random.default_rng(14)
+    groups = [str(i) for i in range(100)]
+    alarms = 0
+    for _ in range(400):
+        a, b = rng.binomial(4, 0.5, (2, 100)) / 4
+        alarms += compare_runs("a", "b", a, b, groups, resamples=400).p < 0.05
+    assert 0.02 < alarms / 400 < 0.09
+
+
+def test_declared_contrasts_raise_a_false_alarm_in_one_family_of_twenty_at_most():
+    rng = np.random.default_rng(15)
+    asked = [question(str(i)) for i in range(150)]
+    method = Method(resamples=200)
+    adjusted = naive = 0
+    for _ in range(150):
+        scores = (rng.random((8, 150)) < 0.6).astype(float)
+        rows = judged([Pair("0", str(i), scores[0], scores[i]) for i in range(1, 8)], asked, method)
+        adjusted += any(row["verdict"] in ("better", "worse") for row in rows)
+        naive += any(row["p"] < 0.05 for row in rows)
+    assert adjusted / 150 < 0.12 < naive / 150
+
+
 def test_false_alarms_of_the_paired_test_stay_near_five_percent():
     def level(n):
         return sum(scipy_stats.binom.pmf(k, n, 0.5) for k in range(n + 1) if mcnemar_mid_p(k, n - k) < 0.05)
@@ -141,7 +349,25 @@ def test_false_alarms_of_the_paired_test_stay_near_five_percent():
 def test_holm_gives_the_published_adjustment():
     # R: p.adjust(c(.01, .02, .03, .04, .05), "holm")
     assert holm([0.01, 0.02, 0.03, 0.04, 0.05]) == pytest.approx([0.05, 0.08, 0.09, 0.09, 0.09])
-    assert holm([]) == []
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 16, 100])
+def test_adjustments_are_those_of_statsmodels_and_scipy(n):
+    p_values = np.random.default_rng(n).beta(0.3, 1, n).round(2).tolist()  # with ties, and with zeros
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1], abs=1e-12)
+    assert benjamini_hochberg(p_values) == pytest.approx(multipletests(p_values, method="fdr_bh")[1], abs=1e-12)
+    assert benjamini_hochberg(p_values) == pytest.approx(scipy_stats.false_discovery_control(p_values), abs=1e-12)
+
+
+def test_the_published_trial_has_three_findings_by_holm_and_four_by_benjamini_and_hochberg():
+    assert [p for p in INFARCTION if p * 15 <= 0.05] == INFARCTION[:3]  # Bonferroni, as they tell
+    assert sum(p <= 0.05 for p in holm(INFARCTION)) == 3
+    assert sum(q <= 0.05 for q in benjamini_hochberg(INFARCTION)) == 4
+    assert benjamini_hochberg(INFARCTION)[3] == pytest.approx(15 / 4 * 0.0095)
+
+
+def test_no_p_values_need_no_adjustment():
+    assert holm([]) == benjamini_hochberg([]) == []
 
 
 @given(st.lists(st.floats(0, 1), max_size=8), st.floats(0.001, 0.5))

@@ -1,20 +1,18 @@
 """MMAR's question schema, read strictly (Ma et al., "MMAR", arXiv 2505.13032; BoJack/MMAR on the Hugging Face hub)."""
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from stages.common.choices import kept_choices, right_choice
+from stages.common.clips import source_video
 from stages.common.errors import UserError
 from stages.common.files import read_json, read_jsonl, read_text
 
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
-# An id ends in the clip's start and end in its video, once or more: <video>_00-01-32_00-02-02 or <video>_1-29_1-59.
-_TIMESTAMPS = re.compile(r"(_\d+(-\d\d)+)+$")
 _TEXTS = ("id", "audio_path", "question", "answer", "modality", "category", "sub-category")
 _OPTIONAL_TEXTS = ("language", "source", "url", "timestamp", "group", "split")
 
@@ -115,16 +113,6 @@ def parse_row(raw: dict[str, Any], where: str) -> Row:
         group=raw.get("group") or source_video(raw["id"]) or raw["audio_path"],
         split=raw.get("split"),
     )
-
-
-def source_video(row_id: str) -> str | None:
-    """The video that a clip was cut from: the id without its timestamps; None if it has none.
-
-    >>> source_video("qx8hrhBZJ98_00-01-32_00-02-02")
-    'qx8hrhBZJ98'
-    """
-    video, timestamps = _TIMESTAMPS.subn("", row_id)
-    return video if timestamps else None
 
 
 def _inside(audio_path: str, where: str) -> str:

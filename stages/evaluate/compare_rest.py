@@ -18,15 +18,15 @@ and metrics/rest/summary.json:
 """
 
 import argparse
-from statistics import fmean
 from typing import Any
 
 from stages.common.errors import stage_main
 from stages.common.files import METRICS, QUESTIONS, read_json, write_json
 from stages.common.params import load_params
 from stages.common.rest_params import BASE
-from stages.evaluate.compare import MINI_NOTE, adjusted, strict_scores
+from stages.evaluate.compare import MINI_NOTE, strict_scores
 from stages.evaluate.inputs import Questions, read_question_set
+from stages.evaluate.paired import Method, Pair, adjusted, within
 from stages.evaluate.rest_table import Metrics, markdown, table
 from stages.evaluate.score import metrics_dir
 from stages.evaluate.stats import ALPHA, compare_runs
@@ -70,27 +70,13 @@ def compare_pairs(scores: Scores, pairs: list[tuple[str, str, str]], questions: 
 
 def sub_categories(row: dict[str, Any], scores: Scores, questions: Questions) -> list[dict[str, Any]]:
     """The comparison `row` within each sub-category, Holm-adjusted over the sub-categories."""
-    members: dict[str, list[int]] = {}
-    for index, question in enumerate(questions.values()):
-        members.setdefault(question.sub_category, []).append(index)
-    members = dict(sorted(members.items()))
-    groups = [question.group for question in questions.values()]
-    a, b = scores[row["a"], row["prompt"]], scores[row["b"], row["prompt"]]
-    comparisons = adjusted(
-        [
-            compare_runs(row["a"], row["b"], [a[i] for i in own], [b[i] for i in own], [groups[i] for i in own])
-            for own in members.values()
-        ]
-    )
+    pair = Pair(row["a"], row["b"], scores[row["a"], row["prompt"]], scores[row["b"], row["prompt"]])
+    parts = within(pair, [*questions.values()], "sub_category", Method())
+    comparisons = adjusted([part.comparison for part in parts if part.comparison])
     kept = ("n", "difference", "low", "high", "p", "p_holm", "only_a", "only_b", "detectable")
     return [
-        {
-            "name": name,
-            "acc_a": round(fmean(a[i] for i in own), 4),
-            "acc_b": round(fmean(b[i] for i in own), 4),
-            **{key: comparison[key] for key in kept},
-        }
-        for (name, own), comparison in zip(members.items(), comparisons, strict=True)
+        {"name": part.name, "acc_a": part.acc_a, "acc_b": part.acc_b, **{key: comparison[key] for key in kept}}
+        for part, comparison in zip(parts, comparisons, strict=True)
     ]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from stages.common.choices import kept_choices, right_choice
+from stages.common.clips import source_video
 from stages.common.errors import UserError, nearest
 from stages.common.files import read_json, read_text
 from stages.common.records import Audio, Question, Response, Status, question_from, response_from
@@ -152,7 +153,7 @@ def _question_from_mmar(row: dict[str, Any], where: str) -> Question:
         modality=row["modality"],
         language=row.get("language"),
         source=str(row.get("source", "")),
-        group=str(row.get("group", row["id"])),
+        group=str(row.get("group") or source_video(row["id"]) or row["id"]),
     )
 
 

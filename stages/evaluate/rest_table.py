@@ -5,7 +5,7 @@ from typing import Any
 
 from stages.common.errors import UserError
 from stages.common.rest_params import BASE
-from stages.evaluate.compare import starred, versus_cells
+from stages.evaluate.compare_table import starred
 from stages.evaluate.tables import markdown_table, p_value, percent, percent_range, points_range, text_table
 
 LEGEND = """\
@@ -39,7 +39,7 @@ def table(metrics: Metrics, summary: dict[str, Any]) -> str:
         rows += [line.prompt] if line.model == BASE else []
         overall, versus, start = line.overall, line.versus_base, line.versus_start
         cells = [f"  {line.model}", percent(overall["acc_strict"]), percent_range(overall["low"], overall["high"])]
-        cells += [*versus_cells(versus), _count(versus["rise"]), _count(versus["fall"])] if versus else [""] * 7
+        cells += [*_versus_cells(versus), _count(versus["rise"]), _count(versus["fall"])] if versus else [""] * 7
         cells += [f"{start['a']} {starred(start)}", points_range(start["low"], start["high"])] if start else [""] * 2
         rows.append(cells)
     gate = [f"{row['iteration']}, from {row['from']}: {_verdict(row)}; {row['reason']}" for row in summary["gate"]]
@@ -79,6 +79,11 @@ def _lines(metrics: Metrics, summary: dict[str, Any]) -> list[Line]:
             start = predecessor[prompt, model] if starts.get(model, BASE) != BASE else None
             lines.append(Line(model, prompt, overall, base.get((prompt, model)), start))
     return lines
+
+
+def _versus_cells(row: dict[str, Any]) -> list[str]:
+    interval = points_range(row["low"], row["high"])
+    return [starred(row), interval, p_value(row["p"]), p_value(row["p_holm"]), percent(row["detectable"])]
 
 
 def _difference(row: dict[str, Any]) -> str:

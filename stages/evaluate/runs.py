@@ -9,6 +9,7 @@
 | `iter1/baseline` | the model of the iteration `iter1` of self-training |
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -71,11 +72,48 @@ def find_run(name: str, runs: list[Run]) -> Run:
     return by_name[name]
 
 
+def named_run(name: str) -> Run:
+    """The run that a name stands for, whether or not the parameters ask for it; UserError if it can be no name.
+
+    >>> named_run("iter1/baseline") == Run("baseline", "iter1"), named_run("baseline@vote").condition
+    (True, 'vote')
+    """
+    model, _, rest = name.rpartition("/")
+    variant, at, condition = rest.partition("@")
+    conditions = (*ARMS, SAMPLES, VOTE)
+    if at and condition not in conditions:
+        raise UserError(f"{name!r} names no run: after @ stands a condition; {nearest(condition, conditions)}")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", variant) or not re.fullmatch(r"([a-z][a-z0-9_]*)?", model):
+        raise UserError(f"{name!r} names no run; such names are baseline, baseline@vote, iter1/baseline")
+    return Run(variant, model or BASE_MODEL.name, condition)
+
+
+def run_at(path: Path) -> Run | None:
+    """The run whose answers are in the file `path`, as `Run.predictions` tells it; None if it is no such file.
+
+    >>> run_at(Path("data/arms/baseline/silence.jsonl")).name, run_at(Path("data/questions/test.jsonl"))
+    ('baseline@silence', None)
+    """
+    match path.parts:
+        case ("data", "predictions", name):
+            run = Run(Path(name).stem)
+        case ("data", "arms", variant, name):
+            run = Run(variant, condition=Path(name).stem)
+        case ("data", "samples", name):
+            run = Run(Path(name).stem, condition=SAMPLES)
+        case ("data", "votes", name):
+            run = Run(Path(name).stem, condition=VOTE)
+        case ("data", "rest", "predictions", model, name):
+            run = Run(Path(name).stem, model)
+        case _:
+            return None
+    return run if path.suffix == ".jsonl" else None
+
+
 def metrics_file(run: Run) -> Path:
     """The scores of a run: accuracies, by category, and what became of the rest."""
-    if run.condition in ARMS:
-        return METRICS / "arms" / run.variant / f"{run.condition}.json"
     if run.condition:
-        return METRICS / "votes" / f"{run.variant}@{run.condition}.json"
+        folder = METRICS / ("arms" if run.condition in ARMS else "votes")
+        return folder / run.variant / f"{run.condition}.json"
     folder = METRICS / "prompts" if run.model == BASE_MODEL.name else METRICS / "rest" / "scores" / run.model
     return folder / f"{run.variant}.json"

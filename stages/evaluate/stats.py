@@ -2,7 +2,11 @@
 
 Two runs on the same questions are compared question by question, which sees differences about half the
 size that two independent accuracies could show (Miller 2024, https://arxiv.org/abs/2411.00640). Questions about
-one clip are not independent, so intervals resample clips, not questions.
+one clip are not independent, so intervals resample clips, not questions. docs/statistics.md tells which is used where.
+
+Only NumPy is imported. SciPy and statsmodels have Wilson's interval for whole counts alone, McNemar's test without
+the mid-p, and no paired test of equivalence by cluster; Holm's and Benjamini and Hochberg's adjustments they do have,
+but importing them takes longer than a whole comparison. The tests hold every function here against theirs.
 """
 
 from collections.abc import Sequence
@@ -57,10 +61,7 @@ def bootstrap_differences(
     differences: ArrayLike, groups: Sequence[str], resamples: int, seed: int
 ) -> NDArray[np.float64]:
     """Mean differences under a cluster bootstrap that draws whole groups with replacement; shape [resamples]."""
-    values = np.asarray(differences, dtype=np.float64)
-    members = np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
-    sizes = np.bincount(members)
-    sums = np.bincount(members, weights=values)
+    sums, sizes = _group_sums(differences, groups)
     rng = np.random.default_rng(seed)
     means = np.empty(resamples)
     for start in range(0, resamples, CHUNK):
@@ -111,13 +112,43 @@ def _bootstrap_p(means: NDArray[np.float64]) -> float:
     return min(1.0, 2 * (int(beyond) + 1) / (len(means) + 1))
 
 
-def detectable(comparison: Comparison) -> float:
+def detectable(comparison: Comparison, tests: int = 1) -> float:
     """The smallest true difference that a comparison as wide as this one would call significant in 80 % of runs.
 
-    Takes the standard error from the width of the interval, clusters included.
+    Takes the standard error from the width of the interval, clusters included; with two runs that hardly differ,
+    it is not below that of one question more going each way. The level is 5 % over `tests`: what Holm's first
+    step asks of each of so many contrasts. In fractions of one, at most 1.
     """
-    standard_error = (comparison.high - comparison.low) / (2 * Z)
-    return (Z + NormalDist().inv_cdf(POWER)) * standard_error
+    error = max((comparison.high - comparison.low) / (2 * Z), sqrt(2) / (comparison.n + 2))
+    return min(1.0, (NormalDist().inv_cdf(1 - ALPHA / (2 * tests)) + NormalDist().inv_cdf(POWER)) * error)
+
+
+def equivalence_p(scores_a: Sequence[float], scores_b: Sequence[float], groups: Sequence[str], margin: float) -> float:
+    """P value of two one-sided tests (Schuirmann 1987): below 0.05, the true difference lies within ±`margin`.
+
+    Each side is a Wald test on the paired difference with its cluster-robust standard error over `groups`, after
+    adding one question that only a got right and one that only b did, each a clip of its own: the adjustment of
+    Bonett and Price (2012, https://doi.org/10.3102/1076998611411915), without which a few questions on which two
+    runs agree would prove them equal. Raises ValueError for a margin that is not between 0 and 1.
+    """
+    if not 0 < margin < 1:
+        raise ValueError(f"margin {margin}")
+    differences = np.subtract(scores_b, scores_a)
+    difference, error = clustered_mean([*differences, 1, -1], [*(f"clip {g}" for g in groups), "only b", "only a"])
+    return NormalDist().cdf((abs(difference) - margin) / error)
+
+
+def clustered_mean(values: ArrayLike, groups: Sequence[str]) -> tuple[float, float]:
+    """The mean of `values` and its standard error, robust to dependence within groups (Liang and Zeger 1986)."""
+    sums, sizes = _group_sums(values, groups)
+    mean = sums.sum() / sizes.sum()
+    return float(mean), float(np.sqrt(np.square(sums - mean * sizes).sum()) / sizes.sum())
+
+
+def _group_sums(values: ArrayLike, groups: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    members = np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
+    sums = np.bincount(members, weights=np.asarray(values, dtype=np.float64)).astype(np.float64, copy=False)
+    return sums, np.bincount(members)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -131,4 +162,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
     for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = highest
+    return adjusted
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Benjamini and Hochberg's step-up adjustment (1995): of all below 0.1, a tenth are false alarms on average.
+
+    >>> benjamini_hochberg([0.01, 0.04, 0.03])
+    [0.03, 0.04, 0.04]
+    """
+    adjusted = [0.0] * len(p_values)
+    lowest = 1.0
+    falling = sorted(range(len(p_values)), key=p_values.__getitem__, reverse=True)
+    for rank, index in zip(range(len(p_values), 0, -1), falling, strict=True):
+        lowest = min(lowest, p_values[index] * len(p_values) / rank)
+        adjusted[index] = lowest
     return adjusted

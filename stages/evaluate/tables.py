@@ -1,6 +1,6 @@
 """Figures as people read them, and tables of them for a terminal and for Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 
 def percent(fraction: float) -> str:
@@ -48,8 +48,10 @@ def points_range(low: float, high: float) -> str:
     return f"{points(low)} to {points(high)}"
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str] | str]) -> str:
-    """A table with aligned columns, the first to the left; a row that is one text is a heading.
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str] | str], words: Collection[str] = ()) -> str:
+    """A table with aligned columns; a row that is one text is a heading.
+
+    The first column and those whose header is among `words` are aligned to the left.
 
     >>> print(text_table(["model", "n"], ["mine", ["base", "10"]]))
     model   n
@@ -59,17 +61,22 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str] | str]) -> st
     """
     cells = [header, *(row for row in rows if not isinstance(row, str))]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    lines = [row if isinstance(row, str) else _aligned(row, widths) for row in (header, *rows)]
+    left = _left(header, words)
+    lines = [row if isinstance(row, str) else _aligned(row, widths, left) for row in (header, *rows)]
     return "\n".join([lines[0], "─" * (sum(widths) + 2 * (len(widths) - 1)), *lines[1:]])
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    right = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
-    return "  ".join([row[0].ljust(widths[0]), *right]).rstrip()
+def _aligned(row: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> str:
+    cells = zip(row, widths, left, strict=True)
+    return "  ".join(cell.ljust(width) if to_left else cell.rjust(width) for cell, width, to_left in cells).rstrip()
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, every column but the first to the right.
+def _left(header: Sequence[str], words: Collection[str]) -> list[bool]:
+    return [column == 0 or name in words for column, name in enumerate(header)]
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[str] = ()) -> str:
+    """A Markdown table; the first column and those whose header is among `words` are aligned to the left.
 
     >>> print(markdown_table(["model", "n"], [["base", "10"]]))
     | model | n |
@@ -77,4 +84,5 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     | base | 10 |
     """
     lines = [f"| {' | '.join(row)} |" for row in (header, *rows)]
-    return "\n".join([lines[0], "|---|" + "---:|" * (len(header) - 1), *lines[1:]])
+    alignment = "".join("---|" if left else "---:|" for left in _left(header, words))
+    return "\n".join([lines[0], f"|{alignment}", *lines[1:]])
