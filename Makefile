@@ -16,10 +16,10 @@ IN_VENV := export PATH="$(CURDIR)/.venv/bin:$$PATH" DVC_NO_ANALYTICS=1;
 SHOW_RESULTS := python -m stages.evaluate.compare --show && python -m stages.evaluate.compare_rest --show
 STOP_SERVER := python -m stages.serve.server stop
 
-.PHONY: help setup repro test lint check plots bench bench-rest stop clean distclean
+.PHONY: help setup repro test lint check plots diff bench bench-rest bench-report screenshots stop clean distclean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 setup: ## Build .venv from requirements/$PROFILE.lock (cpu or gpu); does nothing when it fits
 	@requirements/install.sh $(PROFILE)
@@ -41,11 +41,20 @@ check: setup ## Check the parameters and dvc.yaml before anything expensive
 plots: setup ## Draw the metrics and comparisons as a web page
 	@$(IN_VENV) dvc plots show $(ARGS)
 
+diff: setup ## Compare two Git revisions as Markdown: make diff A=main B=workspace (HEAD~1, workspace)
+	@$(IN_VENV) python -m stages.evaluate.diff "$(or $(A),HEAD~1)" "$(or $(B),workspace)" $(ARGS)
+
 bench: setup ## Measure the pipeline's speed
 	@$(IN_VENV) python -m benchmarks.run $(ARGS)
 
 bench-rest: setup ## Measure self-training: both presets, three seeds, training speed
 	@$(IN_VENV) python -m benchmarks.rest $(ARGS)
+
+bench-report: setup ## Measure how long the report takes to build and to open, at full size
+	@$(IN_VENV) python -m benchmarks.report $(ARGS)
+
+screenshots: setup ## Take the pictures of the report in docs/, in Chromium
+	@$(IN_VENV) python -m stages.report.screenshot $(ARGS)
 
 stop: ## Stop the model server, if one runs
 	@[ ! -x .venv/bin/python ] || { $(IN_VENV) $(STOP_SERVER); }

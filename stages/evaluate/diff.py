@@ -1,0 +1,155 @@
+"""What changed between two Git revisions, as Markdown for a pull request: verdicts, answers, metrics, parameters.
+
+    python -m stages.evaluate.diff                    # what the workspace changes against the last commit but one
+    python -m stages.evaluate.diff main workspace     # or: make diff A=main B=workspace
+
+Verdicts are those of metrics/summary.json at each revision. Where the answers of both revisions are in DVC's cache,
+each run that both have is compared with itself, question by question. Metrics and parameters are DVC's own diff.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from stages.common.errors import UserError, stage_main
+from stages.common.files import METRICS
+from stages.evaluate.compare_table import VERDICT
+from stages.evaluate.inputs import read_question_set, read_samples
+from stages.evaluate.paired import Method, Pair, judged, none_answered, scores_of
+from stages.evaluate.revisions import WORKSPACE, Revision, revision
+from stages.evaluate.tables import markdown_table, p_value, points, points_range
+
+LOST = "Not compared, since answers are missing in DVC's cache (`dvc fetch --all-commits` gets them from a remote)"
+
+
+def verdicts(a: Revision, b: Revision) -> list[str]:
+    """The declared contrasts at both revisions, those that only one of them declares included."""
+    found = []
+    for side in (a, b):
+        text = side.text(METRICS / "summary.json")
+        if text is None:
+            return [f"`{side.name}` holds no metrics/summary.json."]
+        rows = json.loads(text).get("contrasts")
+        if rows is None:
+            return [f"metrics/summary.json of `{side.name}` is from before there were verdicts."]
+        found.append({f"{row['b']} against {row['a']}": row for row in rows})
+    lines = []
+    for name in dict.fromkeys([*found[0], *found[1]]):
+        before, after = found[0].get(name), found[1].get(name)
+        changed = not before or not after or before["verdict"] != after["verdict"]
+        lines.append([name, *_verdict(before, False), *_verdict(after, changed)])
+    header = ["contrast", f"Δ at {a.name}", "verdict", f"Δ at {b.name}", "verdict"]
+    return [markdown_table(header, lines, VERDICT)] if lines else ["No contrasts are declared."]
+
+
+def _verdict(row: dict[str, Any] | None, changed: bool) -> list[str]:
+    if row is None:
+        return ["–", "not declared"]
+    text = f"**{row['verdict']}**" if changed else row["verdict"]
+    return [f"{points(row['difference'])} ({points_range(row['low'], row['high'])})", text]
+
+
+def answers(a: Revision, b: Revision) -> list[str]:
+    """Each run of both revisions compared with itself, Holm-adjusted over those whose answers changed."""
+    if a.questions is None or b.questions is None or a.questions.md5 != b.questions.md5:
+        return ["The test questions are not the same at both revisions: no run can be compared question by question."]
+    questions = b.questions.file or a.questions.file
+    both = [name for name in b.answers if name in a.answers]
+    same = [name for name in both if a.answers[name].md5 == b.answers[name].md5]
+    here = [name for name in both if questions and a.answers[name].file and b.answers[name].file]
+    changed = [name for name in here if name not in same]
+    lines = [_compared(a, b, changed, questions)] if changed and questions else []
+    told = {
+        "The same answers at both revisions": same,
+        LOST: [name for name in both if name not in (*same, *changed)],
+        f"Only at {a.name}": [name for name in a.answers if name not in both],
+        f"Only at {b.name}": [name for name in b.answers if name not in both],
+    }
+    return lines + [f"{what}: {', '.join(names)}." for what, names in told.items() if names]
+
+
+def _compared(a: Revision, b: Revision, changed: list[str], questions_file: Path) -> str:
+    questions = read_question_set(questions_file)
+    pairs, unread = [], set()
+    for name in changed:
+        samples = [read_samples(side.answers[name].file or Path(), questions, complete=True) for side in (a, b)]
+        pairs.append(Pair(name, name, *(scores_of(found, questions) for found in samples)))
+        unread |= {name} if any(map(none_answered, samples)) else set()
+    rows = [
+        [
+            row["b"],
+            f"{points(row['difference'])} ({points_range(row['low'], row['high'])})",
+            f"{row['only_a']} / {row['only_b']}",
+            p_value(row["p_holm"]),
+            row["verdict_text"],
+        ]
+        for row in judged(pairs, [*questions.values()], Method(), unread)
+    ]
+    return markdown_table(["run", "Δ", "lost / won", "p (Holm)", "verdict"], rows, VERDICT)
+
+
+def changes(found: dict[str, Any], a: Revision, b: Revision) -> list[str]:
+    """DVC's diff of metrics or parameters: whole figures in a table, those by category folded beneath."""
+    whole: list[list[str]] = []
+    parts: list[list[str]] = []
+    single = []
+    for file, keys in sorted(found.get("diff", {}).items()):
+        absent = [side for side in (a, b) if side.text(Path(file)) is None]
+        if absent:
+            single.append(f"Not at {' or '.join(side.name for side in absent)}: {file} ({len(keys)} figures).")
+            continue
+        for key, change in sorted(keys.items()):
+            row = [file, key, _value(change.get("old")), _value(change.get("new")), _step(change)]
+            (parts if file.startswith("metrics") and "." in key else whole).append(row)
+    header = ["file", "key", a.name, b.name, "change"]
+    lines = [markdown_table(header, whole, ("key",))] if whole else []
+    if parts:
+        lines.append(f"<details><summary>{len(parts)} more, by category</summary>")
+        lines += [markdown_table(header, parts, ("key",)), "</details>"]
+    return lines + single or ["No change."]
+
+
+def _value(value: Any) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else "–" if value is None else str(value)
+    return text.replace("|", r"\|").replace("\n", " ")
+
+
+def _step(change: dict[str, Any]) -> str:
+    return f"{change['diff']:+.4g}" if "diff" in change else ""
+
+
+def markdown(a: Revision, b: Revision) -> str:
+    """The whole report."""
+    revisions = {"a_rev": a.name, "b_rev": b.name}
+    parts = {
+        "Verdicts": verdicts(a, b),
+        "Each run against itself": answers(a, b),
+        "Metrics": changes(a.repo.metrics.diff(**revisions), a, b),
+        "Parameters": changes(a.repo.params.diff(**revisions), a, b),
+    }
+    lines = [f"## {a.name} → {b.name}"]
+    for title, text in parts.items():
+        lines += [f"### {title}", *text]
+    return "\n\n".join(lines)
+
+
+@stage_main
+def main() -> None:
+    """Print the report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("a", nargs="?", default="HEAD~1", help="a Git revision (default: %(default)s)")
+    parser.add_argument("b", nargs="?", default=WORKSPACE, help="another, or workspace (default: %(default)s)")
+    args = parser.parse_args()
+    try:
+        repo = Repo()
+    except DvcException as error:
+        raise UserError(f"{error} (run from the folder that holds dvc.yaml)") from None
+    print(markdown(revision(args.a, repo), revision(args.b, repo)))
+
+
+if __name__ == "__main__":
+    main()
