@@ -21,6 +21,10 @@ class Audio:
     duration_s: float
 
 
+# In place of a clip: ask in text alone. Known by identity, so that no line of a file can say it by mistake.
+NO_AUDIO = Audio(path="", sha256="", duration_s=0.0)
+
+
 @dataclass(frozen=True)
 class Question:
     """One multiple-choice question about one clip.
@@ -48,7 +52,9 @@ class Response:
 
     `text` is the model's whole output; `answer` is a choice index, or None unless `status` is "ok";
     `extraction` names the rule that found it; `error` is the reason where `status` is "error".
-    Token ids are kept where they were asked for.
+    Token ids are kept where they were asked for. `forced` responses were cut off and then made to answer;
+    `reasked_chars` is the length of a first trace that was too long, after which the question was asked again
+    (see stages/infer/thinking.py).
     """
 
     question_id: str
@@ -64,6 +70,11 @@ class Response:
     error: str = ""
     prompt_token_ids: tuple[int, ...] | None = None
     completion_token_ids: tuple[int, ...] | None = None
+    forced: bool = False
+    reasked_chars: int | None = None
+
+
+RARE = ("prompt_token_ids", "completion_token_ids", "forced", "reasked_chars")  # left out of a file where not set
 
 
 @dataclass(frozen=True)
@@ -87,10 +98,10 @@ class Comparison:
 
 
 def to_dict(record: Question | Response | Comparison) -> dict[str, Any]:
-    """The record as a JSON object, without the token ids that were not kept."""
+    """The record as a JSON object, without the rare fields of a response that are not set."""
     row = asdict(record)
     if isinstance(record, Response):
-        row = {k: v for k, v in row.items() if v is not None or not k.endswith("token_ids")}
+        row = {name: value for name, value in row.items() if name not in RARE or value not in (None, False)}
     return row
 
 

@@ -11,7 +11,7 @@ from stages.common.files import AUDIO, read_json, sha256_file, sha256_json
 from stages.common.models import adapter_identity, base_identity, merged_path, resolve
 from stages.common.params import Infer, Params
 from stages.common.progress import progress
-from stages.common.records import Question, Response
+from stages.common.records import NO_AUDIO, Question, Response
 from stages.infer.extract import extract, status_of
 from stages.prompt.registry import Prompt
 from stages.serve.answers import ChatResult, from_json, to_json
@@ -57,9 +57,9 @@ def answer_questions(
             results = _from_endpoint(requests, server, params, cache, bar.update)
         else:
             identity = planned(base, params.serve, AUDIO.resolve(), adapter).identity
-            results = _from_vllm(requests, base, adapter, params, cache, bar.update)
+            results = from_vllm(requests, base, adapter, params, cache, bar.update)
     _check_audio_tokens(questions, results, base)
-    _check_errors(results, params.infer.max_error_rate)
+    check_errors(results, params.infer.max_error_rate)
     responses = [
         response
         for question, result in zip(questions, results, strict=True)
@@ -96,9 +96,11 @@ def responses_of(question: Question, result: ChatResult, n: int, keep_ids: bool)
 
 
 def check_clips(questions: Sequence[Question]) -> None:
-    """Raise UserError unless every question's clip is on disk and is the one that was hashed."""
+    """Raise UserError unless every question's clip, if it has one, is on disk and is the one that was hashed."""
     known: dict[str, str] = {}
     for question in questions:
+        if question.audio is NO_AUDIO:
+            continue
         path = AUDIO / question.audio.path
         if not path.is_file():
             raise UserError(f"{path}: the clip of {question.id} is missing; `dvc checkout {AUDIO}` or `dvc repro`")
@@ -109,12 +111,13 @@ def check_clips(questions: Sequence[Question]) -> None:
 
 
 def request_for(question: Question, prompt: Prompt, decoding: Infer) -> ChatRequest:
-    """The chat request that asks one question under one prompt."""
+    """The chat request that asks one question under one prompt; with NO_AUDIO it has no audio part at all."""
     system, user = prompt.render(question.question, question.choices)
     messages = [{"role": "system", "content": system}] if system else []
+    clip = [] if question.audio is NO_AUDIO else [audio_part(question.audio)]
     return ChatRequest(
         id=question.id,
-        messages=[*messages, {"role": "user", "content": [audio_part(question.audio), text_part(user)]}],
+        messages=[*messages, {"role": "user", "content": [*clip, text_part(user)]}],
         temperature=decoding.temperature,
         top_p=decoding.top_p,
         max_tokens=decoding.max_tokens,
@@ -144,7 +147,7 @@ def _from_endpoint(
     return ask(requests, server, cache, params.runtime, lambda *_: on_result(1))
 
 
-def _from_vllm(
+def from_vllm(
     requests: Sequence[ChatRequest],
     base: Path,
     adapter: Path | None,
@@ -182,7 +185,10 @@ def _in_process(
         "dtype": params.serve.dtype,
         **adapter_identity(adapter),
     }
-    texts = [(*prompt.render(q.question, q.choices), AUDIO / q.audio.path) for q in questions]
+    texts = [
+        (*prompt.render(q.question, q.choices), None if q.audio is NO_AUDIO else AUDIO / q.audio.path)
+        for q in questions
+    ]
     keys = [
         sha256_json([identity, system, user, question.audio.sha256, params.infer.model_dump()])
         for question, (system, user, _) in zip(questions, texts, strict=True)
@@ -200,7 +206,8 @@ def _in_process(
     return identity, [results[key] for key in keys]
 
 
-def _check_errors(results: Sequence[ChatResult], allowed: float) -> None:
+def check_errors(results: Sequence[ChatResult] | Sequence[Response], allowed: float) -> None:
+    """Raise UserError when more than the share `allowed` of all results are errors."""
     errors = [result.error for result in results if result.error]
     if len(errors) > allowed * len(results):
         raise UserError(
@@ -210,7 +217,7 @@ def _check_errors(results: Sequence[ChatResult], allowed: float) -> None:
 
 
 def _check_audio_tokens(questions: Sequence[Question], results: Sequence[ChatResult], base: Path) -> None:
-    """Assert that the model heard whole clips, wherever the backend tells its prompt's token ids."""
+    """Assert that the model heard whole clips, or nothing where it should, wherever the backend tells token ids."""
     told = [(q, r.prompt_token_ids) for q, r in zip(questions, results, strict=True) if r.prompt_token_ids is not None]
     if not told:
         return

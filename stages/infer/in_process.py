@@ -18,7 +18,7 @@ _BATCH = 64
 
 def generate(
     model_dir: Path,
-    prompts: Sequence[tuple[str, str, Path]],
+    prompts: Sequence[tuple[str, str, Path | None]],
     decoding: Infer,
     done: set[int],
     adapter: Path | None = None,
@@ -26,6 +26,7 @@ def generate(
 ) -> Iterator[tuple[int, ChatResult]]:
     """Answer (system, user, audio file) prompts, with `adapter` on the model; yield (index, result) as they are ready.
 
+    All prompts have an audio file, or none has (None: text alone).
     Prompts of similar length share a batch, and each batch has a seed of its own. Batches are those of all
     `prompts`, and one is left out only if every one of its indices is in `done`: a resumed run samples what an
     uninterrupted one does.
@@ -42,7 +43,8 @@ def generate(
             continue
         torch.manual_seed(decoding.seed + start)
         batch = {key: part.to(model.device) for key, part in processor.batch([encoded[i] for i in chosen]).items()}
-        batch["input_features"] = batch["input_features"].to(model.dtype)
+        if "input_features" in batch:
+            batch["input_features"] = batch["input_features"].to(model.dtype)
         with torch.inference_mode():
             output = model.generate(
                 **batch,
@@ -59,7 +61,9 @@ def generate(
             yield index, ChatResult(tuple(samples), prompt_tokens=len(prompt), prompt_token_ids=prompt)
 
 
-def _encode(processor: AudioTextProcessor, system: str, user: str, audio: Path) -> Encoded:
+def _encode(processor: AudioTextProcessor, system: str, user: str, audio: Path | None) -> Encoded:
+    if audio is None:
+        return processor.encode(system, user, None)
     samples, rate = soundfile.read(audio, dtype="float32")
     assert rate == processor.extractor.sampling_rate, f"{audio} has {rate} Hz"
     return processor.encode(system, user, processor.features(samples))

@@ -11,15 +11,17 @@ where it stopped: answers are cached outside DVC's outs.
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from stages.common.errors import UserError, nearest, stage_main
 from stages.common.files import BASE_MODEL, MODELS, QUESTIONS, predictions_dir, read_json, write_json, write_jsonl
-from stages.common.params import load_params
-from stages.common.records import read_questions, to_dict
-from stages.infer.answer import answer_questions
+from stages.common.params import Params, load_params
+from stages.common.records import Response, read_questions, to_dict
 from stages.infer.extract import VERSION as EXTRACTOR_VERSION
-from stages.prompt.registry import load_prompt
+from stages.infer.thinking import answer_in_budget
+from stages.prompt.registry import Prompt, load_prompt
 
 
 def read_manifest(model: str) -> dict[str, Any]:
@@ -40,6 +42,40 @@ def read_manifest(model: str) -> dict[str, Any]:
     return {"adapter": manifest["adapter"], "iteration": manifest["iteration"]}
 
 
+def write_run(
+    path: Path,
+    model: str,
+    prompt: Prompt,
+    params: Params,
+    backend: dict[str, Any],
+    responses: Sequence[Response],
+    **more: Any,
+) -> None:
+    """Write the answers of `model` to `path`, and beside them what made them, `more` included; print how they fared."""
+    hosted = params.infer.backend == "openai"
+    served = {"id": params.model.id, "revision": params.model.revision, **read_manifest(model)}
+    count = len({response.question_id for response in responses})
+    write_jsonl(path, map(to_dict, responses))
+    write_json(
+        path.with_suffix(".run.json"),
+        {
+            "prompt": {"name": prompt.name, "version": prompt.version, "text_hash": prompt.text_hash},
+            "model": None if hosted else served,
+            "backend": backend,  # with the hash or commit of what it served
+            "decoding": params.infer.model_dump(),
+            "serve": None if hosted else params.serve.model_dump(),
+            "extractor": EXTRACTOR_VERSION,
+            "questions": count,
+            **more,
+        },
+    )
+    fates = Counter(response.status for response in responses)
+    told = ", ".join(f"{fate} {number}" for fate, number in sorted(fates.items()))
+    print(f"{path}: {count} questions; {told}")
+    for response in [r for r in responses if r.status == "error"][:3]:
+        print(f"warning: {response.question_id}: {response.error}", file=sys.stderr)
+
+
 @stage_main
 def main() -> None:
     """Run the stage."""
@@ -47,36 +83,18 @@ def main() -> None:
     parser.add_argument("--variant", required=True, help="a prompt's name: a file under prompts/, without .yaml")
     parser.add_argument("--model", default=BASE_MODEL.name, help="a folder under models/ (default: %(default)s)")
     args = parser.parse_args()
-    params = load_params("infer", "serve", "model.id", "model.revision")
-    manifest = read_manifest(args.model)
-    hosted = params.infer.backend == "openai"
-    if hosted and args.model != BASE_MODEL.name:
+    params = load_params("infer", "serve", "thinking", "model.id", "model.revision")
+    read_manifest(args.model)
+    if params.infer.backend == "openai" and args.model != BASE_MODEL.name:
         raise UserError(
             f"infer.backend openai: an endpoint answers with its own model, not with {args.model}; use the backend "
             "vllm or transformers, or no self-training (rest.iterations: {})"
         )
     prompt = load_prompt(args.variant)
     questions = read_questions(QUESTIONS / "test.jsonl")
-    responses, backend = answer_questions(questions, prompt, MODELS / args.model, params)
-    folder = predictions_dir(args.model)
-    write_jsonl(folder / f"{args.variant}.jsonl", map(to_dict, responses))
-    write_json(
-        folder / f"{args.variant}.run.json",
-        {
-            "prompt": {"name": prompt.name, "version": prompt.version, "text_hash": prompt.text_hash},
-            "model": None if hosted else {"id": params.model.id, "revision": params.model.revision, **manifest},
-            "backend": backend,  # with the hash or commit of what it served
-            "decoding": params.infer.model_dump(),
-            "serve": None if hosted else params.serve.model_dump(),
-            "extractor": EXTRACTOR_VERSION,
-            "questions": len(questions),
-        },
-    )
-    fates = Counter(response.status for response in responses)
-    told = ", ".join(f"{fate} {count}" for fate, count in sorted(fates.items()))
-    print(f"{args.model}, {args.variant}: {len(questions)} questions; {told}")
-    for response in [r for r in responses if r.status == "error"][:3]:
-        print(f"warning: {response.question_id}: {response.error}", file=sys.stderr)
+    responses, backend, mended = answer_in_budget(questions, prompt, MODELS / args.model, params)
+    out = predictions_dir(args.model) / f"{args.variant}.jsonl"
+    write_run(out, args.model, prompt, params, backend, responses, **mended)
 
 
 if __name__ == "__main__":

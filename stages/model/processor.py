@@ -21,7 +21,7 @@ from stages.model.checkpoint import loading, source
 
 @dataclass(frozen=True)
 class Encoded:
-    """One prompt: token ids with expanded audio placeholders, and mel features [bins, frames]."""
+    """One prompt: token ids with expanded audio placeholders, and mel features [bins, frames]; no frames: no audio."""
 
     ids: list[int]
     features: torch.Tensor
@@ -61,15 +61,18 @@ class AudioTextProcessor:
         assert mel.shape[1] == len(samples) // HOP_SAMPLES, "the front end dropped or padded frames"
         return mel
 
-    def chat_text(self, system: str, user: str) -> str:
-        """The rendered conversation up to the assistant's turn, with one audio placeholder."""
+    def chat_text(self, system: str, user: str, audio: bool = True) -> str:
+        """The rendered conversation up to the assistant's turn, with one audio placeholder, or without `audio` none."""
         messages: list[dict[str, object]] = [{"role": "system", "content": system}] if system else []
-        messages.append({"role": "user", "content": [{"type": "audio"}, {"type": "text", "text": user}]})
+        clip = [{"type": "audio"}] if audio else []
+        messages.append({"role": "user", "content": [*clip, {"type": "text", "text": user}]})
         return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
-    def encode(self, system: str, user: str, features: torch.Tensor) -> Encoded:
-        """Token ids of one prompt, its single audio placeholder expanded to the clip's length."""
-        ids = self.tokenizer.encode(self.chat_text(system, user), add_special_tokens=False)
+    def encode(self, system: str, user: str, features: torch.Tensor | None) -> Encoded:
+        """Token ids of one prompt, its single audio placeholder expanded to the clip's length; None: no audio."""
+        ids = self.tokenizer.encode(self.chat_text(system, user, features is not None), add_special_tokens=False)
+        if features is None:
+            return Encoded(ids, torch.zeros(self.extractor.feature_size, 0))
         assert ids.count(self.audio_token_id) == 1, "expected one audio placeholder in the rendered prompt"
         at = ids.index(self.audio_token_id)
         count = audio_token_count(features.shape[1] * HOP_SAMPLES)
@@ -82,6 +85,7 @@ class AudioTextProcessor:
 
         Returns input_ids, attention_mask [batch, tokens], input_features [batch, bins, frames],
         feature_attention_mask [batch, frames], and with completions labels, -100 outside the completion.
+        Where no prompt has audio, the features and their mask are left out; either all have it or none.
         """
         rows = [p.ids + (completions[i] if completions else []) for i, p in enumerate(prompts)]
         width = max(map(len, rows))
@@ -102,12 +106,10 @@ class AudioTextProcessor:
             features[i, :, :length] = prompt.features
             features_mask[i, :length] = 1
         self._check_audio(ids, features_mask)
-        inputs = {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "input_features": features,
-            "feature_attention_mask": features_mask,
-        }
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        if frames:
+            assert all(p.features.shape[1] for p in prompts), "prompts with audio and without it share a batch"
+            inputs |= {"input_features": features, "feature_attention_mask": features_mask}
         return {**inputs, "labels": labels} if completions else inputs
 
     def _check_audio(self, ids: torch.Tensor, features_mask: torch.Tensor) -> None:

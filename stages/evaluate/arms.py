@@ -1,0 +1,156 @@
+"""What the control arms say: how much of the accuracy comes from the audio, and whether the order of choices decides.
+
+    python -m stages.evaluate.arms          # the DVC stage
+    python -m stages.evaluate.arms --show   # print the tables of the last run
+
+Writes metrics/arms.json: for each variant of `arms.variants` what guessing would give (`chance`), its accuracy and
+each arm's; the audio gain, which is the accuracy with the clip minus that with silence, with another clip or in text
+alone; of `permuted`, the shares and the test of stages/evaluate/places.py. In lists, which `dvc metrics show` leaves
+out: `comparisons`, a Comparison of each arm (a) with the ordinary run (b); `sub_categories`, the same for each of
+them, with `q`, adjusted over those of one arm (Benjamini-Hochberg); `consistency` and `places`.
+Writes metrics/audio_gain.json, the long table of the plot.
+"""
+
+import argparse
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+from stages.common.errors import UserError, stage_main
+from stages.common.files import METRICS, QUESTIONS, read_json, write_json
+from stages.common.params import load_params
+from stages.common.records import Question
+from stages.evaluate.arms_table import table
+from stages.evaluate.inputs import Questions, Samples, read_question_set, read_samples
+from stages.evaluate.paired import Method, Pair, broken_down, explored, within
+from stages.evaluate.places import SHARES, asked_in_orders, consistency_rows, place_rows, place_test
+from stages.evaluate.runs import Run
+from stages.evaluate.score import score_question
+from stages.evaluate.stats import ALPHA
+
+ARMS = METRICS / "arms.json"
+GAIN = METRICS / "audio_gain.json"
+PERMUTED = "permuted"
+
+Row = dict[str, Any]
+Scores = Sequence[float]
+
+
+def arm_rows(
+    variant: str, arm: str, questions: Sequence[Question], normal: Scores, controlled: Scores, method: Method
+) -> tuple[Row, list[Row]]:
+    """The ordinary run (b) compared with one arm (a): over all questions, and the rows by sub-category."""
+    pair = Pair(Run(variant, condition=arm).name, variant, controlled, normal)
+    parts = broken_down(within(pair, questions, "sub_category", method), method)["rows"]
+    overall = {"variant": variant, "arm": arm, **explored(pair, questions, method)}
+    return overall, [{"variant": variant, "arm": arm, **part} for part in parts]
+
+
+def order_effects(variant: str, questions: Questions, normal: Samples) -> dict[str, Any]:
+    """What `permuted` tells of a variant: its `figures`, and the rows of `consistency` and of `places`.
+
+    Of a run with several samples a question, the first stands for the question's own order.
+    """
+    run = Run(variant, condition=PERMUTED)
+    arm, permuted = read_json(run.manifest)["arm"], read_samples(run.predictions, questions, complete=True)
+    asked = []
+    for name, question in questions.items():
+        own, found = (sorted((s.response for s in of[name]), key=lambda r: r.sample_index) for of in (normal, permuted))
+        if len(found) != arm["permutations"]:
+            raise UserError(
+                f"{run.predictions} has {len(found)} answers to {name}, but {run.manifest} tells of "
+                f"{arm['permutations']} orders: one of them is out of date; `dvc repro` mends it"
+            )
+        asked.append(asked_in_orders(question, own[0], found, arm["seed"]))
+    places = place_rows(asked)
+    figures = {
+        **{key: fmean(is_so(one) for one in asked) for key, is_so in SHARES.items()},
+        **{f"place_{key}": value for key, value in place_test(places).items()},
+    }
+    lists = {"consistency": consistency_rows(asked), "places": places}
+    return {"figures": figures, **{key: [{"variant": variant, **row} for row in rows] for key, rows in lists.items()}}
+
+
+def summarise(variants: Sequence[str], kinds: Sequence[str], questions: Questions, method: Method) -> dict[str, Any]:
+    """Everything in metrics/arms.json but the profile, from the predictions of the ordinary runs and of the arms."""
+    chance = fmean(1 / len(question.choices) for question in questions.values())
+    figures: dict[str, Any] = {}
+    lists: dict[str, list[Row]] = {"comparisons": [], "sub_categories": [], "consistency": [], "places": []}
+    for variant in variants:
+        normal = read_samples(Run(variant).predictions, questions, complete=True)
+        scores = _scores(questions, normal)
+        figures[variant] = {"n": len(questions), "chance": chance, "acc": fmean(scores)}
+        for arm in kinds:
+            controlled = _scores(
+                questions, read_samples(Run(variant, condition=arm).predictions, questions, complete=True)
+            )
+            overall, parts = arm_rows(variant, arm, [*questions.values()], scores, controlled, method)
+            lists["comparisons"].append(overall)
+            lists["sub_categories"] += parts
+            figures[variant][arm] = {"acc": fmean(controlled)}
+            if arm == PERMUTED:
+                effects = order_effects(variant, questions, normal)
+                figures[variant][arm] |= effects["figures"]
+                lists["consistency"] += effects["consistency"]
+                lists["places"] += effects["places"]
+            else:
+                figures[variant][arm]["audio_gain"] = overall["difference"]
+    return {"false_discovery_rate": method.false_discovery_rate, "variants": figures, **lists}
+
+
+def plot_rows(summary: dict[str, Any]) -> list[Row]:
+    """The audio gain of each variant and arm as a long table: over all questions, then by sub-category."""
+    rows = []
+    for overall in (row for row in summary["comparisons"] if row["arm"] != PERMUTED):
+        of = {"profile": summary["profile"], "variant": overall["variant"], "arm": overall["arm"]}
+        own = [row for row in summary["sub_categories"] if (row["variant"], row["arm"]) == (of["variant"], of["arm"])]
+        rows.append(_plot_row(of, "all", overall, overall["p"] < ALPHA))
+        rows += [_plot_row(of, row["name"], row, row["q"] < summary["false_discovery_rate"]) for row in own]
+    return rows
+
+
+def _plot_row(of: Row, name: str, row: Row, significant: bool) -> Row:
+    kept = {key: row[key] for key in ("n", "low", "high")}
+    return {**of, "name": name, **kept, "gain": row["difference"], "significant": significant}
+
+
+def _scores(questions: Questions, samples: Samples) -> list[float]:
+    return [score_question(question, samples[name]).strict for name, question in questions.items()]
+
+
+def _rounded(value: Any) -> Any:
+    """Six significant digits: what is written does not hang on the last bits of a machine."""
+    if isinstance(value, dict):
+        return {key: _rounded(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_rounded(part) for part in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+@stage_main
+def main() -> None:
+    """Summarise the arms of `arms.variants`, or show the last summary."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--show", action="store_true", help="print the last summary and write nothing")
+    show = parser.parse_args().show
+    params = load_params(
+        "arms.kinds",
+        "arms.variants",
+        "compare.false_discovery_rate",
+        "compare.resamples",
+        "compare.seed",
+        "profile",
+    )
+    if not show:
+        questions = read_question_set(QUESTIONS / "test.jsonl")
+        how = params.compare
+        method = Method(resamples=how.resamples, seed=how.seed, false_discovery_rate=how.false_discovery_rate)
+        found = summarise(params.arms.variants, params.arms.kinds, questions, method)
+        summary = _rounded({"profile": params.profile, **found})
+        write_json(ARMS, summary)
+        write_json(GAIN, plot_rows(summary))
+    print(table(read_json(ARMS)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The control arms as tables for a terminal."""
+
+from typing import Any
+
+from stages.evaluate.stats import wilson
+from stages.evaluate.tables import p_value, percent, percent_range, points, points_range, text_table
+
+LEGEND = """\
+Percent and, for gain, its interval and ±80 %, points. gain: accuracy with the clip minus the arm's (of permuted: with
+the choices in their own order). p is of each comparison alone. ±80 %: the smallest true gain that 80 % of such
+comparisons find."""
+ORDERS_LEGEND = """\
+Of all orders, the question's own included. right: accuracy where the right answer stands in that place. picks: share
+of the answers that pick it, which without a liking for places is as even as the choices are many."""
+
+
+def table(summary: dict[str, Any]) -> str:
+    """All tables of metrics/arms.json, one variant after the other."""
+    if not summary["variants"]:
+        return "arms.variants is []: no control arms"
+    notes = [f"profile {summary['profile']}: mini figures are evidence about mechanics, not about any 30B model"]
+    parts = [part for variant in summary["variants"] for part in _variant(variant, summary)]
+    return "\n\n".join([*parts, *(notes if summary["profile"] == "mini" else [])])
+
+
+def _variant(variant: str, summary: dict[str, Any]) -> list[str]:
+    figures = summary["variants"][variant]
+    overall, parts = (_of(variant, summary[key]) for key in ("comparisons", "sub_categories"))
+    arms = [_arm(row, figures[row["arm"]]["acc"]) for row in overall]
+    tables = [text_table([variant, "acc", "95 %", "gain", "95 %", "p", "±80 %"], [*_own(figures), *arms])]
+    tables += [LEGEND, _by_sub_category(parts, summary["false_discovery_rate"])]
+    if "permuted" in figures:
+        tables.append(_orders(variant, summary))
+    return tables
+
+
+def _of(variant: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if row["variant"] == variant]
+
+
+def _own(figures: dict[str, Any]) -> list[list[str]]:
+    rows = [["with the clip", *_accuracy(figures["acc"], figures["n"])], ["guessing", percent(figures["chance"]), ""]]
+    return [[*row, "", "", "", ""] for row in rows]
+
+
+def _arm(row: dict[str, Any], acc: float) -> list[str]:
+    gain = [points(row["difference"]), points_range(row["low"], row["high"]), p_value(row["p"])]
+    return [row["arm"], *_accuracy(acc, row["n"]), *gain, percent(row["detectable"])]
+
+
+def _accuracy(share: float, n: int) -> list[str]:
+    return [percent(share), percent_range(*wilson(share * n, n))]
+
+
+def _by_sub_category(parts: list[dict[str, Any]], rate: float) -> str:
+    arms = list(dict.fromkeys(row["arm"] for row in parts))
+    cells = {(row["name"], row["arm"]): row for row in parts}
+    first = sorted((row for row in parts if row["arm"] == arms[0]), key=lambda row: -row["n"])
+    lines = [
+        [row["name"], str(row["n"]), percent(row["acc_b"]), *(_gain(cells[row["name"], arm], rate) for arm in arms)]
+        for row in first
+    ]
+    legend = f"Gain by sub-category. * p < {rate:g}, adjusted over the sub-categories (Benjamini-Hochberg)."
+    return "\n".join([text_table(["sub-category", "n", "acc", *arms], lines), "", legend])
+
+
+def _gain(row: dict[str, Any], rate: float) -> str:
+    return points(row["difference"]) + ("*" if row["q"] < rate else " ")
+
+
+def _orders(variant: str, summary: dict[str, Any]) -> str:
+    figures = summary["variants"][variant]["permuted"]
+    header = ["choices", "questions", "orders", "same choice in all", "no answer in some"]
+    lines = [
+        [
+            str(row["choices"]),
+            str(row["n"]),
+            str(row["orders"]),
+            percent(row["consistency"]),
+            percent(row["unanswered"]),
+        ]
+        for row in _of(variant, summary["consistency"])
+    ]
+    lines.append(["all", "", "", percent(figures["consistency"]), percent(figures["unanswered"])])
+    places = [
+        [f"{row['choices']}, {row['place']}", *(_share(row[key]) for key in ("acc", "share", "expected"))]
+        for row in _of(variant, summary["places"])
+    ]
+    tables = [text_table(header, lines), "", text_table(["choices, place", "right", "picks", "even"], places), ""]
+    return "\n".join([*tables, ORDERS_LEGEND, _test(figures)])
+
+
+def _test(figures: dict[str, Any]) -> str:
+    if figures["place_p"] is None:
+        return "Picks by place: too few answers for a test."
+    return (
+        f"Picks by place against even ones: chi-square {figures['place_statistic']:.1f}, {figures['place_freedom']} "
+        f"degrees of freedom, p {p_value(figures['place_p'])}; {figures['place_picks']} picks, "
+        f"{figures['place_left_out']} left out where there are too few."
+    )
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else percent(value)

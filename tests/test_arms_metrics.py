@@ -1,0 +1,333 @@
+"""What the control arms are found to say: audio gain, its tests, consistency, and a liking for places."""
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from dvc.repo import Repo
+from dvc_render.vega import VegaRenderer
+from scipy.stats import chisquare
+
+from stages.common.files import write_json, write_jsonl
+from stages.common.records import Audio, Question, Response, to_dict
+from stages.evaluate import arms, places, score
+from stages.infer.orders import asked_orders
+
+ROOT = Path(__file__).parents[1]
+N, SEED, K = 60, 23, 4
+
+
+def question(i: int, n: int = 4) -> Question:
+    return Question(
+        id=f"q{i}",
+        audio=Audio(f"mini/q{i}.flac", "0" * 64, 1.5),
+        question="What is it?",
+        choices=tuple(f"sound {c}" for c in range(n)),
+        answer=i % n,
+        category="Semantic Layer",
+        sub_category="Lonely" if i == 0 else "Content Analysis" if i % 2 else "Music Theory",
+        modality="sound",
+        language="en",
+        source="mini",
+        group=f"g{i // 2}",
+    )
+
+
+QUESTIONS = [question(i, (2, 3, 4, 4)[i % 4]) for i in range(N)]
+
+
+def response(asked: Question, answer: int | None, sample_index: int = 0) -> Response:
+    status = "no_answer" if answer is None else "ok"
+    return Response(asked.id, sample_index, status, "", "", answer, "verbatim", "stop", 5, 5)
+
+
+def answers(right: set[int]) -> list[Response]:
+    """Right answers to the questions in `right`, wrong ones to the others."""
+    return [response(q, q.answer if i in right else (q.answer + 1) % len(q.choices)) for i, q in enumerate(QUESTIONS)]
+
+
+def write(monkeypatch, arm: str, responses: list[Response], **manifest: object) -> None:
+    """The predictions of an arm (empty: the ordinary run) of the variant `v`, and their metrics."""
+    path = Path(f"data/arms/v/{arm}.jsonl" if arm else "data/predictions/v.jsonl")
+    write_jsonl(path, map(to_dict, responses))
+    write_json(path.with_suffix(".run.json"), {"arm": {"kind": arm, **manifest}})
+    run(monkeypatch, score, "--variant", "v", *(["--arm", arm] if arm else []))
+
+
+def run(monkeypatch, stage, *arguments: str) -> None:
+    monkeypatch.setattr("sys.argv", ["stage", *arguments])
+    stage.main()
+
+
+def set_params(**changes: object) -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["arms"] |= changes
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """The ordinary run has 40 of 60 right; with silence 20 of these, with another clip 10, in text alone none.
+
+    `permuted` has the ordinary run's choices in every order.
+    """
+    monkeypatch.chdir(tmp_path)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["prompts"]["variants"] = ["v"]
+    params["arms"]["variants"] = params["vote"]["variants"] = params["rest"]["eval_prompts"] = ["v"]
+    params["headline"]["variant"] = "v"
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    write_jsonl(Path("data/questions/test.jsonl"), map(to_dict, QUESTIONS))
+    normal = answers(set(range(40)))
+    write(monkeypatch, "", normal)
+    for arm, right in (("silence", 20), ("mismatched", 10), ("text_only", 0)):
+        write(monkeypatch, arm, answers(set(range(right))))
+    permuted = [replace(one, sample_index=k) for one in normal for k in range(K)]
+    write(monkeypatch, "permuted", permuted, seed=SEED, permutations=K)
+    return tmp_path
+
+
+def summary() -> dict:
+    return json.loads(Path("metrics/arms.json").read_text())
+
+
+def fails(monkeypatch, capsys, *arguments: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, arms, *arguments)
+    assert caught.value.code == 2
+    return capsys.readouterr().err
+
+
+# ── Scores of an arm ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_arm_is_scored_into_a_file_of_its_own_with_what_made_it(workplace):
+    metrics = json.loads(Path("metrics/arms/v/silence.json").read_text())
+    assert metrics["acc_strict"] == round(20 / 60, 4) and metrics["n"] == N
+    assert metrics["run"] == [{"arm": {"kind": "silence"}}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--variant", "v", "--arm", "silence", "--model", "iter1"), "control arms ask the base model"),
+        (("--arm", "silence"), "give either --variant"),
+        (("--variant", "v", "--arm", "deaf"), "invalid choice: 'deaf'"),
+    ],
+)
+def test_arms_are_of_a_variant_and_of_the_base_model(workplace, monkeypatch, capsys, arguments, message):
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, score, *arguments)
+    assert caught.value.code == 2 and message in capsys.readouterr().err
+
+
+# ── Audio gain ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_audio_gain_is_the_accuracy_with_the_clip_minus_that_of_the_arm(workplace, monkeypatch):
+    run(monkeypatch, arms)
+    found = summary()["variants"]["v"]
+    assert found["acc"] == pytest.approx(40 / 60, abs=1e-5)
+    assert found["chance"] == pytest.approx((1 / 2 + 1 / 3 + 1 / 4 + 1 / 4) / 4, abs=1e-5)
+    gains = {arm: found[arm]["audio_gain"] for arm in ("silence", "mismatched", "text_only")}
+    assert gains == pytest.approx({"silence": 20 / 60, "mismatched": 30 / 60, "text_only": 40 / 60}, abs=1e-5)
+    assert "audio_gain" not in found["permuted"] and found["permuted"]["acc"] == found["acc"]
+    silence = summary()["comparisons"][0]
+    assert (silence["a"], silence["b"], silence["only_a"], silence["only_b"]) == ("v@silence", "v", 0, 20)
+    assert 0 < silence["low"] < silence["difference"] < silence["high"] and silence["p"] < 1e-4
+
+
+def test_each_sub_category_has_its_gain_and_a_p_adjusted_over_them(workplace, monkeypatch):
+    run(monkeypatch, arms)
+    rows = [row for row in summary()["sub_categories"] if row["arm"] == "silence"]
+    assert [row["name"] for row in rows] == ["Content Analysis", "Lonely", "Music Theory"]
+    assert sum(row["n"] * row["difference"] for row in rows) == pytest.approx(20, abs=1e-3)
+    assert all(row["q"] >= row["p"] for row in rows)
+    lonely = rows[1]  # one clip tells nothing of any spread
+    assert (lonely["n"], lonely["low"], lonely["high"], lonely["p"]) == (1, -1.0, 1.0, 1.0)
+
+
+def test_the_same_inputs_give_the_same_bytes_and_the_table_can_be_shown_again(workplace, monkeypatch, capsys):
+    run(monkeypatch, arms)
+    first, files = capsys.readouterr().out, [Path(f"metrics/{name}.json") for name in ("arms", "audio_gain")]
+    before = [file.read_bytes() for file in files]
+    run(monkeypatch, arms)
+    assert capsys.readouterr().out == first and [file.read_bytes() for file in files] == before
+    for file in Path("data").rglob("*.jsonl"):
+        file.unlink()
+    run(monkeypatch, arms, "--show")
+    assert capsys.readouterr().out == first
+    for told in ("silence", "+33.3", "mismatched", "+50.0", "guessing", "Content Analysis", "chi-square"):
+        assert told in first
+
+
+def test_without_variants_there_is_nothing_to_tell(workplace, monkeypatch, capsys):
+    set_params(variants=[])
+    run(monkeypatch, arms)
+    assert "no control arms" in capsys.readouterr().out
+    assert summary()["variants"] == {} and json.loads(Path("metrics/audio_gain.json").read_text()) == []
+
+
+def test_arms_that_are_not_asked_are_left_out(workplace, monkeypatch, capsys):
+    set_params(kinds=["text_only"])
+    run(monkeypatch, arms)
+    assert set(summary()["variants"]["v"]) == {"n", "chance", "acc", "text_only"}
+    assert summary()["places"] == [] and "chi-square" not in capsys.readouterr().out
+
+
+def test_an_arm_in_which_every_request_failed_is_all_wrong(workplace, monkeypatch, capsys):
+    failed = [
+        Response(q.id, k, "error", "", "", None, "none", "error", 0, 0, "gone") for q in QUESTIONS for k in range(K)
+    ]
+    write(monkeypatch, "silence", [one for one in failed if one.sample_index == 0])
+    write(monkeypatch, "permuted", failed, seed=SEED, permutations=K)
+    run(monkeypatch, arms)
+    found = summary()["variants"]["v"]
+    assert found["silence"]["acc"] == 0 and found["permuted"]["consistency"] == 0
+    assert found["permuted"]["unanswered"] == 1
+    assert "\n4, 1" in capsys.readouterr().out
+
+
+def test_several_samples_of_the_ordinary_run_are_compared_by_their_mean(workplace, monkeypatch):
+    first, second = answers(set(range(40))), answers(set(range(20)))
+    write(monkeypatch, "", [*first, *(replace(one, sample_index=1) for one in second)])
+    run(monkeypatch, arms)
+    assert summary()["variants"]["v"]["acc"] == pytest.approx(0.5)
+    assert summary()["comparisons"][0]["method"].startswith("bootstrap p")
+    assert summary()["variants"]["v"]["permuted"]["consistency"] == 1.0  # with the first sample
+
+
+def test_an_arm_that_was_not_run_is_told(workplace, monkeypatch, capsys):
+    Path("data/arms/v/text_only.jsonl").unlink()
+    assert "data/arms/v/text_only.jsonl: no such file" in fails(monkeypatch, capsys)
+    assert not Path("metrics/arms.json").exists()
+
+
+def test_answers_to_other_orders_than_the_manifest_tells_of_are_refused(workplace, monkeypatch, capsys):
+    write_json(Path("data/arms/v/permuted.run.json"), {"arm": {"kind": "permuted", "seed": SEED, "permutations": 3}})
+    assert "has 4 answers to q0" in fails(monkeypatch, capsys)
+
+
+def test_the_plot_draws_every_arm_and_marks_what_is_significant(workplace, monkeypatch):
+    run(monkeypatch, arms)
+    rows = json.loads(Path("metrics/audio_gain.json").read_text())
+    assert [(row["arm"], row["name"]) for row in rows][:4] == [
+        ("silence", name) for name in ("all", "Content Analysis", "Lonely", "Music Theory")
+    ]
+    assert {row["arm"] for row in rows} == {"silence", "mismatched", "text_only"}
+    assert [row["significant"] for row in rows if row["name"] == "Lonely"] == [False] * 3
+    renderer = VegaRenderer(
+        [{**row, "rev": "workspace"} for row in rows],
+        "plot", template="audio_gain", template_dir=ROOT / ".dvc/plots", x="gain", y="name", title="T",
+    )  # fmt: skip
+    spec = renderer.get_filled_template()
+    assert "DVC_METRIC" not in json.dumps(spec)
+    vl_convert = pytest.importorskip("vl_convert")
+    picture = vl_convert.vegalite_to_svg(spec)
+    assert all(text in picture for text in ("v: text only", "Content Analysis", "Profile mini"))
+
+
+@pytest.mark.parametrize("variants", [[], ["baseline", "structured_reasoning"]])
+def test_the_pipeline_has_an_entry_for_each_variant_and_arm(tmp_path, monkeypatch, variants):
+    for name in ("dvc.yaml", "params.yaml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    set_params(variants=variants)
+    names = [stage.addressing for stage in Repo.init(no_scm=True).index.stages]
+    for stage in ("arm_infer", "arm_score"):
+        wanted = {f"{stage}@{v}-{arm}" for v in variants for arm in ("silence", "mismatched", "text_only", "permuted")}
+        assert {name for name in names if name.startswith(stage)} == wanted
+    assert "arms" in names
+
+
+# ── Orders of the choices ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def asked(questions: list[Question], pick) -> list[places.Asked]:
+    """Questions asked in their own order and K others; `pick(question, order)` gives the place that is picked."""
+    found = []
+    for one in questions:
+        orders = [tuple(range(len(one.choices))), *asked_orders(one, SEED, K)]
+        chosen = [None if (place := pick(one, order)) is None else order[place] for order in orders]
+        own, *others = (response(one, choice, k) for k, choice in enumerate(chosen))
+        found.append(places.asked_in_orders(one, own, others, SEED))
+    return found
+
+
+MANY = [question(i, (2, 3, 4, 5)[i % 4]) for i in range(400)]
+
+
+def test_a_model_that_goes_by_the_choices_is_consistent_and_likes_no_place():
+    found = asked(MANY, lambda one, order: order.index(0))
+    assert [row["consistency"] for row in places.consistency_rows(found)] == [1.0] * 4
+    rows = places.place_rows(found)
+    assert all(abs(row["share"] - row["expected"]) < 0.02 for row in rows)
+    assert places.place_test(rows)["p"] > 0.05
+
+
+def test_a_model_that_goes_by_the_place_is_found_out():
+    found = asked(MANY, lambda one, order: 0)
+    assert [row["consistency"] for row in places.consistency_rows(found)] == [0.0] * 4
+    rows = places.place_rows(found)
+    assert [(row["acc"], row["share"]) for row in rows if row["place"] == 1] == [(1.0, 1.0)] * 4
+    assert {(row["acc"], row["share"]) for row in rows if row["place"] > 1} == {(0.0, 0.0)}
+    assert places.place_test(rows)["p"] < 1e-50
+
+
+def test_guesses_are_seldom_taken_for_a_liking_for_places():
+    rng = random.Random(5)
+    p = [
+        places.place_test(places.place_rows(asked(MANY[:120], lambda one, order: rng.randrange(len(order)))))["p"]
+        for _ in range(60)
+    ]
+    assert sum(value < 0.05 for value in p) <= 9  # 3 expected
+    assert min(p) < 0.5 < max(p)
+
+
+def test_a_slight_liking_for_the_last_place_is_seen_over_many_questions():
+    rng = random.Random(1)
+    last = asked(MANY, lambda one, order: len(order) - 1 if rng.random() < 0.15 else order.index(0))
+    assert places.place_test(places.place_rows(last))["p"] < 0.01
+
+
+def test_with_one_number_of_choices_the_test_is_pearsons():
+    rng = random.Random(3)
+    rows = places.place_rows(
+        asked([question(i, 4) for i in range(100)], lambda one, order: rng.choice((0, 0, 1, 2, 3)))
+    )
+    theirs, ours = chisquare([row["picks"] for row in rows]), places.place_test(rows)
+    assert (ours["statistic"], ours["p"], ours["freedom"]) == (
+        pytest.approx(theirs.statistic),
+        pytest.approx(theirs.pvalue),
+        3,
+    )
+    assert ours["picks"] == 500 and ours["left_out"] == 0
+
+
+def test_too_few_questions_of_a_kind_are_left_out_of_the_test_and_counted():
+    few = asked([question(0, 2), question(1, 5)], lambda one, order: 0)
+    assert places.place_test(places.place_rows(few)) == {
+        "statistic": 0, "freedom": 0, "p": None, "picks": 0, "left_out": 2 + 5,
+    }  # fmt: skip
+    nothing = places.place_rows(asked([question(0, 3)], lambda one, order: None))
+    assert [(row["share"], row["picks"]) for row in nothing] == [(None, 0)] * 3
+    assert places.place_test([])["p"] is None
+
+
+def test_a_place_where_the_right_answer_never_stood_has_no_accuracy():
+    one = places.Asked(choices=3, right=(0, 1), picked=(0, None), chosen=(0, None))
+    assert [(row["right_here"], row["acc"]) for row in places.place_rows([one])] == [(1, 1.0), (1, 0.0), (0, None)]
+
+
+def test_an_order_asked_twice_counts_once():
+    (pair,) = asked([question(0, 2)], lambda one, order: 0)
+    assert (pair.right, pair.picked, pair.chosen) == ((0, 1), (0, 0), (0, 1))
+
+
+def test_a_question_without_an_answer_in_one_order_is_not_consistent():
+    quiet = asked([question(0, 3)], lambda one, order: None if order[0] == 2 else order.index(1))
+    (row,) = places.consistency_rows(quiet)
+    assert (row["consistency"], row["unanswered"], row["orders"]) == (0.0, 1.0, 5)
