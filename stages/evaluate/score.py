@@ -2,16 +2,19 @@
 
     python -m stages.evaluate.score --variant baseline
     python -m stages.evaluate.score --variant baseline --model iter1
+    python -m stages.evaluate.score --variant baseline --arm silence
     python -m stages.evaluate.score --questions MMAR-meta.jsonl --predictions result.jsonl --out metrics.json
 
-The first two forms are the DVC stages: of the base model (metrics/prompts/<variant>.json) and of an iteration of
-self-training (metrics/rest/scores/<iteration>/<variant>.json). The third takes files from elsewhere: MMAR's metadata or
+The first three forms are DVC stages: of the base model (metrics/prompts/<variant>.json), of an iteration of
+self-training (metrics/rest/scores/<iteration>/<variant>.json) and of a control arm of the base model
+(metrics/arms/<variant>/<arm>.json). The last takes files from elsewhere: MMAR's metadata or
 Question records, and the challenge's `id, thinking_prediction, answer_prediction` or Response records. There, a
 question without a prediction counts as wrong and as `missing`.
 
 The metrics, all fractions of one over *all* questions (a question's score is the mean over its samples):
 `acc_strict` (the chosen choice is the answer), `acc_official` (MMAR's string match), `truncated`, `no_answer`,
-`error` and `missing`; also `n`, and per response the mean `thinking_chars` and `completion_tokens`.
+`error` and `missing`; also `n`, and per response the mean `thinking_chars` and `completion_tokens`. Where there are
+any, `forced` and `reasked` are the shares of responses that took a second request.
 `category`, `sub_category` and `modality` hold `acc_strict`. The list `detail` repeats them with exact names,
 both accuracies and Wilson's 95 % interval, the list `missing_ids` names the questions without a prediction, and
 the list `run` tells what made the predictions: in lists, since DVC shows none, which keeps `dvc metrics show`
@@ -28,11 +31,12 @@ from statistics import fmean
 from typing import Any
 
 from stages.common.errors import UserError, stage_main
-from stages.common.files import BASE_MODEL, METRICS, QUESTIONS, predictions_dir, read_json, write_json
+from stages.common.files import BASE_MODEL, METRICS, QUESTIONS, read_json, write_json
 from stages.common.records import Question
 from stages.evaluate.inputs import Questions, Sample, Samples, read_question_set, read_samples, some
 from stages.evaluate.official import official_match
 from stages.evaluate.reward import correct
+from stages.evaluate.runs import ARMS, Run, metrics_file
 from stages.evaluate.stats import wilson
 
 BREAKDOWNS: dict[str, Callable[[Question], str]] = {
@@ -87,6 +91,7 @@ def metrics_of(questions: Questions, samples: Samples) -> dict[str, Any]:
         **{fate: _mean([score.fates[i] for score in scores]) for i, fate in enumerate(FATES)},
         "missing": _mean([score.missing for score in scores]),
         **_lengths([sample for found in samples.values() for sample in found]),
+        **_second_requests([sample for found in samples.values() for sample in found]),
         **tables,
         "detail": detail,
         "missing_ids": [name for name in questions if name not in samples],
@@ -115,6 +120,15 @@ def _lengths(samples: Sequence[Sample]) -> dict[str, float]:
     return {key: round(fmean(values), 1) for key, values in means.items() if values}
 
 
+def _second_requests(samples: Sequence[Sample]) -> dict[str, float]:
+    """The shares of responses that took a second request, where there are any (stages/infer/thinking.py)."""
+    shares = {
+        "forced": [sample.response.forced for sample in samples],
+        "reasked": [sample.response.reasked_chars is not None for sample in samples],
+    }
+    return {key: _mean(values) for key, values in shares.items() if any(values)}
+
+
 def _mean(values: Sequence[float]) -> float:
     return round(fmean(values), 4)
 
@@ -133,6 +147,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variant", help="score this prompt variant's predictions on the test questions")
     parser.add_argument("--model", help="of this iteration of self-training, instead of the base model")
+    parser.add_argument("--arm", choices=ARMS, help="in this control arm")
     parser.add_argument("--questions", type=Path, help="questions: MMAR's metadata or Question records")
     parser.add_argument("--predictions", type=Path, help="predictions: the challenge's format or Response records")
     parser.add_argument("--out", type=Path, help="where the metrics go")
@@ -140,8 +155,11 @@ def _arguments() -> argparse.Namespace:
     files = (args.questions, args.predictions, args.out)
     if bool(args.variant) == any(files) or any(files) != all(files):
         parser.error("give either --variant, or all of --questions, --predictions and --out")
-    if args.model and not args.variant:
-        parser.error("--model goes with --variant")
+    for option in ("model", "arm"):
+        if getattr(args, option) and not args.variant:
+            parser.error(f"--{option} goes with --variant")
+    if args.model and args.arm:
+        parser.error("control arms ask the base model: leave out --model")
     return args
 
 
@@ -150,11 +168,10 @@ def metrics_dir(model: str) -> Path:
     return METRICS / "prompts" if model == BASE_MODEL.name else METRICS / "rest" / "scores" / model
 
 
-def _score_variant(variant: str, model: str) -> tuple[Path, dict[str, Any]]:
+def _score_run(run: Run) -> tuple[Path, dict[str, Any]]:
     questions = read_question_set(QUESTIONS / "test.jsonl")
-    samples = read_samples(predictions_dir(model) / f"{variant}.jsonl", questions, complete=True)
-    run = read_json(predictions_dir(model) / f"{variant}.run.json")
-    return metrics_dir(model) / f"{variant}.json", {**metrics_of(questions, samples), "run": [run]}
+    samples = read_samples(run.predictions, questions, complete=True)
+    return metrics_file(run), {**metrics_of(questions, samples), "run": [read_json(run.manifest)]}
 
 
 def _score_files(questions_path: Path, predictions_path: Path) -> dict[str, Any]:
@@ -173,7 +190,7 @@ def main() -> None:
     """Score one set of predictions and write its metrics."""
     args = _arguments()
     if args.variant:
-        out, metrics = _score_variant(args.variant, args.model or BASE_MODEL.name)
+        out, metrics = _score_run(Run(args.variant, args.model or BASE_MODEL.name, args.arm or ""))
     else:
         out, metrics = args.out, _score_files(args.questions, args.predictions)
     write_json(out, metrics)

@@ -22,6 +22,9 @@ _CPU_BATCH_TOKENS = 8192
 # On a CPU, seeded requests fail with chunked prefill; Triton and the compiler only cost start-up time.
 _CPU_FLAGS = ("--enforce-eager", "--no-enable-chunked-prefill")
 _LOCAL = {"HF_HUB_OFFLINE": "1"}  # the environment of a model that is all on this machine
+# A request may bring its own chat template, as it must to continue the model's own text (stages/infer/thinking.py).
+# vLLM renders it in a sandbox, and only for who has the key. It changes no answer of a request that brings none.
+_TEMPLATES = ("--trust-request-chat-template",)
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def describe_launch(
         command=(
             *(*program, "--model", *location, "--served-model-name", name, *flags),
             *("--allowed-local-media-path", str(media_root), "--host", "127.0.0.1"),
-            *("--disable-uvicorn-access-log", "--disable-fastapi-docs"),
+            *("--disable-uvicorn-access-log", "--disable-fastapi-docs", *_TEMPLATES),
         ),
         environment=environment | (adapters.ENVIRONMENT if hot else {}),
         model_name=name,
@@ -89,7 +92,7 @@ def describe_launch(
         adapter=adapter if hot else None,
         version=version,
         identity=identity,
-        fingerprint=sha256_json([started if hot else identity, str(media_root), list(program)]),
+        fingerprint=sha256_json([started if hot else identity, str(media_root), list(program), _TEMPLATES]),
         media_root=media_root,
     )
 

@@ -1,0 +1,178 @@
+"""Stage `vote`: from several samples a question, the answer that most of them give, and what that is worth.
+
+    python -m stages.evaluate.vote --variant baseline
+
+Reads data/samples/<variant>.jsonl. Writes data/votes/<variant>.jsonl, one Response a question: the voted answer, with
+a trace of one of the samples that gave this very answer (`vote.trace` says which; `sample_index` is its number). In a
+tie that is the tied answer of the earliest sample, since a submission needs one. Where no sample answered, it is the
+first sample with the status that most of them have.
+
+metrics/votes/<variant>.json holds, in fractions of one: `acc_mean` of single samples, `acc_vote` (ties shared, so no
+luck of the order is in it), `pass_at_n`, `ece` and `brier` of agreement as confidence, and the shares of questions
+`tied` and `unanswered` (by all samples). In lists, which DVC does not show: `detail`, the two accuracies with their
+95 % intervals; `comparison`, vote against mean, paired; `curve`, the expected vote and pass@k of k samples; and
+`calibration`. Both sets of answers are scored like all others, in metrics/votes/<variant>/samples.json and vote.json;
+there a vote's tie is broken as above.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from statistics import fmean
+from typing import Any, TypeVar
+
+import numpy as np
+
+from stages.common.errors import stage_main
+from stages.common.evidence_params import Vote
+from stages.common.files import METRICS, QUESTIONS, read_json, write_json, write_jsonl
+from stages.common.params import load_params
+from stages.common.records import Response, to_dict
+from stages.evaluate.inputs import Questions, Samples, read_question_set, read_samples
+from stages.evaluate.runs import SAMPLES, VOTE, Run, metrics_file
+from stages.evaluate.score import metrics_of
+from stages.evaluate.stats import LEVEL, bootstrap_differences, compare_runs, wilson
+from stages.evaluate.voting import (
+    Bin,
+    Votes,
+    brier_score,
+    calibration,
+    calibration_error,
+    count_votes,
+    pass_at_k,
+    vote_curve,
+    vote_score,
+)
+
+Item = TypeVar("Item")
+
+RESAMPLES, SEED = 2_000, 0  # of the bootstrap beside each point of a curve
+
+
+def voted(responses: Sequence[Response], vote: Vote) -> Response:
+    """The one of a question's samples that stands for all of them; see the module's text."""
+    answered = [response for response in responses if response.answer is not None]
+    if not answered:
+        status = _most_common([response.status for response in responses])
+        return next(response for response in responses if response.status == status)
+    winner = _most_common([response.answer for response in answered])
+    return _spokesman([response for response in answered if response.answer == winner], vote)
+
+
+def _most_common(values: Sequence[Item]) -> Item:
+    """The most common value; of several, the one that comes first."""
+    counts = Counter(values)
+    return max(counts, key=counts.__getitem__)
+
+
+def _spokesman(supporters: Sequence[Response], vote: Vote) -> Response:
+    """The supporter whose trace is quoted: of those with a short enough trace, if there are any."""
+    eligible = [r for r in supporters if len(r.thinking) < vote.max_trace_chars] or supporters
+    if vote.trace == "first":
+        return eligible[0]
+    by_length = sorted(eligible, key=lambda response: len(response.thinking))
+    return by_length[0 if vote.trace == "shortest" else (len(by_length) - 1) // 2]  # of an even number, the lower
+
+
+def vote_metrics(variant: str, questions: Questions, responses: dict[str, list[Response]]) -> dict[str, Any]:
+    """The content of metrics/votes/<variant>.json; see the module's text. All questions have as many samples."""
+    votes = [count_votes(responses[name], question.answer) for name, question in questions.items()]
+    groups = [question.group for question in questions.values()]
+    means, scores, bins = [v.right / v.n for v in votes], [vote_score(v) for v in votes], calibration(votes)
+    of_samples, of_vote = (Run(variant, condition=condition).name for condition in (SAMPLES, VOTE))
+    curve = _curve(votes, groups)
+    low, high = wilson(min(sum(scores), len(scores)), len(scores))
+    metrics: dict[str, Any] = _rounded(
+        {
+            "acc_mean": fmean(means),
+            "acc_vote": fmean(scores),
+            "pass_at_n": curve[-1]["pass_at_k"],
+            "ece": calibration_error(bins),
+            "brier": brier_score(votes),
+            "tied": fmean(v.winners > 1 for v in votes),
+            "unanswered": fmean(v.most == 0 for v in votes),
+            "n": len(votes),
+            "samples": votes[0].n,
+            "detail": [
+                {"name": of_samples, "acc": fmean(means), **_interval(means, groups), "interval": "bootstrap"},
+                {"name": of_vote, "acc": fmean(scores), "low": low, "high": high, "interval": "wilson"},
+            ],
+            "comparison": [asdict(compare_runs(of_samples, of_vote, means, scores, groups))],
+            "curve": curve,
+            "calibration": [_bin_row(b) for b in bins],
+        }
+    )
+    return metrics
+
+
+def _curve(votes: Sequence[Votes], groups: Sequence[str]) -> list[dict[str, Any]]:
+    rows = []
+    for k in range(1, votes[0].n + 1):
+        vote = [vote_curve(v)[k - 1] for v in votes]
+        passes = [pass_at_k(v.n, v.right, k) for v in votes]
+        rows.append(
+            {"k": k, "vote": fmean(vote), **_interval(vote, groups, "vote_")}
+            | {"pass_at_k": fmean(passes), **_interval(passes, groups, "pass_")}
+        )
+    return rows
+
+
+def _interval(scores: Sequence[float], groups: Sequence[str], prefix: str = "") -> dict[str, float]:
+    """The 95 % percentile interval of a mean, from a bootstrap over clips; one clip alone tells nothing."""
+    bounds: Sequence[float] = (0.0, 1.0)
+    if len(set(groups)) > 1:
+        means = bootstrap_differences(scores, groups, RESAMPLES, SEED)
+        bounds = [float(x) for x in np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])]
+    return {f"{prefix}low": bounds[0], f"{prefix}high": bounds[1]}
+
+
+def _bin_row(b: Bin) -> dict[str, Any]:
+    low, high = wilson(min(b.accuracy * b.n, b.n), b.n)
+    return {**asdict(b), "accuracy_low": low, "accuracy_high": high}
+
+
+def _rounded(value: Any) -> Any:
+    """Floats to six digits, so that the last bits, which differ between machines, make no new file."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list) else value
+
+
+def _scores(run: Run, questions: Questions, samples: Samples, manifest: dict[str, Any]) -> None:
+    write_json(metrics_file(run), {**metrics_of(questions, samples), "run": [manifest]})
+
+
+@stage_main
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variant", required=True, help="a prompt variant that was sampled: one of vote.variants")
+    variant = parser.parse_args().variant
+    vote = load_params("vote.max_trace_chars", "vote.trace").vote
+    sampled, votes = (Run(variant, condition=condition) for condition in (SAMPLES, VOTE))
+    questions = read_question_set(QUESTIONS / "test.jsonl")
+    samples = read_samples(sampled.predictions, questions, complete=True)
+    responses = {
+        name: sorted((sample.response for sample in samples[name]), key=lambda r: r.sample_index) for name in questions
+    }
+    manifest = read_json(sampled.manifest)
+    rule = {"trace": vote.trace, "max_trace_chars": vote.max_trace_chars}
+    write_jsonl(votes.predictions, (to_dict(voted(responses[name], vote)) for name in questions))
+    write_json(votes.manifest, {**manifest, "vote": rule})
+    chosen = read_samples(votes.predictions, questions, complete=True)
+    _scores(sampled, questions, samples, manifest)
+    _scores(votes, questions, chosen, {**manifest, "vote": rule})
+    metrics = vote_metrics(variant, questions, responses)
+    write_json(METRICS / "votes" / f"{variant}.json", metrics)
+    print(
+        f"{variant}: {metrics['n']} questions x {metrics['samples']} samples; mean {metrics['acc_mean']:.1%}, "
+        f"vote {metrics['acc_vote']:.1%}, pass@{metrics['samples']} {metrics['pass_at_n']:.1%}, "
+        f"ECE {metrics['ece']:.3f}; tied {metrics['tied']:.1%}, unanswered {metrics['unanswered']:.1%}"
+    )
+
+
+if __name__ == "__main__":
+    main()
