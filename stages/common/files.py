@@ -55,10 +55,20 @@ def votes_dir() -> Path:
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[str]]:
     """Open a text file that replaces `path` only if the block ends without an error."""
+    with _replacing(path, mode="w", encoding="utf-8", newline="\n") as file:
+        yield file
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a binary file."""
+    with _replacing(path, mode="wb") as file:
+        file.write(data)
+
+
+@contextmanager
+def _replacing(path: Path, **how: Any) -> Iterator[IO[Any]]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False, **how) as file:
         try:
             yield file
             file.flush()

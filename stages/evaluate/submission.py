@@ -1,0 +1,239 @@
+"""Make the challenge's submission of one run, or say everything that is wrong with a submission.
+
+    python -m stages.evaluate.submission build                     # the DVC stage: the run of submission.run
+    python -m stages.evaluate.submission build --run baseline@vote --out vote.zip
+    python -m stages.evaluate.submission build --predictions result.jsonl --questions MMAR-meta.jsonl --out mine.zip
+    python -m stages.evaluate.submission validate mine.zip --questions MMAR-meta.jsonl
+
+A submission holds each question once, with a choice verbatim and a trace of fewer than
+`submission.max_trace_chars` characters. `build` writes nothing else: it refuses traces that are too long, and
+answers or traces that the model did not give. With `--allow-empty` (for the stage `submission.empty: allow`) these
+are written as empty texts, never made up: they score nothing, and stay in the count, as a line left out would not.
+Beside the zip stands a manifest: what made the answers, both accuracies, which texts are empty, and the zip's SHA-256.
+"""
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from stages.common.errors import UserError, stage_main
+from stages.common.files import METRICS, QUESTIONS, read_json, write_bytes, write_json
+from stages.common.params import load_params
+from stages.common.records import Response
+from stages.evaluate.inputs import Questions, Samples, read_question_set, read_samples, some
+from stages.evaluate.official import official_match
+from stages.evaluate.reward import correct
+from stages.evaluate.runs import metrics_file, named_run
+from stages.evaluate.submission_file import MAX_BYTES, MEMBER, Entry, Problem, accuracies, check, pack, parse, unpack
+
+SUBMISSION = Path("data/submission/submission.zip")
+MANIFEST = METRICS / "submission.json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is submitted: predictions of questions, and the scores of them where there are any."""
+
+    name: str
+    questions: Questions
+    samples: Samples
+    made_by: list[Any]
+    metrics: Path | None
+
+
+def source_of_run(name: str) -> Source:
+    """A run of the pipeline, by its name."""
+    run = named_run(name)
+    questions = read_question_set(QUESTIONS / "test.jsonl")
+    samples = read_samples(run.predictions, questions, complete=True)
+    metrics = metrics_file(run)
+    return Source(name, questions, samples, [read_json(run.manifest)], metrics if metrics.is_file() else None)
+
+
+def source_of_files(predictions: Path, questions_path: Path) -> Source:
+    """Any predictions, ours or the challenge's, and their manifest if one lies beside them."""
+    questions = read_question_set(questions_path)
+    samples = read_samples(predictions, questions, complete=True)
+    manifest = predictions.with_suffix(".run.json")
+    made_by = [read_json(manifest)] if manifest.is_file() else []
+    return Source(predictions.name, questions, samples, made_by, None)
+
+
+def build(source: Source, max_trace_chars: int, allow_empty: bool) -> tuple[bytes, dict[str, Any]]:
+    """The zip and its manifest.
+
+    Raises UserError, naming every question concerned, for several samples a question, a trace that is too long, and
+    an empty answer or trace unless `allow_empty`; and if what is written does not score as the run does.
+    """
+    responses = [_only_response(source, name) for name in source.questions]
+    entries = [_entry(source.questions, response, max_trace_chars, allow_empty) for response in responses]
+    data = pack(entries)
+    written, problems = read_back(data, source.questions, max_trace_chars)
+    _refuse(problems, allow_empty, source.name)
+    scores = accuracies(written, source.questions)
+    _check_scores(source, written, scores)
+    unanswered = [entry.id for entry in written if not entry.answer]
+    without_trace = [entry.id for entry in written if not entry.thinking]
+    dropped = [r.question_id for r in responses if r.thinking and r.question_id in without_trace]
+    forced = [response.question_id for response in responses if response.forced]
+    reasked = [response.question_id for response in responses if response.reasked_chars is not None]
+    return data, {
+        "run": source.name,
+        "n": len(written),
+        **scores,
+        "longest_trace": max(len(entry.thinking) for entry in written),
+        "unanswered": len(unanswered),
+        "empty_traces": len(without_trace),
+        "dropped_traces": len(dropped),
+        "forced": len(forced),
+        "reasked": len(reasked),
+        "unanswered_ids": unanswered,
+        "empty_trace_ids": without_trace,
+        "dropped_trace_ids": dropped,
+        "forced_ids": forced,
+        "reasked_ids": reasked,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "made_by": source.made_by,
+    }
+
+
+def _only_response(source: Source, name: str) -> Response:
+    samples = source.samples[name]
+    if len(samples) > 1:
+        raise UserError(
+            f"{source.name}: {name} has {len(samples)} samples, and one answer a question is submitted; "
+            "vote on them (vote.variants) and submit <variant>@vote"
+        )
+    return samples[0].response
+
+
+def _entry(questions: Questions, response: Response, max_trace_chars: int, allow_empty: bool) -> Entry:
+    answer = "" if response.answer is None else questions[response.question_id].choices[response.answer]
+    # Thinking that never ended has no answer either and scores nothing: without it the file keeps to the limit.
+    drop = allow_empty and not answer and len(response.thinking) >= max_trace_chars
+    return Entry(response.question_id, "" if drop else response.thinking, answer)
+
+
+def read_back(data: bytes, questions: Questions, max_trace_chars: int) -> tuple[list[Entry], list[Problem]]:
+    """The entries of a zip or a JSONL file, as far as they can be read, and everything that is wrong with it."""
+    lines, layout = unpack(data) if data.startswith(b"PK") else (data, [])
+    if lines is None:
+        return [], layout  # that no question is answered goes without saying
+    rows, syntax = parse(lines)
+    entries, content = check(rows, questions, max_trace_chars)
+    return entries, [*layout, *syntax, *content]
+
+
+def _refuse(problems: Sequence[Problem], allow_empty: bool, name: str) -> None:
+    """Raise UserError with all problems, or warn of texts that may be empty."""
+    allowed = [problem for problem in problems if allow_empty and problem.kind == "empty"]
+    refused = [problem for problem in problems if problem not in allowed]
+    for problem in allowed:
+        print(f"warning: {name}: {problem}", file=sys.stderr)
+    if not refused:
+        return
+    lines = [f"{name}: {len(refused)} problem(s)", *(f"  {problem}" for problem in refused)]
+    if any(problem.kind == "long" for problem in refused):
+        lines.append("  to shorten traces, set thinking.reask_over_chars and run the stage that answers again")
+    if any(problem.kind == "empty" for problem in refused):
+        lines.append(
+            "  empty texts score nothing; to accept them add --allow-empty (for the stage, submission.empty: allow)"
+        )
+    raise UserError("\n".join(lines))
+
+
+def _check_scores(source: Source, written: Sequence[Entry], scores: dict[str, float]) -> None:
+    """Raise UserError unless what is written scores as the predictions do, and these as their metrics say.
+
+    The official match may accept what stands in the place of an answer that is no choice; there, nothing is submitted.
+    """
+    pairs = [(source.questions[entry.id], source.samples[entry.id][0], entry) for entry in written]
+    official = [official_match(s.submitted, q.choices[q.answer], q.choices) for q, s, _ in pairs]
+    strict = fmean(correct(question, sample.response) for question, sample, _ in pairs)
+    submitted = fmean(match and bool(entry.answer) for match, (_, _, entry) in zip(official, pairs, strict=True))
+    told = {"acc_strict": round(strict, 4), "acc_official": round(submitted, 4)}
+    if told != scores:
+        raise UserError(
+            f"{source.name}: scores {told}, but what would be submitted scores {scores}; nothing is written"
+        )
+    if source.metrics:
+        metrics = read_json(source.metrics)
+        for key, value in (("acc_strict", strict), ("acc_official", fmean(official))):
+            if metrics.get(key) != round(value, 4):
+                raise UserError(
+                    f"{source.metrics} gives {key} {metrics.get(key)}, but the predictions of {source.name} give "
+                    f"{value:.4f}: one of them is out of date; `dvc repro` mends it"
+                )
+
+
+def validate(path: Path, questions: Questions, max_trace_chars: int, allow_empty: bool) -> dict[str, float]:
+    """Both accuracies of a submission; UserError with everything that is wrong with it."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path}: larger than {MAX_BYTES:,} bytes, and not read")
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    if path.suffix == ".zip" and not data.startswith(b"PK"):
+        raise UserError(f"{path}: is no zip")
+    entries, problems = read_back(data, questions, max_trace_chars)
+    _refuse(problems, allow_empty, str(path))
+    return accuracies(entries, questions)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    builder = commands.add_parser("build", help="write the zip and its manifest")
+    builder.add_argument("--run", help="a run of the pipeline; without it and --predictions, that of submission.run")
+    builder.add_argument("--predictions", type=Path, help="predictions: the challenge's format or Response records")
+    builder.add_argument("--questions", type=Path, help="their questions: MMAR's metadata or Question records")
+    builder.add_argument("--out", type=Path, help="the zip; its manifest is the .json beside it")
+    checker = commands.add_parser("validate", help="say everything that is wrong with a submission")
+    checker.add_argument("submission", type=Path, help=f"a zip, or the {MEMBER} in it")
+    checker.add_argument("--questions", type=Path, required=True, help="MMAR's metadata or Question records")
+    for command in (builder, checker):
+        command.add_argument("--allow-empty", action="store_true", help="only warn of empty answers and traces")
+    args = parser.parse_args()
+    if args.command == "build":
+        if bool(args.predictions) != bool(args.questions) or (args.run and args.predictions):
+            builder.error("give either --run, or both --predictions and --questions, or none of them")
+        if bool(args.run or args.predictions) != bool(args.out):
+            builder.error("--out goes with --run and --predictions")
+        if args.out and args.out.suffix != ".zip":
+            builder.error("--out must end in .zip")
+    return args
+
+
+@stage_main
+def main() -> None:
+    """Build or validate a submission."""
+    args = _arguments()
+    limits = load_params("submission").submission
+    if args.command == "validate":
+        scores = validate(args.submission, read_question_set(args.questions), limits.max_trace_chars, args.allow_empty)
+        print(f"{args.submission}: sound; strict {scores['acc_strict']:.1%}, official {scores['acc_official']:.1%}")
+        return
+    if args.predictions:
+        source = source_of_files(args.predictions, args.questions)
+    else:
+        source = source_of_run(args.run or limits.run)
+    allow_empty = args.allow_empty if args.out else limits.empty == "allow"
+    data, manifest = build(source, limits.max_trace_chars, allow_empty)
+    out, manifest_path = (args.out, args.out.with_suffix(".json")) if args.out else (SUBMISSION, MANIFEST)
+    write_bytes(out, data)
+    write_json(manifest_path, manifest)
+    print(
+        f"{out}: {manifest['n']} answers of {manifest['run']}, strict {manifest['acc_strict']:.1%}, "
+        f"official {manifest['acc_official']:.1%}; {manifest['unanswered']} without an answer"
+        + (f" ({some(manifest['unanswered_ids'])})" if manifest["unanswered"] else "")
+    )
+
+
+if __name__ == "__main__":
+    main()
