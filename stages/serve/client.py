@@ -15,7 +15,14 @@ from stages.serve.endpoint import Server
 from stages.serve.messages import ChatRequest, cache_key
 
 OnResult = Callable[[int, ChatResult], object]
+OnSend = Callable[[], object]
 Answered = asyncio.Queue[tuple[str, ChatResult] | None]
+
+
+def uncached(requests: Sequence[ChatRequest], server: Server, cache: ResponseCache) -> int:
+    """How many answers would have to be asked for; requests that are alike share one."""
+    keys = {cache_key(request, server) for request in requests}
+    return len(keys) - len(cache.get_many(list(keys)))
 
 
 def all_cached(requests: Sequence[ChatRequest], server: Server, cache: ResponseCache) -> list[ChatResult] | None:
@@ -31,9 +38,10 @@ def ask(
     cache: ResponseCache,
     runtime: Runtime,
     on_result: OnResult = lambda index, result: None,
+    on_send: OnSend = lambda: None,
 ) -> list[ChatResult]:
     """Run `ask_all` to its end."""
-    return asyncio.run(ask_all(requests, server, cache, runtime, on_result))
+    return asyncio.run(ask_all(requests, server, cache, runtime, on_result, on_send))
 
 
 async def ask_all(
@@ -42,8 +50,11 @@ async def ask_all(
     cache: ResponseCache,
     runtime: Runtime,
     on_result: OnResult = lambda index, result: None,
+    on_send: OnSend = lambda: None,
 ) -> list[ChatResult]:
     """The results of all `requests`, in their order; `on_result(index, result)` is called as each is known.
+
+    `on_send()` is called before each request that goes out, further tries included; what it raises ends the run.
 
     Connection errors, timeouts, 429 and 5xx are tried again, runtime.retries times. A request that the
     server refuses (other 4xx), or fails on all its tries, has an error for a result. Errors are never
@@ -66,7 +77,8 @@ async def ask_all(
         report(key, from_json(row))
     missing = [key for key, indices in places.items() if indices[0] not in results]
     if missing:
-        await _ask_missing([(key, requests[places[key][0]]) for key in missing], server, cache, runtime, report)
+        first = [(key, requests[places[key][0]]) for key in missing]
+        await _ask_missing(first, server, cache, runtime, report, on_send)
     return [results[index] for index in range(len(requests))]
 
 
@@ -76,9 +88,10 @@ async def _ask_missing(
     cache: ResponseCache,
     runtime: Runtime,
     report: Callable[[str, ChatResult], None],
+    on_send: OnSend,
 ) -> None:
     answered: Answered = asyncio.Queue()
-    connection = Connection(server, runtime)
+    connection = Connection(server, runtime, on_send)
     queue = iter(missing)  # shared by all workers
     try:
         async with asyncio.TaskGroup() as group:

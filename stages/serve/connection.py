@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
@@ -24,11 +25,12 @@ _REFUSED = {401: "the key is wrong", 403: "the key has no access", 404: "no such
 
 
 class Connection:
-    """A server, shared by all requests of a run."""
+    """A server, shared by all requests of a run; `on_send` is called before each try, and ends the run by raising."""
 
-    def __init__(self, server: Server, runtime: Runtime) -> None:
+    def __init__(self, server: Server, runtime: Runtime, on_send: Callable[[], object] = lambda: None) -> None:
         self._runtime = runtime
         self._server = server
+        self._on_send = on_send
         self._client = self._open()
         self._recovering = asyncio.Lock()
         self._failures = 0
@@ -43,6 +45,7 @@ class Connection:
         payload = await asyncio.to_thread(body, request, self._server) if inline else body(request, self._server)
         for attempt in range(self._runtime.retries + 1):
             server, wait_s = self._server, min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt)
+            self._on_send()
             try:
                 answer = await self._client.post("/chat/completions", cast_to=httpx.Response, body=payload)
                 result = parse(answer.json(), request)

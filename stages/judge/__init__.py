@@ -1,0 +1,1 @@
+"""Judging reasoning traces by rubrics."""

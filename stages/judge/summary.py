@@ -1,0 +1,101 @@
+"""What the stage `judge` writes: the runs' figures, their comparisons, and whose judgement it was.
+
+`judge`, `note` and `made_by` say who judged. The one figure for `dvc metrics` is `rubrics_score` by run where a model
+judged by MMAR-Rubrics' protocol, and `evidence_score` where MMAR-mini's rule did: the two are never one column. The
+list `runs` holds all figures (see `metrics_of_run`), with `items_met` by rule for the evidence judge; the list
+`comparisons` holds a Comparison of each later run with the first, and `p_holm`, its p adjusted for so many.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from stages.common.errors import UserError
+from stages.common.params import Params
+from stages.evaluate.score import slug
+from stages.evaluate.stats import compare_runs, holm
+from stages.evaluate.tables import p_value, percent, percent_range, points, points_range, text_table
+from stages.judge.evidence import RULES
+from stages.judge.prompt import TEXT_HASH
+from stages.judge.scores import Answer, items_met, metrics_of_run, question_scores
+
+EVIDENCE_NOTE = "a fixed rule on what MMAR-mini's clips hold; not MMAR-Rubrics, and not to be compared with it"
+ENDPOINT_NOTE = "MMAR-Rubrics' protocol, with the judge {model} and this project's own wording of the request"
+OFF_NOTE = "off: judge.runs names no run"
+LEGEND = """\
+Percent of five items met, wrong answers 0. trace: of right answers alone. per run: the other way of trimming.
+failed: of the ratings asked for; they count as 0, and excl. is the score without them."""
+
+Judged = dict[str, list[Answer]]
+
+
+def summarise(judged: Judged, params: Params, rubrics_hash: str) -> dict[str, Any]:
+    """The contents of metrics/judge.json for the answers of each run."""
+    judge, evidence = params.judge, params.judge.kind == "evidence"
+    if not judged:
+        return {"judge": judge.kind, "note": OFF_NOTE, "runs": [], "comparisons": [], "made_by": []}
+    raters = 1 if evidence else judge.ratings
+    resamples, seed = params.compare.resamples, params.compare.seed
+    rows = {run: metrics_of_run(answers, raters, resamples, seed) for run, answers in judged.items()}
+    made_by: dict[str, Any] = {"ratings": raters, "rubrics_sha256": rubrics_hash}
+    if evidence:
+        for run, answers in judged.items():
+            rows[run]["items_met"] = dict(zip(RULES, items_met(answers), strict=False))  # none if no answer is right
+    else:
+        made_by |= judge.model_dump(include={"model", "temperature", "seed", "max_tokens"}) | {"prompt_hash": TEXT_HASH}
+    return {
+        "judge": judge.kind,
+        "note": EVIDENCE_NOTE if evidence else ENDPOINT_NOTE.format(model=judge.model),
+        "evidence_score" if evidence else "rubrics_score": _by_key({run: row["score"] for run, row in rows.items()}),
+        "runs": [{"run": run, **row} for run, row in rows.items()],
+        "comparisons": _compared(judged, raters, resamples, seed),
+        "made_by": [made_by],
+    }
+
+
+def _by_key(scores: dict[str, float]) -> dict[str, float]:
+    keyed = {slug(run): score for run, score in scores.items()}
+    if len(keyed) < len(scores):
+        raise UserError(f"judge.runs: two of {', '.join(scores)} become the same metric; judge them apart")
+    return keyed
+
+
+def _compared(judged: Judged, raters: int, resamples: int, seed: int) -> list[dict[str, Any]]:
+    scores = {run: list(question_scores(answers, raters).values()) for run, answers in judged.items()}
+    first, *others = scores
+    groups = list({answer.question.id: answer.question.group for answer in judged[first]}.values())
+    comparisons = [
+        compare_runs(first, run, scores[first], scores[run], groups, resamples=resamples, seed=seed) for run in others
+    ]
+    p_holm = holm([comparison.p for comparison in comparisons])
+    rows = [{**asdict(row), "p_holm": p} for row, p in zip(comparisons, p_holm, strict=True)]
+    return [{key: float(f"{x:.6g}") if isinstance(x, float) else x for key, x in row.items()} for row in rows]
+
+
+def table(summary: dict[str, Any]) -> str:
+    """The figures for a terminal, in percent, under the judge's label."""
+    title = f"judge: {summary['judge']}, {summary['note']}"
+    if not summary["runs"]:
+        return title
+    versus = {row["b"]: row for row in summary["comparisons"]}
+    first = summary["runs"][0]["run"]
+    header = ["run", "score", "95 %", f"Δ {first}", "95 %", "p Holm", "strict", "trace", "per run", "excl.", "failed"]
+    lines = [_line(row, versus.get(row["run"])) for row in summary["runs"]]
+    return "\n".join([title, "", text_table(header, lines), "", LEGEND])
+
+
+def _line(row: dict[str, Any], versus: dict[str, Any] | None) -> Sequence[str]:
+    compared = [""] * 3
+    if versus:
+        compared = [
+            points(versus["difference"]),
+            points_range(versus["low"], versus["high"]),
+            p_value(versus["p_holm"]),
+        ]
+    interval = "" if row["low"] is None else percent_range(row["low"], row["high"])
+    shares = [_share(row[key]) for key in ("acc_strict", "trace_quality", "score_per_run", "score_excluded")]
+    return [row["run"], percent(row["score"]), interval, *compared, *shares, f"{row['failed']}/{row['ratings']}"]
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else percent(value)

@@ -1,0 +1,268 @@
+"""The stage `judge` as it is run: who is asked, what is written, and how mistakes end."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stages.judge import judge, rubrics
+from stages.judge.endpoint import KEY, URL
+from stages.serve import connection
+from tests.fake_judge import FakeJudge, reply
+
+ROOT = Path(__file__).parent.parent
+EVIDENCE = {"heard": "bell, then drum", "analysis": "the last is drum", "brief": "last drum"}
+
+
+def question(number: int) -> dict[str, Any]:
+    return {
+        "id": f"q{number}",
+        "audio": {"path": f"mini/q{number}.flac", "sha256": "0", "duration_s": 1.0},
+        "question": f"Which instrument comes last in take {number}?",
+        "choices": ["drum", "bell"],
+        "answer": 0,
+        "category": "c",
+        "sub_category": "s",
+        "modality": "music",
+        "language": None,
+        "source": "mini",
+        "group": f"g{number}",
+    }
+
+
+def response(number: int, answer: int | None, thinking: str) -> dict[str, Any]:
+    return {
+        "question_id": f"q{number}",
+        "sample_index": 0,
+        "status": "ok" if answer is not None else "no_answer",
+        "text": thinking,
+        "thinking": thinking,
+        "answer": answer,
+        "extraction": "x",
+        "finish_reason": "stop",
+        "prompt_tokens": 1,
+        "completion_tokens": 1,
+    }
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+class Project:
+    """A folder with four questions and two runs: `baseline` right on q0 and q1, `dspy_v1` on q0, q1 and q2."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+        self.params["runtime"]["concurrency"] = 4
+        self.params["compare"]["resamples"] = 1000
+        self.set(runs=["baseline", "dspy_v1"])
+        write(root / "data/questions/test.jsonl", [question(n) for n in range(4)])
+        source = [
+            {"id": f"q{n}", "answer": "drum", "kind": "last", "evidence": EVIDENCE, "split": "test"} for n in range(4)
+        ]
+        write(root / "data/sources/mini/questions.jsonl", source)
+        brief, whole = "last drum", "bell, then drum, so drum"
+        self.predict("baseline", [response(n, 0 if n < 2 else 1, brief) for n in range(4)])
+        self.predict("dspy_v1", [response(n, 0 if n < 3 else None, whole) for n in range(4)])
+
+    def set(self, **judge: Any) -> None:
+        self.params["judge"] |= judge
+        (self.root / "params.yaml").write_text(yaml.safe_dump(self.params))
+
+    def predict(self, variant: str, rows: list[dict[str, Any]]) -> None:
+        write(self.root / f"data/predictions/{variant}.jsonl", rows)
+
+    def judge(self) -> dict[str, Any]:
+        judge.main()
+        result: dict[str, Any] = json.loads((self.root / "metrics/judge.json").read_text())
+        return result
+
+    def ratings(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.root / "data/ratings/test.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.setattr(sys, "argv", ["judge"])
+    project = Project(tmp_path)
+    rubrics.main()
+    return project
+
+
+@pytest.fixture
+def fake(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeJudge]:
+    monkeypatch.setattr(connection, "_FIRST_WAIT_S", 0.02)
+    project.set(kind="endpoint", model="judge", max_calls=100)
+    with FakeJudge(lambda prompt, seed: reply(1, 1, 1, 0, 0)) as fake:
+        monkeypatch.setenv(URL, fake.base_url)
+        monkeypatch.setenv(KEY, fake.key)
+        yield fake
+
+
+def ends_with(project: Project, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        project.judge()
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+# ── The evidence judge ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_evidence_judge_says_what_it_is_and_asks_nobody(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(URL, raising=False)
+    found = project.judge()
+    assert found["judge"] == "evidence" and "not MMAR-Rubrics" in found["note"]
+    assert "rubrics_score" not in found
+    # baseline: last drum: 0 0 1 1 0 on two of four; dspy_v1: all five on three of four.
+    assert found["evidence_score"] == {"baseline": 0.2, "dspy_v1": 0.75}
+    assert [row["trace_quality"] for row in found["runs"]] == [0.4, 1.0]
+    assert found["runs"][0]["items_met"] == {
+        "hears_all": 0.0,
+        "in_order": 0.0,
+        "nothing_else": 1.0,
+        "concludes": 1.0,
+        "follows": 0.0,
+    }
+    assert found["made_by"][0]["ratings"] == 1
+
+
+def test_later_runs_are_compared_with_the_first_question_by_question(project: Project) -> None:
+    [row] = project.judge()["comparisons"]
+    assert (row["a"], row["b"], row["n"], row["only_a"], row["only_b"]) == ("baseline", "dspy_v1", 4, 0, 3)
+    assert row["difference"] == pytest.approx(0.55)
+    assert row["low"] <= 0.55 <= row["high"] and row["p"] == row["p_holm"]
+
+
+def test_the_same_inputs_give_the_same_bytes(project: Project) -> None:
+    project.judge()
+    files = [project.root / "metrics/judge.json", project.root / "data/ratings/test.jsonl"]
+    before = [file.read_bytes() for file in files]
+    project.judge()
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_no_runs_is_off_and_says_so(project: Project) -> None:
+    project.set(runs=[])
+    found = project.judge()
+    assert found["note"].startswith("off") and found["runs"] == found["comparisons"] == []
+    assert not {"evidence_score", "rubrics_score"} & set(found) and project.ratings() == []
+
+
+# ── A judge model ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_judge_model_is_asked_about_right_answers_alone(project: Project, fake: FakeJudge) -> None:
+    found = project.judge()
+    # Two right answers of baseline and three of dspy_v1, five ratings each.
+    assert len(fake.bodies) == 25
+    assert found["rubrics_score"] == {"baseline": 0.3, "dspy_v1": 0.45} and "evidence_score" not in found
+    assert found["made_by"][0]["model"] == "judge" and found["runs"][0]["ratings"] == 10
+    by_question = {(row["run"], row["question_id"]): row["ratings"] for row in project.ratings()}
+    assert by_question["baseline", "q0"] == [[1, 1, 1, 0, 0]] * 5 and by_question["baseline", "q3"] == []
+    assert fake.key not in (project.root / "metrics/judge.json").read_text()
+
+
+def test_the_second_run_of_the_stage_sends_nothing(project: Project, fake: FakeJudge) -> None:
+    first = project.judge()
+    fake.bodies.clear()
+    assert project.judge() == first
+    project.set(runs=["dspy_v1"])
+    project.judge()
+    assert not fake.bodies
+
+
+def test_runs_that_say_the_same_share_their_ratings(project: Project, fake: FakeJudge) -> None:
+    project.predict("baseline", [response(n, 0, "bell, then drum, so drum") for n in range(4)])
+    row = project.judge()["runs"][0]
+    assert row["ratings"] == 20 and len(fake.bodies) == 20  # the fifteen of dspy_v1 are among them
+
+
+def test_an_answer_that_is_right_by_mmars_match_alone_is_rated_for_that_score(
+    project: Project, fake: FakeJudge
+) -> None:
+    cut = {**response(0, None, "bell, then"), "text": "<think>bell</think>ANSWER: it is a drum", "status": "truncated"}
+    project.predict("baseline", [cut, *(response(n, 1, "bell") for n in range(1, 4))])
+    row = project.judge()["runs"][0]
+    assert (row["score"], row["score_official"], row["ratings"]) == (0.0, 0.15, 5)
+
+
+def test_the_judge_sees_the_trace_quoted_and_the_rubric(project: Project, fake: FakeJudge) -> None:
+    project.judge()
+    seen = fake.bodies[-1]["messages"][1]["content"]
+    for part in (
+        "Which instrument comes last in take",
+        "drum; bell",
+        "4. Says the answer in words: drum.",
+        "bell, then drum;",
+    ):
+        assert part in seen
+
+
+def test_too_many_failures_end_with_2_and_everything_is_kept(
+    project: Project, fake: FakeJudge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.decide = lambda prompt, seed: "no" if "last drum\n" in prompt and seed % 1000 == 42 else reply(1, 1, 1, 0, 0)
+    said = ends_with(project, capsys)
+    assert "2 of 25 ratings failed" in said and "baseline: q0, rating 1: the reply is no rating" in said
+    assert not (project.root / "metrics/judge.json").exists()
+    fake.bodies.clear()
+    project.set(max_error_rate=0.1)
+    row = project.judge()["runs"][0]
+    assert not fake.bodies
+    assert row["failed"] == 2 and row["ratings"] == 10
+    # Per rater: 0 once, .3 four times; trimmed to .3. Per answer: 0 once, .6 four times; trimmed to .6.
+    assert row["score"] == row["score_excluded"] == row["score_per_run"] == 0.3
+
+
+def test_a_plan_over_the_budget_ends_with_2_before_anything_is_sent(
+    project: Project, fake: FakeJudge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.set(max_calls=24)
+    assert "judging needs 25 more requests" in ends_with(project, capsys)
+    assert not fake.bodies
+
+
+# ── Mistakes ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_unknown_run_is_told_with_the_nearest(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.set(runs=["baselin"])
+    assert "no run is called 'baselin'; did you mean \"baseline\"" in ends_with(project, capsys)
+
+
+def test_a_question_without_a_rubric_is_told(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    path = project.root / "data/rubrics/test.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
+    assert "1 of 4 questions have no rubric (q3); point judge.rubrics at" in ends_with(project, capsys)
+
+
+def test_rubrics_without_evidence_need_a_judge_model(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    write(project.root / "mmar.jsonl", [{"id": f"q{n}", "rubric": list("abcde")} for n in range(4)])
+    project.set(rubrics="mmar.jsonl")
+    assert "4 of 4 rubrics hold no evidence" in ends_with(project, capsys)
+
+
+def test_a_source_that_brings_rubrics_along_is_used_and_one_without_is_counted(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"id": "q0", "answer": "drum", "rubric": list("abcde"), "thinking": "t"}, {"id": "q1", "answer": "drum"}]
+    write(project.root / "data/sources/mini/questions.jsonl", rows)
+    rubrics.main()
+    assert "1 of 4 test questions have a rubric" in capsys.readouterr().out
+
+
+def test_the_stage_runs_without_torch(project: Project) -> None:
+    code = "import sys, stages.judge.judge; sys.exit('torch' in sys.modules or 'statsmodels' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
