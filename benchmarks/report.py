@@ -1,0 +1,97 @@
+"""Measure the report at full size and write benchmarks/report.json.
+
+    make bench-report
+
+Builds the report of 1,000 questions under 12 prompts, with traces of about 1,600 characters (the mean of published
+traces of a 30B model on MMAR), and opens it in Chromium:
+
+| figure       | what is measured                                                                              |
+|--------------|-----------------------------------------------------------------------------------------------|
+| build_s      | `python -m stages.report.build`, its start included                                           |
+| megabytes    | reports/index.html and reports/report_files/                                                  |
+| open_s       | from asking for a link into the browser of questions until its list is there; median of five  |
+| traces_s     | the same until the traces of both runs are there                                              |
+| filter_ms    | from a choice in a filter until the next picture; median over all sub-categories, twice       |
+| next_ms      | the same for the next question; median of fifty                                               |
+| search_ms    | the same for a word searched for in all texts and traces of two runs; median of five          |
+
+Metrics are left out: figures depend on their number, not on that of questions, and add about three seconds.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from stages.common.files import write_json
+from stages.report.page import FILES, INDEX
+from stages.report.screenshot import chromium
+from tests.report_project import ROOT, write_large
+
+RESULTS = Path("benchmarks/report.json")
+QUESTIONS, RUNS, WORDS = 1_000, 12, 270
+LINK = "#a=prompt_a&b=prompt_b"
+# Does something, and resolves with the milliseconds until the browser has drawn what comes of it.
+TIMED = """(action) => new Promise((resolve) => {
+  const started = performance.now();
+  (new Function(action))();
+  requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - started)));
+})"""
+CHOOSE = """const s = document.getElementById('filter-sub_category');
+s.selectedIndex = (s.selectedIndex + 1) % s.options.length; s.dispatchEvent(new Event('change'));"""
+SEARCH = "const i = document.getElementById('filter-text'); i.value = '{word}'; i.dispatchEvent(new Event('input'));"
+
+
+def build(folder: Path) -> dict[str, Any]:
+    """Build the report in `folder`: seconds and megabytes."""
+    started = time.monotonic()
+    command = [sys.executable, "-m", "stages.report.build"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, env=environment)
+    seconds = time.monotonic() - started
+    files = [folder / INDEX, *(path for path in (folder / FILES).rglob("*") if path.is_file())]
+    return {"build_s": round(seconds, 1), "megabytes": round(sum(path.stat().st_size for path in files) / 1e6, 1)}
+
+
+def use(folder: Path) -> dict[str, Any]:
+    """Open the report in Chromium and use it: seconds to open, milliseconds to respond."""
+    address = (folder / INDEX).as_uri() + LINK
+    opened, traces = [], []
+    with chromium() as browser:
+        for _ in range(5):
+            page = browser.new_page(bypass_csp=True)  # our own measuring is a script from elsewhere
+            started = time.monotonic()
+            page.goto(address)
+            page.wait_for_selector("#questions .pick")
+            opened.append(time.monotonic() - started)
+            page.wait_for_selector(".trace >> nth=3")
+            traces.append(time.monotonic() - started)
+        choices = page.locator("#filter-sub_category option").count()
+        filtered = [page.evaluate(TIMED, CHOOSE) for _ in range(2 * choices)]
+        stepped = [page.evaluate(TIMED, "document.getElementById('next').click()") for _ in range(50)]
+        searched = [page.evaluate(TIMED, SEARCH.format(word=word)) for word in ("an", "bell", "clip 99", "zzz", "")]
+    return {
+        "open_s": round(median(opened), 2),
+        "traces_s": round(median(traces), 2),
+        "filter_ms": round(median(filtered)),
+        "next_ms": round(median(stepped)),
+        "search_ms": round(median(searched)),
+    }
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write_large(Path(folder), QUESTIONS, RUNS, WORDS)
+        results = {"questions": QUESTIONS, "runs": RUNS, **build(Path(folder)), **use(Path(folder))}
+    results |= {"python": platform.python_version(), "cpus": os.cpu_count()}
+    write_json(RESULTS, results)
+    print("\n".join(f"{name}: {value}" for name, value in results.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""A project to build a report of: questions, runs that answer them, and nothing else."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from stages.common.files import QUESTIONS, write_json, write_jsonl
+from stages.common.records import Audio, Question, Response, to_dict
+from stages.evaluate.runs import Run
+
+ROOT = Path(__file__).parents[1]
+KINDS = [
+    ("Content Analysis", "Semantic Layer", "speech"),
+    ("Music Theory", "Perception Layer", "music"),
+    ("Imagination", "Cultural Layer", "mix-sound-speech"),
+]
+
+
+def question(index: int, **other) -> Question:
+    sub_category, category, modality = KINDS[index % len(KINDS)]
+    fields = {
+        "id": f"q{index:04}",
+        "audio": Audio(f"mini/q{index:04}.flac", f"{index:064}", 1.5),
+        "question": f"What is heard in clip {index}?",
+        "choices": ("a bell", "rain", "a dog", "wind"),
+        "answer": index % 4,
+        "category": category,
+        "sub_category": sub_category,
+        "modality": modality,
+        "language": "en",
+        "source": "mini",
+        "group": f"g{index}",
+    }
+    return Question(**{**fields, **other})
+
+
+def response(asked: Question, right: bool = True, sample: int = 0, thinking: str = "It rings.", **other) -> Response:
+    answer = asked.answer if right else (asked.answer + 1) % len(asked.choices)
+    fields = {
+        "question_id": asked.id,
+        "sample_index": sample,
+        "status": "ok",
+        "text": f"<think>{thinking}</think>\nANSWER: {asked.choices[answer]}",
+        "thinking": thinking,
+        "answer": answer,
+        "extraction": "verbatim",
+        "finish_reason": "stop",
+        "prompt_tokens": 50,
+        "completion_tokens": 1234,
+    }
+    return Response(**{**fields, **other})
+
+
+def write_params(folder: Path, variants: Sequence[str], sampled: Sequence[str] = ()) -> None:
+    """The repository's parameters, but for what is run."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["prompts"]["variants"] = list(variants)
+    params["arms"]["variants"] = []
+    params["vote"]["variants"] = list(sampled)
+    params["rest"] |= {"iterations": {}, "eval_prompts": [variants[0]]}
+    params["headline"]["variant"] = params["submission"]["run"] = variants[0]
+    params["compare"]["contrasts"] = [{"a": variants[0], "b": other} for other in variants[1:]]
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+
+
+def write_questions(folder: Path, questions: Sequence[Question]) -> None:
+    write_jsonl(folder / QUESTIONS / "test.jsonl", map(to_dict, questions))
+
+
+def write_run(folder: Path, run: Run, responses: Sequence[Response]) -> None:
+    """A run's answers, and what made them."""
+    write_jsonl(folder / run.predictions, map(to_dict, responses))
+    manifest = {
+        "prompt": {"name": run.variant, "version": 3, "text_hash": "0123456789ab" + "0" * 52},
+        "model": {"id": "mini-thinker", "revision": "scratch", "adapter": None, "iteration": None},
+        "decoding": {"temperature": 0.1, "max_tokens": 64},
+    }
+    write_json(folder / run.manifest, manifest)
+
+
+def write_large(folder: Path, questions: int, runs: int, thinking_words: int) -> None:
+    """Runs whose traces are words drawn as unevenly as those of a language (Zipf), which is how well they compress."""
+    rng = random.Random(0)
+    letters = "etaoinshrdlucmfwypvbgkjqxz"
+    words = ["".join(rng.choices(letters, k=rng.randint(2, 9))) for _ in range(8_000)]
+    weights = [1 / (rank + 3) for rank in range(len(words))]
+    asked = [question(index) for index in range(questions)]
+    variants = [f"prompt_{chr(ord('a') + number)}" for number in range(runs)]
+    write_params(folder, variants)
+    write_questions(folder, asked)
+    for variant in variants:
+        traces = [" ".join(rng.choices(words, weights, k=thinking_words)) for _ in asked]
+        answers = [response(q, rng.random() < 0.6, thinking=t) for q, t in zip(asked, traces, strict=True)]
+        write_run(folder, Run(variant), answers)
