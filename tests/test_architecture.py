@@ -22,6 +22,8 @@ MAY_IMPORT = {
     "pretrain": {"common", "data", "prompt", "model"},
     "infer": {"common", "prompt", "model", "serve"},
     "evaluate": {"common", "infer"},
+    "report": {"common", "evaluate"},
+    "judge": {"common", "serve", "evaluate"},
     "rest": {"common", "infer", "model", "serve", "prompt", "evaluate"},
 }
 MODULES = sorted((ROOT / "stages").rglob("*.py"))

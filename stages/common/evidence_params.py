@@ -38,6 +38,7 @@ class Thinking(Strict):
 
     force_answer: bool
     force_answer_tokens: Count
+    closing: Annotated[str, Field(pattern="</think>")]
     reask_over_chars: Count | None
     reask_max_tokens: Count
 
@@ -58,7 +59,7 @@ class Contrast(Strict):
 class Compare(Strict):
     """Which differences are tested, and how."""
 
-    contrasts: list[Contrast]
+    contrasts: Annotated[list[Contrast], AfterValidator(unique)]
     resamples: Annotated[int, Field(ge=1000)]
     seed: int
     false_discovery_rate: Annotated[float, Field(gt=0, lt=1)]
@@ -70,8 +71,9 @@ class Judge(Strict):
 
     kind: Literal["evidence", "endpoint"]
     runs: Annotated[list[RunName], AfterValidator(unique)]
+    rubrics: Annotated[str, Field(min_length=1)]
     model: str
-    ratings: Annotated[int, Field(ge=1)]
+    ratings: Annotated[int, Field(ge=1, le=100)]
     temperature: Annotated[float, Field(ge=0, le=2)]
     seed: int
     max_tokens: Count
@@ -90,6 +92,7 @@ class Submission(Strict):
 
     run: RunName
     max_trace_chars: Count
+    empty: Literal["refuse", "allow"]
 
 
 class Errors(Strict):
