@@ -93,7 +93,7 @@ def training() -> dict[str, Any]:
     import torch
 
     from stages.model.processor import AudioTextProcessor
-    from stages.rest.dataset import Clips, Traces, collate, padding_share
+    from stages.rest.dataset import Clips, Rows, collate, padding_share
     from stages.rest.layout import DATA, Trace, read_records
     from stages.rest.train import adapted_model
     from stages.rest.trainer import trainer_for
@@ -102,7 +102,7 @@ def training() -> dict[str, Any]:
     name, iteration = list(params.rest.iterations.items())[-1]
     train = params.rest.train.model_copy(update={"reset_to_base": True})
     processor = AudioTextProcessor.from_checkpoint(BASE_MODEL)
-    data = Traces(read_records(DATA / name / "bank.parquet", Trace), Clips(processor))
+    data = Rows(read_records(DATA / name / "bank.parquet", Trace), Clips(processor), train.share_prompts)
     rate = iteration.learning_rate * train.learning_rate_scale
     ours, bare = [], []
     for _ in range(REPEATS):
