@@ -3,12 +3,13 @@
     make bench-rest                                # everything: more than an hour
     make bench-rest ARGS="--presets rest_em --seeds 2"
     make bench-rest ARGS="--presets"               # training speed alone
+    make bench-rest ARGS="--busy --seeds 2 3"      # beside other work: what is gained, and no seconds
     python -m benchmarks.rest --table              # the last results as Markdown
 
 For each preset and seed, every stage of self-training is run in a temporary clone of HEAD, from the base model
 that DVC's cache holds (made if it does not), with empty caches of answers: what it gave, with paired intervals, and
 the seconds of each iteration. Training speed is tokens a second of the stage's trainer beside a bare loop over the
-same batches, collated beforehand, in turn. Nothing else should run meanwhile.
+same batches, collated beforehand, in turn. Nothing else should run meanwhile, or say `--busy`: then nothing is timed.
 """
 
 import argparse
@@ -93,7 +94,7 @@ def training() -> dict[str, Any]:
     import torch
 
     from stages.model.processor import AudioTextProcessor
-    from stages.rest.dataset import Clips, Traces, collate, padding_share
+    from stages.rest.dataset import Clips, Rows, collate, padding_share
     from stages.rest.layout import DATA, Trace, read_records
     from stages.rest.train import adapted_model
     from stages.rest.trainer import trainer_for
@@ -102,7 +103,7 @@ def training() -> dict[str, Any]:
     name, iteration = list(params.rest.iterations.items())[-1]
     train = params.rest.train.model_copy(update={"reset_to_base": True})
     processor = AudioTextProcessor.from_checkpoint(BASE_MODEL)
-    data = Traces(read_records(DATA / name / "bank.parquet", Trace), Clips(processor))
+    data = Rows(read_records(DATA / name / "bank.parquet", Trace), Clips(processor), train.share_prompts)
     rate = iteration.learning_rate * train.learning_rate_scale
     ours, bare = [], []
     for _ in range(REPEATS):
@@ -151,7 +152,7 @@ def table(results: dict[str, Any]) -> str:
                 gate, name = gates[c["b"]], c["b"]
                 said = f"accepted × {gate['scale']:g}" if gate["accepted"] else "rejected"
                 points = f"{100 * c['difference']:+.1f} [{100 * c['low']:+.1f}, {100 * c['high']:+.1f}]"
-                seconds = f"{row['iteration_seconds'][name]:.0f}"
+                seconds = f"{row['iteration_seconds'][name]:.0f}" if row["iteration_seconds"] else "–"
                 cells = [preset, seed, name, c["prompt"], points, str(len(c["fall"])), said, seconds]
                 lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -162,13 +163,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--presets", nargs="*", default=["rest_em", "reference"], help="files of conf/rest/")
     parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 3], help="values of rest.seed")
+    parser.add_argument("--busy", action="store_true", help="other work runs beside it: time nothing")
     parser.add_argument("--table", action="store_true", help="print the last results and measure nothing")
     args = parser.parse_args()
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"presets": {}}
     if args.table:
         print(table(results))
         return
-    if any(Path("data/rest").glob("*/bank.parquet")):
+    if args.busy:
+        print("training: skipped, its speed says nothing beside other work")
+    elif any(Path("data/rest").glob("*/bank.parquet")):
         results["training"] = {**training(), "on": machine()}
         print("training", json.dumps(results["training"]), flush=True)
         write_json(RESULTS, results)
@@ -182,6 +186,8 @@ def main() -> None:
             for preset in args.presets:
                 for seed in args.seeds:
                     found = {**run(clone, preset, seed), "on": machine()}
+                    if args.busy:
+                        found |= {"iteration_seconds": None, "stage_seconds": None}
                     results["presets"].setdefault(preset, {})[str(seed)] = found
                     write_json(RESULTS, results)
                     print(preset, seed, json.dumps(found["iteration_seconds"]), flush=True)

@@ -19,7 +19,7 @@ from stages.model.lora import adapt, save_adapter
 from stages.model.processor import AudioTextProcessor
 from stages.model.tiny import new_feature_extractor, new_thinker
 from stages.model.tokenizer import train_tokenizer
-from stages.rest.dataset import Clips, Traces
+from stages.rest.dataset import Clips, Rows
 from stages.rest.layout import DATA, Trace, write_records
 
 ROOT = Path(__file__).parent.parent
@@ -57,6 +57,7 @@ def train_params(**changes: Any) -> Train:
         "max_grad_norm": 1.0,
         "epochs": 1,
         "batch_size": 8,
+        "share_prompts": False,
         "micro_batch_size": 8,
         "gradient_checkpointing": False,
         "kl_coefficient": 0.0,
@@ -102,8 +103,8 @@ def trace(number: int, weight: float = 1.0, more: str = "") -> Trace:
     )
 
 
-def dataset(traces: Sequence[Trace]) -> Traces:
-    return Traces(traces, Clips(processor()))
+def dataset(traces: Sequence[Trace], share_prompts: bool = False) -> Rows:
+    return Rows(traces, Clips(processor()), share_prompts)
 
 
 def write_adapter(folder: Path, targets: str = "attention", rank: int = 4, seed: int = 0) -> Path:

@@ -19,7 +19,7 @@ from stages.model.loss import completion_loss
 from stages.model.tiny import new_feature_extractor
 from stages.rest import check, integrity
 from stages.rest.check import control_traces, failures
-from stages.rest.dataset import collate
+from stages.rest.dataset import Example, collate
 from stages.rest.layout import DATA, DEV, HEARD, Sample, Trace, write_records
 from stages.rest.train import adapted_model
 from tests.rest_project import (
@@ -51,7 +51,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         write_base(BASE)
         processor.cache_clear()
         model = load_thinker(BASE).train()
-        batch = collate(processor(), examples([trace(i) for i in range(16)]))
+        batch = collate(processor(), [[example] for example in examples([trace(i) for i in range(16)])])
         optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
         for _ in range(70):
             completion_loss(model, batch).backward()
@@ -75,14 +75,22 @@ def project(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return tmp_path
 
 
-def examples(traces: list[Trace]) -> list[integrity.Example]:
+def examples(traces: list[Trace]) -> list[Example]:
     data = dataset(traces)
-    return [data[i] for i in range(len(data))]
+    return [data[i][0] for i in range(len(data))]
 
 
 def bank() -> list[Trace]:
     """Traces that say more than the model has learnt to say."""
     return [trace(i, more="rain falls down.") for i in range(10)]
+
+
+def labels(traces: list[Trace]) -> list[str]:
+    """What is wrong with the labels, found whether or not prompts are shared."""
+    single, shared = dataset(traces), dataset(traces, share_prompts=True)
+    found = integrity.labels([single[i] for i in range(len(single))], processor())
+    assert sorted(found) == sorted(integrity.labels([shared[i] for i in range(len(shared))], processor()))
+    return found
 
 
 def reworded(one: Trace, text: str, **changes: Any) -> Trace:
@@ -108,10 +116,10 @@ def test_audio_tokens_are_those_of_the_clips_length() -> None:
 
 
 def test_labels_are_the_sampled_completion() -> None:
-    sound = bank()
-    assert integrity.labels(examples(sound), processor()) == []
+    sound = [*bank(), *(reworded(trace(i), f"<think>{i}</think> ANSWER: a bell") for i in range(5))]
+    assert len(dataset(sound, share_prompts=True)) == len(sound) - 5 and labels(sound) == []
     other = replace(sound[0], text=sound[1].text)
-    [message] = integrity.labels(examples([*sound[1:], other]), processor())
+    [message] = labels([*sound[1:], other])
     assert message.startswith("q0: the labels decode to '<think>HEARD: a bell rings.")
     assert message.endswith(f"sampled was {sound[1].text!r}")
 
@@ -121,14 +129,14 @@ def test_labels_are_the_sampled_completion() -> None:
     ["<think>a bell ANSWER: a bell", "a bell", "<think>a</think>b</think> ANSWER: a bell", "<think>a</think> <think>b"],
 )
 def test_thinking_is_opened_and_closed_once(text: str) -> None:
-    [message] = integrity.labels(examples([reworded(trace(0), text), trace(1)]), processor())
+    [message] = labels([reworded(trace(0), text), trace(1)])
     assert message == f"q0: the thinking is not opened and closed once in {text!r}"
 
 
 def test_thinking_may_be_opened_by_the_prompt() -> None:
     opened = trace(0).prompt_token_ids + tuple(processor().tokenizer.encode("<think>", add_special_tokens=False))
     one = reworded(trace(0), "a bell</think> ANSWER: a bell", prompt_token_ids=opened)
-    assert integrity.labels(examples([one]), processor()) == []
+    assert labels([one]) == []
 
 
 def question(number: int, **changes: Any) -> Question:
@@ -190,7 +198,7 @@ def test_another_clip_brings_its_own_number_of_audio_tokens() -> None:
     long = processor().features(torch.zeros(2 * 16_000).numpy())
     longer, features = integrity.replaced(examples([trace(0)])[0], long, processor())
     assert features is long and longer.prompt_token_ids.count(processor().audio_token_id) == 26
-    batch = collate(processor(), [(longer, features)])
+    batch = collate(processor(), [[(longer, features)]])
     assert batch["labels"][0][batch["labels"][0] != -100].tolist() == list(trace(0).completion_token_ids)
 
 

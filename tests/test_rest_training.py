@@ -78,7 +78,8 @@ def run(
 ) -> RestTrainer:
     """Train as the stage does, without checkpoints."""
     model = adapted_model(train, start, seed)
-    trainer = trainer_for(model, processor(), dataset(traces), train, learning_rate, seed, Path("training"), 10_000)
+    data = dataset(traces, train.share_prompts)
+    trainer = trainer_for(model, processor(), data, train, learning_rate, seed, Path("training"), 10_000)
     trainer.train()
     return trainer
 
@@ -154,15 +155,13 @@ def test_a_clip_that_has_changed_is_refused() -> None:
 def each_token(model: Any, traces: list[Trace]) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Weights, logits and targets of each trace's tokens, one trace at a time, by the model's own forward pass."""
     rows = []
-    for example in dataset(traces):
-        batch = collate(processor(), [example])
+    for row in dataset(traces):
+        batch = collate(processor(), [row])
         inputs = {name: batch[name] for name in batch if name not in ("labels", "weights")}
         with torch.no_grad():
             logits = model(**inputs).logits[0, :-1]
         targets = batch["labels"][0, 1:]
-        rows.append(
-            (batch["weights"].expand((targets != -100).sum()), logits[targets != -100], targets[targets != -100])
-        )
+        rows.append((batch["weights"][0, 1:][targets != -100], logits[targets != -100], targets[targets != -100]))
     return rows
 
 
@@ -172,6 +171,32 @@ def test_the_loss_is_the_weighted_mean_over_tokens() -> None:
     rows = each_token(load_thinker(BASE), traces)
     total = sum((weights * cross_entropy(logits, targets, reduction="none")).sum() for weights, logits, targets in rows)
     assert logged(trainer) == [pytest.approx(float(total / sum(w.sum() for w, _, _ in rows)), rel=1e-5)]
+
+
+def several(count: int) -> list[Trace]:
+    """Four traces of different lengths and weights for each of some prompts, in no order."""
+    traces = [trace(i, weight=0.5 + i + j, more="rain " * (2 * i + j)) for j in range(4) for i in range(count)]
+    return [replace(one, sample_index=index) for index, one in enumerate(traces)]
+
+
+def test_traces_that_share_their_prompt_are_learnt_as_if_each_had_its_own() -> None:
+    traces = several(3)
+    shared = dataset(traces, share_prompts=True)
+    assert len(shared) == 3 and [len(row) for row in shared.rows] == [4, 4, 4]
+    lengths = dataset(traces).lengths()
+    assert sum(shared.lengths()) < 0.7 * sum(lengths)
+    wide = train_params(lora={"targets": "all", "rank": 4, "alpha": 8}, kl_coefficient=0.5, epochs=3)
+    together = run(traces, wide.model_copy(update={"share_prompts": True, "batch_size": 3, "micro_batch_size": 3}))
+    apart = run(traces, wide.model_copy(update={"batch_size": 12, "micro_batch_size": 12}))
+    assert together.state.global_step == apart.state.global_step == 3
+    assert logged(together) == pytest.approx(logged(apart), rel=1e-5)
+    assert same(together, apart)
+
+
+def test_only_traces_of_one_prompt_and_one_clip_share_a_row() -> None:
+    here, there = trace(0), trace(2)  # one question about two clips of one length
+    assert here.prompt_token_ids == there.prompt_token_ids
+    assert len(dataset([here, there, replace(here, weight=2.0)], share_prompts=True)) == 2
 
 
 @pytest.mark.parametrize("micro_batch_size", [8, 2])

@@ -71,6 +71,7 @@ class Train(Strict):
     weight_decay: Annotated[float, Field(ge=0)]
     max_grad_norm: Positive
     epochs: Count
+    share_prompts: bool
     batch_size: Count
     micro_batch_size: Count
     gradient_checkpointing: bool

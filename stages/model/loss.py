@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax
 
-MODEL_INPUTS = ("input_ids", "attention_mask", "input_features", "feature_attention_mask")
+MODEL_INPUTS = ("input_ids", "attention_mask", "position_ids", "input_features", "feature_attention_mask")
 
 
 def completion_logits(model: Any, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -21,7 +21,7 @@ def completion_logits(model: Any, batch: dict[str, Tensor]) -> tuple[Tensor, Ten
     def keep(_: torch.nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
         return (args[0][:, :-1][predicting],)
 
-    inputs = {name: batch[name] for name in MODEL_INPUTS}
+    inputs = {name: batch[name] for name in MODEL_INPUTS if name in batch}
     inputs["input_features"] = inputs["input_features"].to(model.dtype)
     hook = model.lm_head.register_forward_pre_hook(keep)
     try:
@@ -37,10 +37,9 @@ def completion_loss(model: Any, batch: dict[str, Tensor]) -> Tensor:
     return cross_entropy(*completion_logits(model, batch))
 
 
-def token_weights(batch: dict[str, Tensor], weights: Tensor) -> Tensor:
-    """Each predicted token's weight, that of its row: [batch] to [tokens], in the order of `completion_logits`."""
-    predicting = batch["labels"][:, 1:] != -100
-    return weights[:, None].expand_as(predicting)[predicting]
+def token_weights(batch: dict[str, Tensor]) -> Tensor:
+    """The weight of each predicted token [tokens], in the order of `completion_logits`."""
+    return batch["weights"][:, 1:][batch["labels"][:, 1:] != -100]
 
 
 def kl_divergence(logits: Tensor, reference: Tensor, chunk: int = 512) -> Tensor:

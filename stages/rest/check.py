@@ -26,8 +26,7 @@ from stages.model.checkpoint import load_thinker
 from stages.model.lora import adapter_of, attach
 from stages.model.processor import AudioTextProcessor
 from stages.rest import integrity
-from stages.rest.dataset import Clips
-from stages.rest.integrity import Example
+from stages.rest.dataset import Clips, Example, Rows
 from stages.rest.layout import DATA, DEV, REST_METRICS, Sample, Trace, depth_of, model_dir, read_records
 from stages.rest.selection import trace_of
 from stages.rest.traces import well_formed
@@ -87,13 +86,13 @@ def _listed(wrong: list[str]) -> dict[str, Any]:
 
 
 def check_traces(
-    bank: Sequence[Example],
+    bank: Rows,
     controls: Sequence[Example],
     held_out: dict[str, Sequence[Question]],
     processor: AudioTextProcessor,
 ) -> dict[str, Any]:
     """What the traces show without a model; labels only if the audio tokens are right, or no batch can be made."""
-    traces = [trace for trace, _ in bank]
+    traces = [trace for row in bank.rows for trace in row]
     asked = [*traces, *(trace for trace, _ in controls)]
     found: dict[str, Any] = {
         "traces": len(traces),
@@ -101,12 +100,12 @@ def check_traces(
         "contamination": _listed(integrity.contamination(traces, held_out)),
     }
     if not found["audio_tokens"]["wrong"]:
-        found["labels"] = _listed(integrity.labels(bank, processor))
+        found["labels"] = _listed(integrity.labels([bank[i] for i in range(len(bank))], processor))
     return found
 
 
 def check_model(
-    bank: Sequence[Example],
+    bank: Rows,
     controls: Sequence[Example],
     rest: Rest,
     start: Path,
@@ -121,9 +120,10 @@ def check_model(
     hearing = integrity.hearing(sampler, processor, controls, seed, size)
     del model, sampler  # there may be room for one only
     learner = adapted_model(train, start, seed)
-    chosen = np.random.default_rng(seed).permutation(len(bank))[:_BY_HEART]
+    examples = [example for index in range(len(bank)) for example in bank[index]]
+    chosen = np.random.default_rng(seed).permutation(len(examples))[:_BY_HEART]
     rate = rest.check.overfit_learning_rate * train.learning_rate_scale
-    overfit = integrity.overfit(learner, processor, [bank[i] for i in chosen], rest.check.overfit_steps, rate, size)
+    overfit = integrity.overfit(learner, processor, [examples[i] for i in chosen], rest.check.overfit_steps, rate, size)
     return {"hearing": hearing, "overfit": overfit}
 
 
@@ -144,7 +144,6 @@ def main() -> None:
         split: read_questions(QUESTIONS / f"{split}.jsonl") for split in ("dev", "test")
     }
     samples = DATA / name / "samples.parquet"
-    bank = read_records(DATA / name / "bank.parquet", Trace)
     controls = control_traces(read_records(samples, Sample), held_out["dev"])
     if len({trace.audio_sha256 for trace in controls}) < 2:
         raise UserError(
@@ -153,14 +152,12 @@ def main() -> None:
         )
     processor = AudioTextProcessor.from_checkpoint(BASE_MODEL)
     clips = Clips(processor)
-    trained, heard = (
-        [(trace, clips.features(trace.audio_path, trace.audio_sha256)) for trace in traces]
-        for traces in (bank, controls)
-    )
-    metrics = check_traces(trained, heard, held_out, processor)
+    bank = Rows(read_records(DATA / name / "bank.parquet", Trace), clips, rest.train.share_prompts)
+    heard = [(trace, clips.features(trace.audio_path, trace.audio_sha256)) for trace in controls]
+    metrics = check_traces(bank, heard, held_out, processor)
     found = failures(metrics)
     if not found:
-        metrics |= check_model(trained, heard, rest, model_dir(start), seed, processor)
+        metrics |= check_model(bank, heard, rest, model_dir(start), seed, processor)
         found = failures(metrics)
     write_json(REST_METRICS / f"check_{name}.json", {"passed": not found, **metrics})
     if found:
@@ -169,9 +166,9 @@ def main() -> None:
         )
     gain, overfit = metrics["hearing"], metrics["overfit"]
     print(
-        f"{name}: {len(bank)} traces are sound; the true clip is worth {gain['shuffled']['difference']:.3f} nats "
-        f"a token against shuffled, {gain['silence']['difference']:.3f} against silence, on {gain['n']} dev answers; "
-        f"{overfit['examples']} traces learnt by heart in {overfit['steps']} steps"
+        f"{name}: {metrics['traces']} traces are sound; on {gain['n']} dev answers the true clip is worth "
+        f"{gain['shuffled']['difference']:.3f} nats a token against shuffled, {gain['silence']['difference']:.3f} "
+        f"against silence; {overfit['examples']} traces learnt by heart in {overfit['steps']} steps"
     )
 
 

@@ -1,6 +1,7 @@
 """Traces as training batches: the very tokens that were sampled, beside the clips that they were sampled for."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from stages.common.progress import progress
 from stages.model.processor import AudioTextProcessor, Encoded
 from stages.rest.layout import Trace
 
+Example = tuple[Trace, torch.Tensor]  # with its clip's mel features [bins, frames]
 _POOL = 16  # batches whose examples are sorted by length together: little padding, still much chance
 
 
@@ -38,33 +40,73 @@ class Clips:
         return self._features[key]
 
 
-class Traces(Dataset):  # type: ignore[misc]
-    """Traces by index, each with its clip's features."""
+class Rows(Dataset):  # type: ignore[misc]
+    """What training batches are made of: each row is one trace, or all traces of a prompt about a clip."""
 
-    def __init__(self, traces: Sequence[Trace], clips: Clips):
-        self.traces, self.clips = traces, clips
-        with progress(len(traces), "trace", "mel features") as bar:
-            for trace in traces:
-                clips.features(trace.audio_path, trace.audio_sha256)
+    def __init__(self, traces: Sequence[Trace], clips: Clips, share_prompts: bool):
+        rows: dict[Any, list[Trace]] = {}
+        for index, trace in enumerate(traces):
+            # One question about two clips of one length has the same prompt tokens.
+            key = (trace.audio_path, trace.audio_sha256, trace.prompt_token_ids) if share_prompts else index
+            rows.setdefault(key, []).append(trace)
+        self.rows, self.clips = list(rows.values()), clips
+        with progress(len(self.rows), "clip", "mel features") as bar:
+            for row in self.rows:
+                clips.features(row[0].audio_path, row[0].audio_sha256)
                 bar.update()
 
     def __len__(self) -> int:
-        return len(self.traces)
+        return len(self.rows)
 
-    def __getitem__(self, index: int) -> tuple[Trace, torch.Tensor]:
-        trace = self.traces[index]
-        return trace, self.clips.features(trace.audio_path, trace.audio_sha256)
+    def __getitem__(self, index: int) -> list[Example]:
+        row = self.rows[index]
+        features = self.clips.features(row[0].audio_path, row[0].audio_sha256)
+        return [(trace, features) for trace in row]
 
     def lengths(self) -> list[int]:
-        """Tokens of each trace, prompt and completion together."""
-        return [len(trace.prompt_token_ids) + len(trace.completion_token_ids) for trace in self.traces]
+        """Tokens of each row."""
+        return [
+            len(row[0].prompt_token_ids) - 1 + sum(1 + len(trace.completion_token_ids) for trace in row)
+            for row in self.rows
+        ]
 
 
-def collate(processor: AudioTextProcessor, examples: Sequence[tuple[Trace, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """A padded batch with labels, as `AudioTextProcessor.batch` gives it, and `weights` [batch]."""
-    prompts = [Encoded(list(trace.prompt_token_ids), features) for trace, features in examples]
-    batch = processor.batch(prompts, [list(trace.completion_token_ids) for trace, _ in examples])
-    return {**batch, "weights": torch.tensor([trace.weight for trace, _ in examples], dtype=torch.float32)}
+def collate(processor: AudioTextProcessor, rows: Sequence[Sequence[Example]]) -> dict[str, torch.Tensor]:
+    """A padded batch as `AudioTextProcessor.batch` gives it, with `weights` [batch, tokens] of the labels.
+
+    The traces of a row share one copy of their prompt, all but its last token: that one is repeated before each
+    completion, whose first token it predicts. Where a row has several traces, `position_ids` [3, batch, tokens]
+    count every completion from the prompt's end, and `attention_mask` [batch, 1, tokens, tokens] lets it see the
+    prompt and itself: to the model each one is a conversation of its own.
+    """
+    prompts = [Encoded(list(row[0][0].prompt_token_ids[:-1]), row[0][1]) for row in rows]
+    turns = [[[trace.prompt_token_ids[-1], *trace.completion_token_ids] for trace, _ in row] for row in rows]
+    batch = processor.batch(prompts, [list(chain.from_iterable(row)) for row in turns])
+    labels, width = batch["labels"], batch["labels"].shape[1]
+    weights = torch.zeros(labels.shape)
+    # Which completion a token belongs to: 0 the prompt, then 1, 2, …; -1 is padding.
+    segments = torch.full(labels.shape, -1)
+    positions = torch.arange(width).repeat(len(rows), 1)
+    for i, row in enumerate(rows):
+        start = first = len(prompts[i].ids)
+        segments[i, :start] = 0
+        for number, (turn, (trace, _)) in enumerate(zip(turns[i], row, strict=True), start=1):
+            end = start + len(turn)
+            labels[i, start] = -100
+            weights[i, start + 1 : end] = trace.weight
+            segments[i, start:end] = number
+            positions[i, start:end] = torch.arange(first, first + len(turn))
+            start = end
+    if all(len(row) == 1 for row in rows):
+        return {**batch, "weights": weights}
+    seen = (segments[:, None, :] == 0) | (segments[:, None, :] == segments[:, :, None])
+    seen &= torch.ones(width, width, dtype=torch.bool).tril()  # padding sees padding, so no row of the mask is empty
+    return {
+        **batch,
+        "weights": weights,
+        "position_ids": positions.expand(3, -1, -1).contiguous(),
+        "attention_mask": seen[:, None],
+    }
 
 
 class LengthBuckets(Sampler):  # type: ignore[misc]

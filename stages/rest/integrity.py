@@ -14,10 +14,9 @@ from stages.common.records import Question
 from stages.evaluate.stats import LEVEL, bootstrap_differences
 from stages.model.loss import completion_logits
 from stages.model.processor import AudioTextProcessor
-from stages.rest.dataset import collate, to_device
+from stages.rest.dataset import Example, collate, to_device
 from stages.rest.layout import Trace
 
-Example = tuple[Trace, torch.Tensor]  # with its clip's mel features
 _BATCH = 8
 _LEARNT = 0.25  # of the loss at the start: what learning by heart must fall below
 
@@ -33,21 +32,34 @@ def audio_tokens(traces: Sequence[Trace], audio_token_id: int) -> list[str]:
     return found
 
 
-def labels(examples: Sequence[Example], processor: AudioTextProcessor) -> list[str]:
+def labels(rows: Sequence[Sequence[Example]], processor: AudioTextProcessor) -> list[str]:
     """Traces whose labels in a training batch are not the sampled completion, its thinking opened and closed."""
     found = []
-    for start in range(0, len(examples), _BATCH):
-        chosen = examples[start : start + _BATCH]
+    for start in range(0, len(rows), _BATCH):
+        chosen = rows[start : start + _BATCH]
         batch = collate(processor, chosen)
-        for (trace, _), ids, row in zip(chosen, batch["input_ids"], batch["labels"], strict=True):
-            learnt = row[row != -100].tolist()
-            text = str(processor.tokenizer.decode(learnt, skip_special_tokens=True))
-            prompt = str(processor.tokenizer.decode(ids[row == -100].tolist()))
-            if learnt != list(trace.completion_token_ids) or text != trace.text:
-                found.append(f"{trace.problem_id}: the labels decode to {text!r}, sampled was {trace.text!r}")
-            elif text.count("</think>") != 1 or (prompt + text).rfind("<think>") > (prompt + text).rfind("</think>"):
-                found.append(f"{trace.problem_id}: the thinking is not opened and closed once in {text!r}")
+        for row, ids, wanted in zip(chosen, batch["input_ids"], batch["labels"], strict=True):
+            at = len(row[0][0].prompt_token_ids)
+            for trace, _ in row:
+                end = at + len(trace.completion_token_ids)
+                found += _label_faults(trace, wanted[at:end].tolist(), ids[at - 1 : end].tolist(), processor)
+                at = end + 1  # past the prompt's last token, which is repeated before each completion
+            if int((wanted != -100).sum()) != sum(len(trace.completion_token_ids) for trace, _ in row):
+                found.append(f"{row[0][0].problem_id}: there are labels outside its completions")
     return found
+
+
+def _label_faults(trace: Trace, learnt: list[int], fed: list[int], processor: AudioTextProcessor) -> list[str]:
+    """What is wrong with the labels of one trace; `fed` are the tokens before and at them."""
+    text = str(processor.tokenizer.decode([i for i in learnt if i != -100], skip_special_tokens=True))
+    conversation = str(processor.tokenizer.decode(trace.prompt_token_ids)) + text
+    if learnt != list(trace.completion_token_ids) or text != trace.text:
+        return [f"{trace.problem_id}: the labels decode to {text!r}, sampled was {trace.text!r}"]
+    if fed != [trace.prompt_token_ids[-1], *trace.completion_token_ids]:
+        return [f"{trace.problem_id}: the tokens fed are not those that were sampled"]
+    if text.count("</think>") != 1 or conversation.rfind("<think>") > conversation.rfind("</think>"):
+        return [f"{trace.problem_id}: the thinking is not opened and closed once in {text!r}"]
+    return []
 
 
 def contamination(traces: Sequence[Trace], held_out: dict[str, Sequence[Question]]) -> list[str]:
@@ -95,7 +107,7 @@ def losses(model: Any, processor: AudioTextProcessor, examples: Sequence[Example
     model.eval()
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        batch = to_device(collate(processor, [examples[i] for i in chosen]), model.device)
+        batch = to_device(collate(processor, [[examples[i]] for i in chosen]), model.device)
         with torch.inference_mode():
             each = cross_entropy(*completion_logits(model, batch), reduction="none")
         counts = (batch["labels"][:, 1:] != -100).sum(1).tolist()
@@ -149,7 +161,7 @@ def overfit(
     Every step sees them all, `micro_batch_size` at a time. A last loss of None means that training diverged.
     """
     batches = [
-        to_device(collate(processor, examples[start : start + micro_batch_size]), model.device)
+        to_device(collate(processor, [[e] for e in examples[start : start + micro_batch_size]]), model.device)
         for start in range(0, len(examples), micro_batch_size)
     ]
     tokens = sum(int((batch["labels"] != -100).sum()) for batch in batches)

@@ -24,9 +24,9 @@ from stages.common.rest_params import Train
 from stages.model.checkpoint import load_thinker
 from stages.model.lora import WEIGHTS, adapt, adapter_of, attach, base_identity, check_inventory, save_adapter
 from stages.model.processor import AudioTextProcessor
-from stages.rest.dataset import Clips, Traces, padding_share
+from stages.rest.dataset import Clips, Rows, padding_share
 from stages.rest.layout import CANDIDATES, DATA, REST_METRICS, Trace, depth_of, model_dir, read_records
-from stages.rest.trainer import RestTrainer, curves, last_checkpoint, trainer_for
+from stages.rest.trainer import Curves, RestTrainer, last_checkpoint, trainer_for
 from stages.serve.server import stop
 
 
@@ -60,17 +60,18 @@ def check_machine(train: Train, cuda: bool) -> None:
         raise UserError("rest.train.optimizer paged_adamw_8bit needs CUDA; set it to adamw")
 
 
-def train_metrics(trainer: RestTrainer, lengths: list[int], train: Train) -> dict[str, Any]:
+def train_metrics(trainer: RestTrainer, data: Rows, train: Train) -> dict[str, Any]:
     """What was trained, and how the training ended."""
     rows = [row for row in trainer.state.log_history if "loss" in row]
     found = check_inventory(trainer.model, train.lora)
     return {
-        "traces": len(lengths),
+        "traces": sum(map(len, data.rows)),
+        "rows": len(data),
         "steps": trainer.state.global_step,
         "loss_first": round(rows[0]["loss"], 5) if rows else None,
         "loss_last": round(rows[-1]["loss"], 5) if rows else None,
         "kl_last": round(rows[-1]["kl"], 5) if rows else None,
-        "padding_share": round(padding_share(lengths, trainer.buckets.batches), 4),
+        "padding_share": round(padding_share(data.lengths(), trainer.buckets.batches), 4),
         "adapter_parameters": found.trainable,
         "adapted_matrices": len(found.modules),
         "adapted": list(found.modules),
@@ -92,7 +93,7 @@ def main() -> None:
     traces = read_records(bank, Trace)
     model = adapted_model(rest.train, start, seed)
     processor = AudioTextProcessor.from_checkpoint(BASE_MODEL)
-    data = Traces(traces, Clips(processor))
+    data = Rows(traces, Clips(processor), rest.train.share_prompts)
     inputs = [sha256_file(bank), base_identity(BASE_MODEL), rest.train.model_dump(), iteration.model_dump(), seed]
     previous = adapter_of(start, BASE_MODEL)
     folder = cache_dir() / "training" / sha256_json([*inputs, previous and sha256_file(previous / WEIGHTS)])[:16]
@@ -109,7 +110,7 @@ def main() -> None:
             seed,
             folder,
             params.runtime.checkpoint_steps,
-            [curves(live)],
+            [Curves(live)],
         )
         checkpoint = last_checkpoint(folder)
         if checkpoint:
@@ -118,7 +119,7 @@ def main() -> None:
     (plots / "metrics.json").unlink()  # DVCLive's summary; ours is beside it
     with atomic_dir(CANDIDATES / name) as candidate:
         save_adapter(model, candidate)
-    metrics = train_metrics(trainer, data.lengths(), rest.train)
+    metrics = train_metrics(trainer, data, rest.train)
     write_json(REST_METRICS / f"train_{name}.json", metrics)
     shutil.rmtree(folder, ignore_errors=True)
     print(

@@ -16,7 +16,7 @@ from stages.common.progress import progress
 from stages.common.rest_params import Train
 from stages.model.loss import completion_logits, kl_divergence, token_weights
 from stages.model.processor import AudioTextProcessor
-from stages.rest.dataset import LengthBuckets, Traces, collate
+from stages.rest.dataset import LengthBuckets, Rows, collate
 
 LOG_STEPS = 10
 _WHOLE = "complete"  # written into a checkpoint last
@@ -43,14 +43,14 @@ class RestTrainer(Trainer):  # type: ignore[misc]
         """The micro-batches of an optimiser step, and the summed weight of their completion tokens."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         self._kl = 0.0
-        return batches, sum(token_weights(batch, batch["weights"]).sum() for batch in batches)
+        return batches, sum(token_weights(batch).sum() for batch in batches)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The micro-batch's share of the step's weighted mean loss a token, in nats."""
         logits, targets = completion_logits(model, inputs)
-        shares = token_weights(inputs, inputs["weights"]) / num_items_in_batch
+        shares = token_weights(inputs) / num_items_in_batch
         loss = (shares * cross_entropy(logits, targets, reduction="none")).sum()
         if self.kl_coefficient or (self.state.global_step + 1) % self.args.logging_steps == 0:
             with torch.no_grad(), model.disable_adapter():
@@ -103,17 +103,19 @@ class _Bar(TrainerCallback):  # type: ignore[misc]
         self.bar.close()
 
 
-class _Curves(TrainerCallback):  # type: ignore[misc]
-    """Training curves by DVCLive; a resumed training first writes again what its checkpoint remembers."""
+class Curves(TrainerCallback):  # type: ignore[misc]
+    """Loss, KL, gradient norm and learning rate as DVCLive's curves, those before a resumption included."""
 
     def __init__(self, live: Live):
         self.live = live
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Write what the checkpoint remembers."""
         for row in state.log_history:
             self._write(row)
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Write the last row."""
         self._write(state.log_history[-1])
 
     def _write(self, row: dict[str, Any]) -> None:
@@ -132,7 +134,7 @@ def last_checkpoint(folder: Path) -> Path | None:
 def trainer_for(
     model: PeftModel,
     processor: AudioTextProcessor,
-    data: Traces,
+    data: Rows,
     train: Train,
     learning_rate: float,
     seed: int,
@@ -174,15 +176,10 @@ def trainer_for(
         model=model,
         args=arguments,
         train_dataset=data,
-        data_collator=lambda examples: collate(processor, examples),
+        data_collator=lambda rows: collate(processor, rows),
         callbacks=[_WholeCheckpoints(), _Bar(), *callbacks],
         buckets=buckets,
         kl_coefficient=train.kl_coefficient,
     )
     trainer.remove_callback(PrinterCallback)  # the curves have what it would print
     return trainer
-
-
-def curves(live: Live) -> TrainerCallback:
-    """The callback that writes loss, KL, gradient norm and learning rate to `live`."""
-    return _Curves(live)
