@@ -13,7 +13,8 @@ ARGS ?=
 export PYTHON
 # DVC's stages are `python -m …`: theirs must be .venv's.
 IN_VENV := export PATH="$(CURDIR)/.venv/bin:$$PATH" DVC_NO_ANALYTICS=1;
-SHOW_RESULTS := python -m stages.evaluate.compare --show && python -m stages.evaluate.compare_rest --show
+SHOW_RESULTS := python -m stages.evaluate.compare --show && python -m stages.evaluate.arms --show \
+    && python -m stages.evaluate.compare_rest --show && echo "All of it, to look at and to listen to: reports/index.html"
 STOP_SERVER := python -m stages.serve.server stop
 
 .PHONY: help setup repro test lint check plots diff bench bench-rest bench-report screenshots stop clean distclean
@@ -60,9 +61,9 @@ stop: ## Stop the model server, if one runs
 	@[ ! -x .venv/bin/python ] || { $(IN_VENV) $(STOP_SERVER); }
 
 # Only what dvc.lock names as an output: a file that somebody put beside them stays.
-clean: ## Remove the outputs in data/ and models/ (`dvc checkout` restores them) and tools' caches
+clean: ## Remove the outputs that Git does not hold (`dvc checkout` restores them) and tools' caches
 	-@$(MAKE) --no-print-directory stop
-	@[ ! -f dvc.lock ] || awk '/^    [a-z]+:/ { outs = /outs:/ } outs && /- path: (data|models)\// { print $$3 }' dvc.lock \
+	@[ ! -f dvc.lock ] || awk '/^    [a-z]+:/ { outs = /outs:/ } outs && /- path: (data\/|models\/|reports\/(index.html|report_files))/ { print $$3 }' dvc.lock \
 	    | xargs -r rm -rf
 	@rm -rf build dvc_plots .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	@find stages tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

@@ -93,7 +93,8 @@ def pipeline(parts: list[str]) -> dict[str, Any]:
             prompt.write_text(prompt.read_text().replace("a quick and certain ear", "a quick, certain ear"))
             _stop_server(clone)  # so that its start counts
             results["edit"] = repro(clone)
-            expected = {f"infer@{EDITED}", f"score@{EDITED}", "compare", "rest_compare"}
+            evidence = {"arms", "compare", "errors", "judge", "rest_compare", "submission", "report"}
+            expected = {f"infer@{EDITED}", f"score@{EDITED}", *evidence}
             assert set(results["edit"]["stages"]) == expected, results["edit"]
     return results
 

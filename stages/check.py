@@ -16,6 +16,7 @@ from stages.common.errors import UserError, stage_main
 from stages.common.params import FilesSource, Params, load_params
 from stages.data.loaders.from_files import check_pinned
 from stages.evaluate.compare import declared_contrasts
+from stages.evaluate.runs import declared_runs, find_run
 from stages.prompt.registry import load_prompt
 
 ENDPOINT_VARIABLES = ("AUDIO_REASONING_BASE_URL", "AUDIO_REASONING_API_KEY")
@@ -32,7 +33,7 @@ def problems() -> list[str]:
         *_prompt_problems(params),
         *_backend_problems(params),
         *_rest_problems(params),
-        *_contrast_problems(params),
+        *_run_problems(params),
         *_stage_problems(),
     ]
 
@@ -84,13 +85,20 @@ def _rest_problems(params: Params) -> list[str]:
     return found
 
 
-def _contrast_problems(params: Params) -> list[str]:
-    """A contrast between runs that no stage makes: `compare` comes last, and would find it hours later."""
+def _run_problems(params: Params) -> list[str]:
+    """Runs that parameters name and no stage makes: what reads them comes last, and would find it hours later."""
+    found = []
     try:
         declared_contrasts(params)
     except UserError as error:
-        return [str(error)]
-    return []
+        found.append(str(error))
+    for key, names in (("judge.runs", params.judge.runs), ("submission.run", [params.submission.run])):
+        for name in names:
+            try:
+                find_run(name, declared_runs(params))
+            except UserError as error:
+                found.append(f"{key}: {error}")
+    return found
 
 
 def _stage_problems() -> list[str]:

@@ -30,6 +30,8 @@ MICRO = [
     "model.tiny.steps=220",
     f"prompts.variants=[{','.join(VARIANTS)}]",
     f"compare.contrasts=[{{a: {VARIANTS[0]}, b: {VARIANTS[1]}}}]",
+    "arms.variants=[]",
+    "vote.variants=[]",
     "infer.max_tokens=48",
 ]
 

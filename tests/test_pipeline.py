@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from tests.pipeline import TEST_QUESTIONS, VARIANTS, Pipeline, create, ended, kill_tree, wait_until
 
@@ -14,7 +15,8 @@ pytestmark = pytest.mark.timeout(900)
 
 INFER = [f"infer@{v}" for v in VARIANTS]
 SCORE = [f"score@{v}" for v in VARIANTS]
-COMPARE = ["compare", "rest_compare"]
+# What reads all answers, whichever runs there are.
+EVIDENCE = ["arms", "compare", "errors", "judge", "rest_compare", "submission", "report"]
 STRUCTURED = ["infer@structured_reasoning", "score@structured_reasoning"]
 
 
@@ -23,7 +25,8 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     pipeline = create(tmp_path_factory.mktemp("pipeline"))
     try:
         ran = pipeline.repro()
-        assert ran == sorted(["acquire@mini", "questions", "base_model", *INFER, *SCORE, *COMPARE, "headline"])
+        prepared = ["acquire@mini", "questions", "base_model", "rubrics"]
+        assert ran == sorted([*prepared, *INFER, *SCORE, *EVIDENCE, "headline", "vote_tables"])
         yield pipeline
     finally:
         pipeline.python("-m", "stages.serve.server", "stop")
@@ -77,19 +80,20 @@ def test_a_second_run_executes_nothing(pipeline: Pipeline) -> None:
     ("what", "name", "old", "new", "stages"),
     [
         ("a word in one prompt", "prompts/structured_reasoning.yaml", "three steps", "three short steps",
-         [*STRUCTURED, *COMPARE, "headline"]),
-        ("a comment in serving", "stages/serve/client.py", "import asyncio", "import asyncio  # edited", INFER),
+         [*STRUCTURED, *EVIDENCE, "headline"]),
+        ("a comment in serving", "stages/serve/client.py", "import asyncio", "import asyncio  # edited",
+         [*INFER, "judge"]),
         ("a comment in evaluation", "stages/evaluate/stats.py", "from collections", "# edited\nfrom collections",
-         [*SCORE, *COMPARE]),
+         [*SCORE, *EVIDENCE]),
         ("a comment in the data loaders", "stages/data/questions.py", "import argparse", "import argparse  # edited",
          ["acquire@mini", "questions"]),
         ("a runtime setting", "params.yaml", "concurrency: 64", "concurrency: 48", []),
         ("the headline", "params.yaml", "headline:\n  variant: structured_reasoning", "headline:\n  variant: baseline",
-         ["headline"]),
+         ["headline", "report"]),
         ("a decoding parameter", "params.yaml", "max_tokens: 48", "max_tokens: 40",
-         [*INFER, *SCORE, *COMPARE, "headline"]),
+         [*INFER, *SCORE, *EVIDENCE, "headline"]),
         ("the seed of the data", "params.yaml", "seed: 2026", "seed: 2027",
-         ["acquire@mini", "questions", *INFER, *SCORE, *COMPARE, "headline"]),
+         ["acquire@mini", "questions", "rubrics", *INFER, *SCORE, *EVIDENCE, "headline"]),
     ],
     ids=lambda value: value.replace(" ", "-") if isinstance(value, str) and len(value) < 32 and " " in value else "",
 )  # fmt: skip
@@ -98,6 +102,38 @@ def test_a_change_executes_exactly_its_stages(
 ) -> None:
     pipeline.edit(name, lambda text: text.replace(old, new, 1))
     assert pipeline.repro() == sorted(stages), what
+
+
+def test_controls_votes_and_ratings_are_made_where_they_are_asked_for(pipeline: Pipeline) -> None:
+    name, kinds = "structured_reasoning", ("silence", "text_only", "permuted")
+    params = yaml.safe_load((pipeline.root / "params.yaml").read_text())
+    before = {path.name: path.read_bytes() for path in pipeline.root.glob("data/predictions/*")}
+    params["arms"] |= {"variants": [name], "kinds": [*kinds], "permutations": 2}
+    params["vote"] |= {"variants": [name], "n": 4}
+    params["judge"]["runs"] = ["baseline", f"{name}@vote"]
+    params["compare"]["contrasts"] += [{"a": f"{name}@silence", "b": name}, {"a": name, "b": f"{name}@vote"}]
+    params["submission"]["run"] = f"{name}@vote"
+    (pipeline.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    made = [f"arm_{what}@{name}-{kind}" for what in ("infer", "score") for kind in kinds]
+    changed = [stage for stage in EVIDENCE if stage not in ("errors", "rest_compare")]
+    assert pipeline.repro() == sorted([*made, f"sample@{name}", f"vote@{name}", "vote_tables", *changed])
+    assert {path.name: path.read_bytes() for path in pipeline.root.glob("data/predictions/*")} == before
+
+    arms = pipeline.json("metrics/arms.json")["variants"][name]
+    assert arms["silence"]["audio_gain"] == pytest.approx(arms["acc"] - arms["silence"]["acc"], abs=1e-6)
+    assert 0 < arms["permuted"]["consistency"] <= 1
+    silent = [json.loads(line) for line in (pipeline.root / f"data/arms/{name}/text_only.jsonl").open()]
+    assert len(silent) == TEST_QUESTIONS
+    assert all(a["prompt_tokens"] < b["prompt_tokens"] for a, b in zip(silent, responses(pipeline, name), strict=True))
+    contrasts = {(row["a"], row["b"]): row for row in pipeline.json("metrics/summary.json")["contrasts"]}
+    assert len(contrasts) == 3 and all(row["verdict_text"] for row in contrasts.values())
+    judged = pipeline.json("metrics/judge.json")
+    assert "evidence_score" in json.dumps(judged) and "rubrics_score" not in json.dumps(judged)
+    submitted = pipeline.json("metrics/submission.json")
+    assert submitted["run"] == f"{name}@vote"
+    page = (pipeline.root / "reports/index.html").read_text()
+    assert f"{name}@silence" in page and f"{name}@vote" in page
+    assert pipeline.repro() == []
 
 
 def test_an_experiment_changes_a_parameter_and_shows_the_difference(pipeline: Pipeline) -> None:

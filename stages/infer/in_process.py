@@ -1,6 +1,5 @@
 """The `transformers` backend: the model in this process, slow and plain, a reference to check servers against."""
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from stages.common.params import Infer
 from stages.model.checkpoint import load_thinker
 from stages.model.lora import attach
 from stages.model.processor import AudioTextProcessor, Encoded
+from stages.model.threads import limit_threads
 from stages.serve.answers import ChatResult, Sample
 
 _BATCH = 64
@@ -31,7 +31,7 @@ def generate(
     `prompts`, and one is left out only if every one of its indices is in `done`: a resumed run samples what an
     uninterrupted one does.
     """
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    limit_threads()
     model, processor = load_thinker(model_dir, dtype), AudioTextProcessor.from_checkpoint(model_dir)
     if adapter is not None:
         model = attach(model, adapter).eval()

@@ -7,7 +7,6 @@ servable by vLLM as it is. `kind: hub` writes a pointer: hub id and pinned revis
 """
 
 import argparse
-import os
 import shutil
 
 import numpy as np
@@ -24,6 +23,7 @@ from stages.common.progress import progress
 from stages.model.checkpoint import POINTER, save_servable
 from stages.model.loss import completion_loss
 from stages.model.processor import AudioTextProcessor
+from stages.model.threads import limit_threads
 from stages.model.tiny import CONTEXT_TOKENS, new_feature_extractor, new_thinker
 from stages.model.tokenizer import train_tokenizer
 from stages.pretrain.corpus import Batches, instructions, pretraining_items, tokenizer_corpus
@@ -44,7 +44,7 @@ def learning_rate(step: int, tiny: Tiny) -> float:
 
 def pretrain(tiny: Tiny) -> None:
     """Train the tiny thinker and write it to `models/base`, its curves to `metrics/base_model`."""
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    limit_threads()
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # costs a tenth of the time, changes no result
     prompts = instructions()

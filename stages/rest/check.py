@@ -9,7 +9,6 @@ Writes metrics/rest/check_<iteration>.json.
 """
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from stages.common.rest_params import Rest
 from stages.model.checkpoint import load_thinker
 from stages.model.lora import adapter_of, attach
 from stages.model.processor import AudioTextProcessor
+from stages.model.threads import limit_threads
 from stages.rest import integrity
 from stages.rest.dataset import Clips, Example, Rows
 from stages.rest.layout import DATA, DEV, REST_METRICS, Sample, Trace, depth_of, model_dir, read_records
@@ -139,7 +139,7 @@ def main() -> None:
     start = rest.iterations[name].start
     seed = rest.seed * 1_000 + depth_of(start)
     stop()  # a GPU cannot hold the served model and another one
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    limit_threads()
     held_out: dict[str, Sequence[Question]] = {
         split: read_questions(QUESTIONS / f"{split}.jsonl") for split in ("dev", "test")
     }

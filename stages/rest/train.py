@@ -8,7 +8,6 @@ model. An interrupted training goes on from its last checkpoint, in .cache/train
 """
 
 import argparse
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from stages.common.rest_params import Train
 from stages.model.checkpoint import load_thinker
 from stages.model.lora import WEIGHTS, adapt, adapter_of, attach, base_identity, check_inventory, save_adapter
 from stages.model.processor import AudioTextProcessor
+from stages.model.threads import limit_threads
 from stages.rest.dataset import Clips, Rows, padding_share
 from stages.rest.layout import CANDIDATES, DATA, REST_METRICS, Trace, depth_of, model_dir, read_records
 from stages.rest.trainer import Curves, RestTrainer, last_checkpoint, trainer_for
@@ -40,7 +40,7 @@ def adapted_model(train: Train, start: Path, seed: int) -> PeftModel:
     check_machine(train, torch.cuda.is_available())
     model = load_thinker(BASE_MODEL, dtype=train.dtype, quantization=train.quantization)
     if not torch.cuda.is_available():
-        torch.set_num_threads(len(os.sched_getaffinity(0)))
+        limit_threads()
         model.set_experts_implementation("eager")  # a loop over few experts beats a grouped product on a CPU
     if train.gradient_checkpointing:
         model.gradient_checkpointing_enable()
