@@ -139,7 +139,7 @@ def change(key, value):
         ("generate.requests", 3, "rest.generate: n (16) must be a multiple of requests (3)"),
         ("generate.n", 257, "rest.generate.n: "),
         ("generate.temperature", 0.0, "rest.generate.temperature: "),
-        ("train.batch_size", 15, "rest.train: batch_size (15) must be a multiple of micro_batch_size (10)"),
+        ("train.batch_size", 15, "rest.train: batch_size (15) must be a multiple of micro_batch_size (6)"),
         ("train.quantization", "nf4", "nf4 needs gradient_checkpointing"),
         ("select.mastered_share", 1.0, "rest.select.mastered_share: "),
         ("select.rank", "longest", "rest.select.rank: "),
