@@ -7,7 +7,7 @@ traces of a 30B model on MMAR), and opens it in Chromium:
 
 | figure       | what is measured                                                                              |
 |--------------|-----------------------------------------------------------------------------------------------|
-| build_s      | `python -m stages.report.build`, its start included                                           |
+| build_s      | `python -m stages.report.build`, its start included, with all figures but those of votes      |
 | megabytes    | reports/index.html and reports/report_files/                                                  |
 | open_s       | from asking for a link into the browser of questions until its list is there; median of five  |
 | traces_s     | the same until the traces of both runs are there                                              |
@@ -15,11 +15,13 @@ traces of a 30B model on MMAR), and opens it in Chromium:
 | next_ms      | the same for the next question; median of fifty                                               |
 | search_ms    | the same for a word searched for in all texts and traces of two runs; median of five          |
 
-Metrics are left out: figures depend on their number, not on that of questions, and add about three seconds.
+What `score`, `compare` and `errors` say of these runs is written first, and the repository's metrics of control arms
+and of self-training lie beside it.
 """
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -47,13 +49,28 @@ s.selectedIndex = (s.selectedIndex + 1) % s.options.length; s.dispatchEvent(new 
 SEARCH = "const i = document.getElementById('filter-text'); i.value = '{word}'; i.dispatchEvent(new Event('input'));"
 
 
-def build(folder: Path) -> dict[str, Any]:
-    """Build the report in `folder`: seconds and megabytes."""
+def run(folder: Path, module: str, *arguments: str) -> float:
+    """Run a stage in `folder`; the seconds that it took."""
     started = time.monotonic()
-    command = [sys.executable, "-m", "stages.report.build"]
+    command = [sys.executable, "-m", module, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run(command, cwd=folder, check=True, capture_output=True, env=environment)
-    seconds = time.monotonic() - started
+    return time.monotonic() - started
+
+
+def write_metrics(folder: Path, variants: list[str]) -> None:
+    """What the overview shows of the runs in `folder`, and the repository's own arms and self-training."""
+    for variant in variants:
+        run(folder, "stages.evaluate.score", "--variant", variant)
+    run(folder, "stages.evaluate.compare")
+    run(folder, "stages.evaluate.errors")
+    shutil.copy(ROOT / "metrics/arms.json", folder / "metrics")
+    shutil.copytree(ROOT / "metrics/rest", folder / "metrics/rest")
+
+
+def build(folder: Path) -> dict[str, Any]:
+    """Build the report in `folder`: seconds and megabytes."""
+    seconds = run(folder, "stages.report.build")
     files = [folder / INDEX, *(path for path in (folder / FILES).rglob("*") if path.is_file())]
     return {"build_s": round(seconds, 1), "megabytes": round(sum(path.stat().st_size for path in files) / 1e6, 1)}
 
@@ -86,7 +103,7 @@ def use(folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        write_large(Path(folder), QUESTIONS, RUNS, WORDS)
+        write_metrics(Path(folder), write_large(Path(folder), QUESTIONS, RUNS, WORDS))
         results = {"questions": QUESTIONS, "runs": RUNS, **build(Path(folder)), **use(Path(folder))}
     results |= {"python": platform.python_version(), "cpus": os.cpu_count()}
     write_json(RESULTS, results)

@@ -17,6 +17,7 @@ from stages.common.params import FilesSource, Params, load_params
 from stages.data.loaders.from_files import check_pinned
 from stages.evaluate.compare import declared_contrasts
 from stages.evaluate.runs import declared_runs, find_run
+from stages.judge.endpoint import KEY, URL
 from stages.prompt.registry import load_prompt
 
 ENDPOINT_VARIABLES = ("AUDIO_REASONING_BASE_URL", "AUDIO_REASONING_API_KEY")
@@ -34,6 +35,7 @@ def problems() -> list[str]:
         *_backend_problems(params),
         *_rest_problems(params),
         *_run_problems(params),
+        *_judge_problems(params),
         *_stage_problems(),
     ]
 
@@ -98,7 +100,19 @@ def _run_problems(params: Params) -> list[str]:
                 find_run(name, declared_runs(params))
             except UserError as error:
                 found.append(f"{key}: {error}")
+    if params.infer.n > 1 and "@" not in params.submission.run:
+        found.append(
+            f"submission.run: infer.n {params.infer.n} gives {params.submission.run} several answers a question, and "
+            "one is submitted; submit a vote (<variant>@vote)"
+        )
     return found
+
+
+def _judge_problems(params: Params) -> list[str]:
+    """An address and a key that a judge model needs; `_stage_problems` finds that its rubrics are missing."""
+    if params.judge.kind != "endpoint" or not params.judge.runs:
+        return []
+    return [f"judge.kind is endpoint: set {name}" for name in (URL, KEY) if not os.environ.get(name)]
 
 
 def _stage_problems() -> list[str]:

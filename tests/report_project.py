@@ -80,8 +80,11 @@ def write_run(folder: Path, run: Run, responses: Sequence[Response]) -> None:
     write_json(folder / run.manifest, manifest)
 
 
-def write_large(folder: Path, questions: int, runs: int, thinking_words: int) -> None:
-    """Runs whose traces are words drawn as unevenly as those of a language (Zipf), which is how well they compress."""
+def write_large(folder: Path, questions: int, runs: int, thinking_words: int) -> list[str]:
+    """Runs whose traces are words drawn as unevenly as those of a language (Zipf), which is how well they compress.
+
+    The names of their prompts are returned.
+    """
     rng = random.Random(0)
     letters = "etaoinshrdlucmfwypvbgkjqxz"
     words = ["".join(rng.choices(letters, k=rng.randint(2, 9))) for _ in range(8_000)]
@@ -94,3 +97,4 @@ def write_large(folder: Path, questions: int, runs: int, thinking_words: int) ->
         traces = [" ".join(rng.choices(words, weights, k=thinking_words)) for _ in asked]
         answers = [response(q, rng.random() < 0.6, thinking=t) for q, t in zip(asked, traces, strict=True)]
         write_run(folder, Run(variant), answers)
+    return variants

@@ -319,6 +319,25 @@ def in_process() -> Params:
     return params.model_copy(update={"infer": params.infer.model_copy(update=infer)})
 
 
+def test_equal_requests_have_the_first_ones_answer_at_once_and_from_the_cache(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    BASE_MODEL.parent.mkdir()
+    BASE_MODEL.symlink_to(checkpoint)
+    params = in_process()
+    infer = params.infer.model_copy(update={"temperature": 2.0, "max_tokens": 12})
+    params = params.model_copy(update={"infer": infer})  # so hot that two answers differ
+    same = [replace(question(0, ("a bell", "rain"), 0, audio=NO_AUDIO), id=f"twin{i}") for i in range(6)]
+
+    def answers():
+        return [
+            r.text for r in answer_questions(same, load_prompt("baseline", ROOT / "prompts"), BASE_MODEL, params)[0]
+        ]
+
+    first = answers()
+    assert len(set(first)) == 1 and answers() == first
+
+
 def test_a_model_in_process_answers_in_text_alone_without_an_audio_token(checkpoint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)

@@ -137,7 +137,9 @@ def test_audio_gain_is_the_accuracy_with_the_clip_minus_that_of_the_arm(workplac
     assert "audio_gain" not in found["permuted"] and found["permuted"]["acc"] == found["acc"]
     silence = summary()["comparisons"][0]
     assert (silence["a"], silence["b"], silence["only_a"], silence["only_b"]) == ("v@silence", "v", 0, 20)
-    assert 0 < silence["low"] < silence["difference"] < silence["high"] and silence["p"] < 1e-4
+    assert 0 < silence["low"] < silence["difference"] < silence["high"] and silence["p"] == pytest.approx(
+        2 / 2**10, rel=1e-5
+    )
 
 
 def test_each_sub_category_has_its_gain_and_a_p_adjusted_over_them(workplace, monkeypatch):
@@ -174,21 +176,53 @@ def test_without_variants_there_is_nothing_to_tell(workplace, monkeypatch, capsy
 def test_arms_that_are_not_asked_are_left_out(workplace, monkeypatch, capsys):
     set_params(kinds=["text_only"])
     run(monkeypatch, arms)
-    assert set(summary()["variants"]["v"]) == {"n", "chance", "acc", "text_only"}
+    assert set(summary()["variants"]["v"]) == {"n", "chance", "acc", "truncated", "no_answer", "error", "text_only"}
     assert summary()["places"] == [] and "chi-square" not in capsys.readouterr().out
 
 
-def test_an_arm_in_which_every_request_failed_is_all_wrong(workplace, monkeypatch, capsys):
-    failed = [
-        Response(q.id, k, "error", "", "", None, "none", "error", 0, 0, "gone") for q in QUESTIONS for k in range(K)
+def failed(times: int = 1) -> list[Response]:
+    return [
+        Response(q.id, k, "error", "", "", None, "none", "error", 0, 0, "gone") for q in QUESTIONS for k in range(times)
     ]
-    write(monkeypatch, "silence", [one for one in failed if one.sample_index == 0])
-    write(monkeypatch, "permuted", failed, seed=SEED, permutations=K)
+
+
+def line_of(printed: str, arm: str) -> list[str]:
+    return next(line.split() for line in printed.splitlines() if line.startswith(f"{arm} "))
+
+
+def test_an_arm_in_which_every_request_failed_shows_no_gain(workplace, monkeypatch, capsys):
+    write(monkeypatch, "silence", failed())
+    write(monkeypatch, "permuted", failed(K), seed=SEED, permutations=K)
     run(monkeypatch, arms)
     found = summary()["variants"]["v"]
-    assert found["silence"]["acc"] == 0 and found["permuted"]["consistency"] == 0
-    assert found["permuted"]["unanswered"] == 1
-    assert "\n4, 1" in capsys.readouterr().out
+    assert found["silence"] == {"acc": 0, "truncated": 0, "no_answer": 0, "error": 1}
+    assert (found["permuted"]["consistency"], found["permuted"]["unanswered"]) == (0, 1)
+    assert summary()["unanswered"] == [{"variant": "v", "arm": "silence"}, {"variant": "v", "arm": "permuted"}]
+    compared = {row["arm"] for key in ("comparisons", "sub_categories") for row in summary()[key]}
+    gains = {row["arm"] for row in json.loads(Path("metrics/audio_gain.json").read_text())}
+    assert compared == gains == {"mismatched", "text_only"}
+    printed = capsys.readouterr().out
+    assert line_of(printed, "silence") == ["silence", "0.0", "0.0–6.0", "100.0", *["–"] * 4]
+    assert "no gain is told of silence, permuted" in printed and "\n4, 1" in printed
+
+
+def test_an_ordinary_run_in_which_every_request_failed_is_compared_with_no_arm(workplace, monkeypatch, capsys):
+    write(monkeypatch, "", failed())
+    run(monkeypatch, arms)
+    assert summary()["comparisons"] == [] and len(summary()["unanswered"]) == 4
+    assert json.loads(Path("metrics/audio_gain.json").read_text()) == []
+    assert "no gain is told of silence, mismatched, text_only, permuted" in capsys.readouterr().out
+
+
+def test_an_arm_that_often_refuses_shows_how_often_beside_its_gain(workplace, monkeypatch, capsys):
+    normal = answers(set(range(40)))
+    refused = [response(q, None) if i < 15 else normal[i] for i, q in enumerate(QUESTIONS)]
+    write(monkeypatch, "text_only", refused)
+    run(monkeypatch, arms)
+    found = summary()["variants"]["v"]
+    assert found["text_only"]["no_answer"] == found["text_only"]["audio_gain"] == 0.25 and found["no_answer"] == 0
+    printed = capsys.readouterr().out
+    assert line_of(printed, "text_only")[3:5] == ["25.0", "+25.0"] and line_of(printed, "with the clip")[5] == "0.0"
 
 
 def test_several_samples_of_the_ordinary_run_are_compared_by_their_mean(workplace, monkeypatch):
@@ -196,7 +230,7 @@ def test_several_samples_of_the_ordinary_run_are_compared_by_their_mean(workplac
     write(monkeypatch, "", [*first, *(replace(one, sample_index=1) for one in second)])
     run(monkeypatch, arms)
     assert summary()["variants"]["v"]["acc"] == pytest.approx(0.5)
-    assert summary()["comparisons"][0]["method"].startswith("bootstrap p")
+    assert summary()["comparisons"][0]["method"].startswith("randomisation p")
     assert summary()["variants"]["v"]["permuted"]["consistency"] == 1.0  # with the first sample
 
 

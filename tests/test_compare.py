@@ -1,5 +1,6 @@
 """Variants side by side: what `compare` and `headline` write, and the plot that DVC makes of it."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from stages import check
 from stages.common.files import write_jsonl
 from stages.common.records import Audio, Question, Response, to_dict
 from stages.evaluate import compare, headline, plots, score
+from stages.evaluate.compare_table import starred
 
 ROOT = Path(__file__).parents[1]
 N = 60
@@ -30,7 +32,7 @@ def question(i):
         modality="sound",
         language="en",
         source="mini",
-        group=f"g{i // 2}",
+        group=f"g{i % 30}",
     )
 
 
@@ -86,10 +88,10 @@ def test_each_variant_is_compared_with_the_first_question_by_question(workplace,
     assert (better["a"], better["b"], better["n"]) == ("baseline", "better", N)
     assert (better["difference"], better["only_a"], better["only_b"]) == (0.2, 0, 12)
     assert 0 < better["low"] < 0.2 < better["high"]
-    assert better["p"] == pytest.approx(0.5**12, rel=1e-5)
+    assert better["p"] == pytest.approx(2 * 0.5**12, rel=1e-5)  # of twelve clips, flipped alike
     assert better["p_holm"] == pytest.approx(2 * better["p"], rel=1e-5)
     assert "30 groups" in better["method"]
-    assert (same["difference"], same["low"], same["high"], same["p"], same["p_holm"]) == (0, 0, 0, 1, 1)
+    assert (same["difference"], same["p"], same["p_holm"]) == (0, 1, 1) and same["low"] == -same["high"] < 0
     assert (better["verdict"], same["verdict"]) == ("better", "not distinguishable")
     assert (summary()["best"], summary()["best_acc_strict"]) == ("better", 0.7)
 
@@ -137,6 +139,17 @@ def test_show_writes_nothing(workplace, monkeypatch):
     assert before == {path: path.stat().st_mtime_ns for path in Path("metrics").glob("*.json")}
 
 
+@pytest.mark.parametrize(
+    "option", [("--json",), ("--md",), ("--margin", "0.1"), ("--questions", "Q.jsonl"), ("--score", "strict")]
+)
+@pytest.mark.parametrize("show", [(), ("--show",)])
+def test_options_of_two_files_without_files_are_refused_and_nothing_is_written(
+    workplace, monkeypatch, capsys, option, show
+):
+    assert "give two prediction files" in fails(monkeypatch, capsys, *option, *show)
+    assert not Path("metrics/summary.json").exists()
+
+
 def test_one_variant_has_nothing_to_be_compared_with(workplace, monkeypatch):
     set_params(prompts__variants=["better"], compare__contrasts=[])
     run(monkeypatch, compare)
@@ -150,7 +163,7 @@ def test_several_samples_are_compared_by_their_means(workplace, monkeypatch):
     run(monkeypatch, compare)
     better = summary()["versus_baseline"][0]
     assert (better["difference"], better["only_b"]) == (0.25, 30)
-    assert better["method"].startswith("bootstrap p")
+    assert better["method"].startswith("randomisation p")
 
 
 def test_metrics_that_do_not_belong_to_the_predictions_are_refused(workplace, monkeypatch, capsys):
@@ -228,7 +241,7 @@ def test_each_contrast_is_broken_down_by_sub_category(workplace, monkeypatch):
     ]
     assert (found["improves"], found["worsens"], found["rise"], found["fall"]) == (
         2, 0, ["Content Analysis", "Music Theory"], [])  # fmt: skip
-    assert all(row["p"] == row["q"] == 0.5**6 for row in found["rows"])  # 0 against 6, twice
+    assert all(row["p"] == row["q"] == 2 * 0.5**6 for row in found["rows"])  # 0 clips against 6, twice
     text = "improves 2 of 2 sub-categories, falls in 0; significant (q < 0.05): Content Analysis ↑, Music Theory ↑"
     assert text in report() and "| **+20.0** |" in report()
 
@@ -259,6 +272,8 @@ def test_any_run_can_be_in_a_contrast(workplace, monkeypatch, capsys):
         ({"a": "better", "b": "same@vote"}, "no run is called 'same@vote'"),
         ({"a": "better", "b": "better"}, "a contrast compares two runs"),
         ({"a": "baseline", "b": "same"}, "listed twice"),
+        ({"a": "same", "b": "baseline"}, "compared both ways"),
+        ({"a": "iter1/better@silence", "b": "better"}, "arms, samples and votes are of the base model alone"),
     ],
 )
 def test_a_contrast_that_cannot_be_made_is_told_before_anything_runs(workplace, monkeypatch, capsys, contrast, message):
@@ -267,6 +282,36 @@ def test_a_contrast_that_cannot_be_made_is_told_before_anything_runs(workplace, 
     assert message in fails(monkeypatch, capsys)
     assert not Path("metrics/summary.json").exists()
     assert any(message in problem for problem in check.problems())
+
+
+def test_a_contrast_declared_the_other_way_round_is_no_exploratory_comparison(workplace, monkeypatch, capsys):
+    set_params(compare__contrasts=[{"a": "baseline", "b": "better"}])
+    run(monkeypatch, compare)
+    there = summary()["versus_baseline"][0]
+    set_params(compare__contrasts=[{"a": "better", "b": "baseline"}])
+    run(monkeypatch, compare)
+    [declared] = summary()["contrasts"]
+    back = summary()["versus_baseline"][0]
+    assert (declared["verdict"], back["verdict"], back["verdict_text"]) == ("worse", "better", "better")
+    for row in (there, back):
+        del row["low"], row["high"], row["method"]  # of another draw
+    assert back == there
+    assert "Other declared contrasts" not in report() and report().count("**better than baseline**") == 1
+    assert "worse than" not in report()
+
+
+def test_a_star_stands_only_where_there_is_a_verdict():
+    row = {"difference": 0.05, "p_holm": 0.01, "low": -0.01, "high": 0.1}
+    assert starred({**row, "verdict": "not distinguishable"}) == starred({**row, "verdict": "no verdict"}) == "+5.0 "
+    assert starred({**row, "verdict": "better"}) == starred(row) == "+5.0*"
+    assert starred({**row, "p_holm": None, "verdict": "exploratory"}) == starred({**row, "p_holm": 0.06}) == "+5.0 "
+
+
+def test_so_many_contrasts_that_no_resampled_p_could_hold_are_refused(workplace, monkeypatch, capsys):
+    pairs = itertools.combinations(["baseline", "better", "same", "better@silence", "better@vote"], 2)
+    many = [{"a": a, "b": b} for a, b in pairs] + [{"a": "better", "b": f"x{i}"} for i in range(41)]
+    set_params(compare__contrasts=many, compare__resamples=1000)
+    assert "with 51 contrasts no p from 1000 resamples can be below 0.05" in fails(monkeypatch, capsys)
 
 
 def test_a_run_of_a_contrast_that_has_not_been_made_is_told(workplace, monkeypatch, capsys):

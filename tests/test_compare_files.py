@@ -1,6 +1,7 @@
 """Two prediction files side by side, of ours or of the challenge's format."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from benchmarks.compare import measure
 from stages.common.files import write_json, write_jsonl
 from stages.common.records import Audio, Question, Response, to_dict
 from stages.evaluate import compare
+from stages.evaluate.runs import Run, named_run
 
 N = 120
 A, B = "first.jsonl", "second.jsonl"
@@ -78,7 +80,8 @@ def test_all_figures_of_two_files_are_told(run):
     ]
     assert (result["n"], result["only_a"], result["only_b"], result["difference"]) == (N, 2, 20, 0.15)
     assert 0.03 < result["low"] < 0.15 < result["high"] < 0.27
-    assert result["p"] == result["p_holm"] < 0.001 and result["verdict"] == "better"
+    assert result["p"] == result["p_holm"] == pytest.approx(24 / 2**11, rel=1e-5)  # ten clips against one
+    assert result["verdict"] == "better"
     assert 0.05 < result["detectable"] < 0.2
     assert {row["name"]: row["difference"] for row in result["category"]["rows"]} == {
         "Semantic Layer": pytest.approx(-2 / 60, abs=1e-6),
@@ -149,13 +152,19 @@ def test_names_of_runs_stand_for_their_files(run, fails):
     write("data/predictions/baseline.jsonl", set(range(60)))
     write("data/rest/predictions/iter1/baseline.jsonl", set(range(90)))
     result = json.loads(run("baseline", "iter1/baseline", "--json").out)
-    assert (result["difference"], result["a"], result["b"]) == (
-        0.25,
-        "data/predictions/baseline.jsonl",
-        "data/rest/predictions/iter1/baseline.jsonl",
-    )
+    assert (result["difference"], result["a"], result["b"]) == (0.25, "baseline", "iter1/baseline")
+    assert [found["name"] for found in result["runs"]] == ["baseline", "iter1/baseline"]
     assert "data/predictions/baselin.jsonl: no such file" in fails("baselin", "baseline")
     assert 'did you mean "vote"' in fails("baseline@votes", "baseline")
+
+
+def test_a_run_that_cannot_be_is_refused_instead_of_reading_the_base_models(fails):
+    write("data/arms/baseline/silence.jsonl", set(range(60)))
+    message = fails("baseline@silence", "iter1/baseline@silence")
+    assert "'iter1/baseline@silence' names no run: arms, samples and votes are of the base model" in message
+    with pytest.raises(AssertionError):
+        Run("baseline", "iter1", "silence")
+    assert named_run("base/baseline@silence") == Run("baseline", condition="silence")
 
 
 def test_a_thousand_questions_and_ten_thousand_resamples_take_less_than_two_seconds():
@@ -186,7 +195,9 @@ def test_questions_that_neither_file_answers_are_left_out_with_a_warning(run):
     printed = run(A, B, "--json")
     result = json.loads(printed.out)
     assert (result["n"], result["left_out"], result["runs"][0]["acc"]) == (100, 20, 0.6)
-    assert "warning: 20 of 120 questions are in neither file and left out: q100, q101, q102, …" in printed.err
+    told = "20 of 120 questions are in neither file and left out: q100, q101, q102, …"
+    assert f"warning: {told}" in printed.err and result["warnings"] == [told]
+    assert f"warning: {told}" in run(A, B).out and f"- {told}" in run(A, B, "--md").out
 
 
 def test_a_group_without_any_question_is_shown_empty_and_not_tested(run):
@@ -209,7 +220,7 @@ def test_several_samples_beside_one_are_compared_by_their_means_with_a_warning(r
     printed = run(A, B, "--json")
     result = json.loads(printed.out)
     assert (result["difference"], result["only_a"], result["only_b"]) == (0.125, 0, 60)
-    assert result["method"].startswith("bootstrap p")
+    assert result["method"].startswith("randomisation p")
     assert [found["samples"] for found in result["runs"]] == [1, 4]
     assert "warning: first has 1 samples a question and second has 4" in printed.err
     assert "mean over samples" in run(A, B, "--md").out
@@ -223,6 +234,36 @@ def test_a_file_of_errors_alone_is_compared_but_never_judged(run):
     assert (result["runs"][1]["acc"], result["runs"][1]["error"], result["verdict"]) == (0, 1, "no verdict")
     assert "warning: second has no answer at all (120 error)" in printed.err
     assert "no verdict" in run(A, B).out
+
+
+@pytest.mark.parametrize(("errors", "told"), [(1, False), (2, True)])
+def test_more_than_one_percent_of_errors_is_warned_of(run, errors, told):
+    failed = Response("", 0, "error", "", "", None, "", "", 0, 0, error="timeout")
+    rows = [replace(failed, question_id=f"q{i}") if i < errors else response(i, i < 60) for i in range(N)]
+    write_jsonl(Path(B), map(to_dict, rows))
+    warning = "second: 2 of 120 responses are errors, which count as wrong"
+    assert (warning in run(A, B).out) is told
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"answer": True}, "first.jsonl:1: q0 has status 'ok' and answer True; an answer is one of 0–1"),
+        ({"text": None}, "first.jsonl:1: 'text' must be a text, found null"),
+        ({"thinking": 3}, "first.jsonl:1: 'thinking' must be a text, found 3"),
+    ],
+)
+def test_records_of_the_wrong_shape_are_told_with_their_line(fails, change, message):
+    rows = [to_dict(response(i, True)) for i in range(N)]
+    write_jsonl(Path(A), [{**rows[0], **change}, *rows[1:]])
+    assert message in fails(A, B)
+
+
+def test_names_cannot_break_a_markdown_table(run):
+    write_jsonl(Path("questions.jsonl"), (to_dict(replace(question(i), sub_category="a|b <i>")) for i in range(N)))
+    Path(A).rename("x|y.jsonl")
+    printed = run("x|y.jsonl", B, "--md").out
+    assert r"| a\|b \<i\> | 120 |" in printed and r"| A: x\|y |" in printed
 
 
 def test_answers_that_are_all_wrong_are_a_result_like_another(run):

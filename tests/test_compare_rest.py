@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from statistics import NormalDist
 
 import pytest
 import yaml
@@ -51,7 +52,7 @@ def question(i):
         modality="sound",
         language="en",
         source="mini",
-        group=f"g{i // 2}",
+        group=f"g{i % 40}",
     )
 
 
@@ -130,7 +131,7 @@ def test_each_iteration_is_compared_with_the_base_under_the_same_prompt(workplac
     first = rows[0]
     assert (first["n"], first["difference"], first["only_a"], first["only_b"]) == (N, 0.15, 0, 12)
     assert 0 < first["low"] < 0.15 < first["high"] and first["detectable"] > 0
-    assert first["p"] == pytest.approx(0.5**12, rel=1e-5)
+    assert first["p"] == pytest.approx(2 * 0.5**12, rel=1e-5)  # of twelve clips, flipped alike
     assert first["p_holm"] == pytest.approx(4 * first["p"], rel=1e-5)  # the smallest of four
 
 
@@ -150,8 +151,25 @@ def test_a_gain_on_all_questions_does_not_hide_a_sub_category_that_falls(workpla
     content, music = row["sub_categories"]
     assert (content["name"], content["n"], content["acc_a"], content["acc_b"]) == ("Content Analysis", 40, 1, 0.5)
     assert (content["difference"], content["only_a"], music["difference"], music["only_b"]) == (-0.5, 20, 0.7, 28)
-    assert content["p_holm"] == pytest.approx(content["p"], rel=1e-5)  # the larger of two: not raised
-    assert music["p_holm"] == pytest.approx(2 * music["p"], rel=1e-5)
+    assert content["q"] == content["p"] and music["q"] == pytest.approx(2 * music["p"], rel=1e-5)  # of two
+
+
+def test_resamples_seed_and_rate_are_those_of_compare(workplace, monkeypatch):
+    set_params(compare={"resamples": 1500, "seed": 4, "false_discovery_rate": 1e-9})
+    run(monkeypatch, compare_rest)
+    for key in ("versus_base", "versus_predecessor"):
+        assert all("1500 resamples, seed 4" in row["method"] for row in summary()[key])
+    assert all(row["rise"] == row["fall"] == [] for row in summary()["versus_base"])
+
+
+def test_the_comparisons_say_that_they_are_families_of_their_own(workplace, monkeypatch, capsys):
+    run(monkeypatch, compare_rest)
+    [note] = [note for note in summary()["notes"] if "declared family" in note]
+    assert "apart from compare.contrasts: p is adjusted over 4 comparisons with the base (Δ from: 2)" in note
+    assert note in capsys.readouterr().out
+    ratios = [row["detectable"] / max(row["high"] - row["low"], 1e-9) for row in summary()["versus_base"][:1]]
+    z = NormalDist().inv_cdf
+    assert ratios == pytest.approx([(z(1 - 0.025 / 4) + z(0.8)) / (2 * z(0.975))], rel=1e-4)  # one of four
 
 
 def test_the_iteration_listed_last_is_summed_up_in_few_figures(workplace, monkeypatch):

@@ -37,7 +37,9 @@ def write_summary(folder, verdict, difference, declared=("better",)):
 
 
 def write_metrics(folder, accuracy):
-    write_json(folder / "metrics/baseline.json", {"acc_strict": accuracy, "category": {"semantic": accuracy}})
+    arms = {"silence": {"acc": accuracy / 2, "audio_gain": accuracy / 2}}
+    figures = {"acc_strict": accuracy, "category": {"semantic": accuracy}, "variants": {"baseline": arms}}
+    write_json(folder / "metrics/baseline.json", figures)
 
 
 def command(folder, *words, check=True):
@@ -70,7 +72,7 @@ def made(tmp_path_factory):
         "metrics": [{f"metrics/{name}.json": {"cache": False, "persist": True}} for name in ("summary", "baseline")],
     }  # fmt: skip
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"make": stage}}))
-    (folder / "params.yaml").write_text("temperature: 0.1\n")
+    (folder / "params.yaml").write_text("temperature: 0.1\ncompare: {margin: 0.02, resamples: 2000}\n")
     write_jsonl(folder / "made/data/questions/test.jsonl", (to_dict(question(i)) for i in range(N)))
     write_answers(folder, "baseline", set(range(30)))
     write_answers(folder, "better", set(range(50)))
@@ -80,7 +82,7 @@ def made(tmp_path_factory):
     write_answers(folder, "baseline", set(range(45)))
     write_summary(folder, "not distinguishable", 0.08, ("better", "third"))
     write_metrics(folder, 0.75)
-    (folder / "params.yaml").write_text("temperature: 0.7\n")
+    (folder / "params.yaml").write_text("temperature: 0.7\ncompare: {margin: 0.6, resamples: 2000}\n")
     commit(folder, "Second")
     return folder
 
@@ -107,13 +109,15 @@ def test_verdicts_of_both_revisions_stand_side_by_side(report):
 
 def test_a_run_whose_answers_changed_is_compared_with_itself(report):
     line = next(line for line in report.splitlines() if line.startswith("| baseline | +25.0"))
-    assert "| 0 / 15 |" in line and line.endswith("| better |")
+    assert "| 0 / 15 |" in line and line.endswith("| better; within ±60.0 points: no harm |")
+    assert "p is Holm-adjusted over the 1 runs whose answers changed; these comparisons are not declared" in report
     assert "The same answers at both revisions: better." in report
 
 
 def test_metrics_and_parameters_are_dvcs_diff(report):
     assert "| metrics/baseline.json | acc_strict | 0.5 | 0.75 | +0.25 |" in report
-    folded = report[report.index("<details>") :]
+    whole, folded = report[: report.index("<details>")], report[report.index("<details>") :]
+    assert "| metrics/baseline.json | variants.baseline.silence.audio_gain | 0.25 | 0.375 | +0.125 |" in whole
     assert "| metrics/baseline.json | category.semantic | 0.5 | 0.75 | +0.25 |" in folded
     assert "| params.yaml | temperature | 0.1 | 0.7 | +0.6 |" in report
 
@@ -130,6 +134,16 @@ def test_what_is_not_committed_counts_in_the_workspace(repository):
     text = diff(repository, "HEAD", "workspace").stdout
     assert "| better | -8.3" in text and "The same answers at both revisions: baseline." in text
     assert text.count("No change.") == 2
+
+
+def test_what_dvc_cannot_read_is_told_instead_of_no_change(repository):
+    (repository / "metrics/baseline.json").write_text("{broken")
+    text = diff(repository, "HEAD", "workspace").stdout
+    metrics = text[text.index("### Metrics") : text.index("### Parameters")]
+    assert "could not read 1 files at workspace: metrics/baseline.json (" in metrics
+    (repository / "dvc.yaml").write_text("stages: {make: [broken")
+    text = diff(repository, "HEAD", "workspace").stdout
+    assert text.count("DVC could not read workspace: ") == 2 and "No change." not in text
 
 
 def test_nothing_changed_is_said(made):

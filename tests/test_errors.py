@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -204,6 +205,23 @@ def test_groups_of_questions_have_intervals_over_all_their_questions():
     assert list(rows_of(analysis, "clip_length")) == ["under 2 s", "10–20 s"]
     assert list(rows_of(analysis, "right_position")) == ["A", "B", "C", "D"]
     assert rows_of(analysis, "choices")["4"]["acc"] == analysis["acc"] == 0.5
+
+
+def test_every_group_tells_how_many_of_its_responses_fail_and_how():
+    questions = asked(*(question(i) for i in range(4)))
+    fates = [("ok", 0), ("truncated", None), ("ok", 2), ("error", None)]
+    responses = [
+        response(f"q{i}", answer, status, thinking="" if status == "error" else "I hear it.")
+        for i, (status, answer) in enumerate(fates)
+    ]
+    analysis = analyse("run", questions, samples_of(*responses), PARAMS)
+    shares = ("truncated", "no_answer", "error")
+    en, other = (rows_of(analysis, "language")[name] for name in ("en", "not given"))
+    assert [en[key] for key in shares] == [0.5, 0.0, 0.5] and [other[key] for key in shares] == [0.0, 0.0, 0.0]
+    none, some = (row for row in analysis["thinking_length"])
+    assert [none[key] for key in shares] == [0.0, 0.0, 1.0] and [some[key] for key in shares] == [0.3333, 0.0, 0.0]
+    page = markdown(analysis_of(questions, {"run": samples_of(*responses)}, PARAMS, []))
+    assert re.search(r"\| en \|.*\| 50\.0 \| 0\.0 \| 50\.0 \|", page)
 
 
 def test_failures_stay_in_every_denominator():

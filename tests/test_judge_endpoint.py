@@ -15,7 +15,7 @@ import pytest
 from stages.common.errors import UserError
 from stages.common.evidence_params import Judge
 from stages.judge.endpoint import ATTEMPTS, KEY, URL, Failure, judge_server, rate
-from stages.judge.ratings import Rating
+from stages.judge.ratings import Rating, Reply
 from stages.serve import connection
 from stages.serve.cache import ResponseCache
 from stages.serve.endpoint import Server
@@ -67,7 +67,8 @@ def ratings(count: int, cache: ResponseCache, **changes: Any) -> list[list[Ratin
     timeout_s = changes.pop("timeout_s", 5)
     judge = JUDGE.model_copy(update=changes)
     runtime = RUNTIME.model_copy(update={"request_timeout_s": timeout_s})
-    return rate(prompts(count), judge_server(judge.model), judge, cache, runtime)
+    replies = rate(prompts(count), judge_server(judge.model), judge, cache, runtime)
+    return [[reply.rating if isinstance(reply, Reply) else reply for reply in row] for row in replies]
 
 
 # ── Ratings ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -145,6 +146,14 @@ def test_a_fault_that_stays_is_a_failure_and_is_asked_again_next_time(fake: Fake
     assert fake.asked == {"prompt 1": 1}
 
 
+def test_a_judge_that_rejects_every_request_is_given_up_and_says_why(fake: FakeJudge, cache: ResponseCache) -> None:
+    for i in range(50):
+        fake.faults[f"prompt {i}"] = [status(400)]
+    with pytest.raises(UserError, match=r"HTTP 400: injected 400"):
+        ratings(50, cache, ratings=1)
+    assert len(fake.bodies) < 20
+
+
 def test_a_wrong_key_ends_the_run_at_once(
     fake: FakeJudge, cache: ResponseCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,9 +179,11 @@ def test_an_address_must_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "secret" not in str(raised.value)
 
 
-def test_the_key_shows_nowhere(fake: FakeJudge) -> None:
+def test_the_key_shows_nowhere(fake: FakeJudge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(URL, "https://me:secret@example.org/v1?token=secret")
     server: Server = judge_server("judge")
     assert fake.key not in repr(server) and fake.key not in str(server.identity)
+    assert server.identity["base_url"] == "https://example.org/v1"
 
 
 # ── The budget ───────────────────────────────────────────────────────────────────────────────────────────────────────

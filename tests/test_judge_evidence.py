@@ -15,14 +15,17 @@ from stages.data.mini.generate import Item, generate
 from stages.judge.evidence import judge_trace, rubric_of
 from stages.judge.prompt import boundary, messages
 from stages.judge.rubric_file import Rubric, read_rubrics, to_row
-from stages.judge.rubrics import rubrics_of_source
+from stages.judge.rubrics import rubrics_brought, rubrics_of_mini
 from stages.pretrain.traces import STYLES
 
 DRUMS = ("bell", "drum", "flute", "organ")
-NEXT = rubric_of(
-    {"heard": "organ, then drum, then bell", "analysis": "after drum comes bell"}, answer="bell", vocabulary=DRUMS
-)
 QUESTION = "What is heard right after the drum?"
+NEXT = rubric_of(
+    {"heard": "organ, then drum, then bell", "analysis": "after drum comes bell"},
+    QUESTION,
+    answer="bell",
+    vocabulary=DRUMS,
+)
 
 
 def met(trace: str, rubric: Rubric = NEXT, question: str = QUESTION, answer: str = "bell") -> tuple[int, ...]:
@@ -49,16 +52,26 @@ def test_each_item_sees_its_own_fault(trace: str, expected: tuple[int, ...]) -> 
 
 
 def test_a_longer_unit_is_not_taken_for_the_shorter_one_in_it() -> None:
+    asked = "What is the tempo?"
     rubric = rubric_of(
-        {"heard": "fast beats", "analysis": "the tempo is fast"}, "fast", ("fast beats", "very fast beats")
+        {"heard": "fast beats", "analysis": "the tempo is fast"}, asked, "fast", ("fast beats", "very fast beats")
     )
-    assert met("very fast beats, so fast", rubric, "What is the tempo?", "fast") == (0, 0, 0, 1, 0)
+    assert met("very fast beats, so fast", rubric, asked, "fast") == (0, 0, 0, 1, 0)
 
 
 def test_what_is_asked_for_may_be_named_though_it_is_not_heard() -> None:
-    rubric = rubric_of({"heard": "bell, then flute", "analysis": "does organ play, no"}, "no", DRUMS)
-    assert met("bell, then flute; does organ play, no", rubric, "Does the organ play?", "no") == (1, 1, 1, 1, 1)
-    assert met("bell, then drum; does organ play, no", rubric, "Does the organ play?", "no") == (0, 0, 0, 1, 0)
+    asked = "Does the organ play?"
+    rubric = rubric_of({"heard": "bell, then flute", "analysis": "does organ play, no"}, asked, "no", DRUMS)
+    assert met("bell, then flute; does organ play, no", rubric, asked, "no") == (1, 1, 1, 1, 1)
+    assert met("bell, then drum; does organ play, no", rubric, asked, "no") == (0, 0, 0, 1, 0)
+
+
+def test_the_item_in_words_forbids_just_what_the_rule_forbids() -> None:
+    asked = "Is the flute louder than the organ?"
+    rubric = rubric_of({"heard": "bell, then flute", "analysis": "the flute is louder"}, asked, "yes", DRUMS)
+    assert rubric.items[2].endswith("nothing that is not: drum.")
+    for unit in DRUMS:
+        assert met(f"bell, then flute, {unit}", rubric, asked, "yes")[2] == (unit != "drum")
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +85,13 @@ def rubrics(items: list[Item]) -> dict[str, Rubric]:
         {
             "id": item.id,
             "kind": item.kind,
+            "question": item.question,
             "answer": item.choices[item.answer],
             "evidence": {"heard": item.evidence.heard, "analysis": item.evidence.analysis},
         }
         for item in items
     ]
-    return rubrics_of_source(rows, "mini")
+    return rubrics_of_mini(rows)
 
 
 def trace_of(item: Item, style: str) -> str:
@@ -160,6 +174,24 @@ def test_a_rubric_of_mini_survives_its_file(tmp_path: Path) -> None:
 def test_a_wrong_rubric_is_told_with_its_place(tmp_path: Path, row: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
         read_rubrics(write(tmp_path / "r.jsonl", [row]))
+
+
+def test_null_is_no_rubric(tmp_path: Path) -> None:
+    rows = [mmar("q1", rubric=None), mmar("q2")]
+    assert list(read_rubrics(write(tmp_path / "r.jsonl", rows))) == ["q2"]
+    assert list(rubrics_brought(rows, "mine")[0]) == ["q2"]
+
+
+@pytest.mark.parametrize("rubric", [5, "be clear", {}, list("abcd"), [None] * 5, {"a": "b"}])
+def test_a_rubric_of_another_shape_that_a_source_brings_is_told_and_left_out(rubric: Any) -> None:
+    rubrics, [wrong] = rubrics_brought([mmar("q1", rubric=rubric), mmar("q2")], "mine")
+    assert list(rubrics) == ["q2"] and "mine (id 'q1')" in wrong
+
+
+@pytest.mark.parametrize("evidence", [None, "a bell", {"heard": "bell"}, {"heard": ["bell"], "vocabulary": ["bell"]}])
+def test_evidence_of_another_source_is_not_read(evidence: Any) -> None:
+    rubrics, wrong = rubrics_brought([mmar("q1", evidence=evidence), {"id": "q2", "evidence": evidence}], "mine")
+    assert list(rubrics) == ["q1"] and rubrics["q1"].evidence is None and not wrong
 
 
 def test_two_rubrics_for_one_question_are_refused(tmp_path: Path) -> None:

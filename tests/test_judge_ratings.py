@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.common.records import Audio, Question, Response
-from stages.judge.ratings import agreement, as_zero, parse_reply, per_item, per_run, trimmed_mean
+from stages.judge.ratings import agreement, failed_as, parse_reply, per_item, per_run, trimmed_mean
 from stages.judge.scores import Answer, items_met, metrics_of_run
 from tests.fake_judge import reply
 
@@ -28,7 +28,13 @@ ALL, NONE = (1, 1, 1, 1, 1), (0, 0, 0, 0, 0)
     ],
 )
 def test_a_reply_in_the_form_that_was_asked_for_is_read(text: str) -> None:
-    assert parse_reply(text) == (1, 0, 1, 1, 0)
+    assert parse_reply(text).rating == (1, 0, 1, 1, 0)
+
+
+def test_what_the_judge_says_of_each_item_is_kept_as_far_as_it_is_a_text() -> None:
+    whys = ["so", "two\nlines \ud800", None, 3]
+    items = [{"item": n, "met": 1, "why": why} for n, why in enumerate(whys, start=1)]
+    assert parse_reply(json.dumps({"items": [*items, {"item": 5, "met": 0}]})).why == ("so", "two lines", "", "", "")
 
 
 @pytest.mark.parametrize(
@@ -81,10 +87,18 @@ def test_per_run_trims_the_means_of_whole_runs() -> None:
 
 def test_a_failed_rating_counts_as_zero_or_not_at_all() -> None:
     rows = [[None, 0.4, 0.6, 0.8, 1.0], [None] * 5]
-    assert per_item(as_zero(rows)) == pytest.approx([0.6, 0.0])  # 0 and 1 go, .4, .6, .8 stay
+    assert per_item(failed_as(0.0, rows)) == pytest.approx([0.6, 0.0])  # 0 and 1 go, .4, .6, .8 stay
     assert per_item(rows) == [pytest.approx(0.7), None]  # .4 and 1 go, .6 and .8 stay
     assert per_run(rows) == pytest.approx(0.7)
     assert per_run([[None, None]]) is None
+
+
+@given(st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=9), st.floats(0, 1))
+def test_whatever_failed_ratings_would_have_been_the_score_lies_between_the_bounds(
+    row: list[float | None], guess: float
+) -> None:
+    low, true, high = (per_item(failed_as(value, [row]))[0] or 0.0 for value in (0.0, guess, 1.0))
+    assert low <= true + 1e-9 and true <= high + 1e-9
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
@@ -141,11 +155,12 @@ def test_the_official_match_may_count_other_answers_as_right() -> None:
     assert (figures["score"], figures["score_official"], figures["ratings"]) == (0.5, 1.0, 6)
 
 
-def test_failed_ratings_stay_in_the_denominator_and_the_other_bound_is_told() -> None:
+def test_failed_ratings_stay_in_the_denominator_and_what_they_could_have_been_is_told() -> None:
     answers = [answer("1", True, [ALL, ALL, ALL]), answer("2", True, [None, None, None]), answer("3", False)]
     figures = metrics_of_run(answers, 3, 1000, 0)
     assert figures["score"] == figures["score_per_run"] == pytest.approx(1 / 3, abs=1e-4)
     assert figures["score_excluded"] == figures["score_per_run_excluded"] == 0.5  # one of the two that are known
+    assert figures["score_at_most"] == pytest.approx(2 / 3, abs=1e-4)
     assert figures["failed"] == 3
 
 

@@ -67,7 +67,8 @@ class Project:
         self.set(runs=["baseline", "dspy_v1"])
         write(root / "data/questions/test.jsonl", [question(n) for n in range(4)])
         source = [
-            {"id": f"q{n}", "answer": "drum", "kind": "last", "evidence": EVIDENCE, "split": "test"} for n in range(4)
+            {**asked, "answer": "drum", "kind": "last", "evidence": EVIDENCE, "split": "test"}
+            for asked in ({"id": f"q{n}", "question": question(n)["question"]} for n in range(4))
         ]
         write(root / "data/sources/mini/questions.jsonl", source)
         brief, whole = "last drum", "bell, then drum, so drum"
@@ -77,6 +78,17 @@ class Project:
     def set(self, **judge: Any) -> None:
         self.params["judge"] |= judge
         (self.root / "params.yaml").write_text(yaml.safe_dump(self.params))
+
+    def bring(self, *rows: dict[str, Any]) -> None:
+        """Have q0, q1, … in a source of the user's own, in the place of mini's."""
+        mine = {"loader": "files", "questions": "q", "audio": "a", "split": "test", "invalid": "stop", "sha256": ""}
+        self.params["data"]["sources"]["mine"] = mine
+        self.set()
+        path = self.root / "data/sources/mini/questions.jsonl"
+        write(path, [json.loads(line) for line in path.read_text().splitlines()[len(rows) :]])
+        brought = [{"id": f"q{n}", "answer": "drum", **row} for n, row in enumerate(rows)]
+        write(self.root / "data/sources/mine/questions.jsonl", brought)
+        rubrics.main()
 
     def predict(self, variant: str, rows: list[dict[str, Any]]) -> None:
         write(self.root / f"data/predictions/{variant}.jsonl", rows)
@@ -153,6 +165,29 @@ def test_the_same_inputs_give_the_same_bytes(project: Project) -> None:
     assert [file.read_bytes() for file in files] == before
 
 
+def test_questions_that_the_user_brought_are_left_out_and_counted(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.bring({"rubric": list("abcde")}, {"evidence": "a bell"}, {"rubric": "be clear", "evidence": 3})
+    assert "1 rubrics cannot be used and are left out" in capsys.readouterr().err
+    found = project.judge()
+    assert (found["questions"], found["left_out"]) == (4, 3)
+    assert [row["n"] for row in found["runs"]] == [1, 1] and found["evidence_score"] == {"baseline": 0.0, "dspy_v1": 0}
+    assert "3 of 4 test questions hold no evidence" in capsys.readouterr().out
+    assert {row["question_id"] for row in project.ratings()} == {"q3"}
+
+
+def test_without_any_question_of_mini_there_is_nothing_to_judge_and_that_is_said(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.bring(*({"evidence": None} for _ in range(4)))
+    found = project.judge()
+    assert found["note"].startswith("nothing to judge: none of the 4 test questions") and found["left_out"] == 4
+    assert found["runs"] == found["comparisons"] == project.ratings() == []
+    assert not {"evidence_score", "rubrics_score"} & set(found)
+    assert "nothing to judge" in capsys.readouterr().out
+
+
 def test_no_runs_is_off_and_says_so(project: Project) -> None:
     project.set(runs=[])
     found = project.judge()
@@ -169,8 +204,10 @@ def test_a_judge_model_is_asked_about_right_answers_alone(project: Project, fake
     assert len(fake.bodies) == 25
     assert found["rubrics_score"] == {"baseline": 0.3, "dspy_v1": 0.45} and "evidence_score" not in found
     assert found["made_by"][0]["model"] == "judge" and found["runs"][0]["ratings"] == 10
+    assert found["made_by"][0]["base_url"] == fake.base_url and found["left_out"] == 0
     by_question = {(row["run"], row["question_id"]): row["ratings"] for row in project.ratings()}
     assert by_question["baseline", "q0"] == [[1, 1, 1, 0, 0]] * 5 and by_question["baseline", "q3"] == []
+    assert project.ratings()[0]["why"] == [["so"] * 5] * 5 and project.ratings()[3]["why"] == []
     assert fake.key not in (project.root / "metrics/judge.json").read_text()
 
 
@@ -216,12 +253,14 @@ def test_too_many_failures_end_with_2_and_everything_is_kept(
     fake.decide = lambda prompt, seed: "no" if "last drum\n" in prompt and seed % 1000 == 42 else reply(1, 1, 1, 0, 0)
     said = ends_with(project, capsys)
     assert "2 of 25 ratings failed" in said and "baseline: q0, rating 1: the reply is no rating" in said
+    assert "judge.max_error_rate of 0.08 accepts" in said and "asks for all 25 ratings anew" in said
     assert not (project.root / "metrics/judge.json").exists()
     fake.bodies.clear()
-    project.set(max_error_rate=0.1)
+    project.set(max_error_rate=0.08)
     row = project.judge()["runs"][0]
     assert not fake.bodies
     assert row["failed"] == 2 and row["ratings"] == 10
+    assert project.ratings()[0]["why"][0].startswith("the reply is no rating")
     # Per rater: 0 once, .3 four times; trimmed to .3. Per answer: 0 once, .6 four times; trimmed to .6.
     assert row["score"] == row["score_excluded"] == row["score_per_run"] == 0.3
 
@@ -242,24 +281,24 @@ def test_an_unknown_run_is_told_with_the_nearest(project: Project, capsys: pytes
     assert "no run is called 'baselin'; did you mean \"baseline\"" in ends_with(project, capsys)
 
 
-def test_a_question_without_a_rubric_is_told(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_judge_model_needs_a_rubric_for_every_question(
+    project: Project, fake: FakeJudge, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = project.root / "data/rubrics/test.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
     assert "1 of 4 questions have no rubric (q3); point judge.rubrics at" in ends_with(project, capsys)
 
 
-def test_rubrics_without_evidence_need_a_judge_model(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rubrics_without_evidence_need_a_judge_model(project: Project) -> None:
     write(project.root / "mmar.jsonl", [{"id": f"q{n}", "rubric": list("abcde")} for n in range(4)])
     project.set(rubrics="mmar.jsonl")
-    assert "4 of 4 rubrics hold no evidence" in ends_with(project, capsys)
+    assert "judge.kind endpoint" in project.judge()["note"]
 
 
 def test_a_source_that_brings_rubrics_along_is_used_and_one_without_is_counted(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [{"id": "q0", "answer": "drum", "rubric": list("abcde"), "thinking": "t"}, {"id": "q1", "answer": "drum"}]
-    write(project.root / "data/sources/mini/questions.jsonl", rows)
-    rubrics.main()
+    project.bring({"rubric": list("abcde"), "thinking": "t"}, *({"rubric": None} for _ in range(3)))
     assert "1 of 4 test questions have a rubric" in capsys.readouterr().out
 
 

@@ -7,20 +7,30 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+import yaml
 
 from stages.common.errors import UserError
+from stages.common.evidence_params import Errors
 from stages.common.files import write_json
+from stages.common.params import load_params
 from stages.common.records import Audio
-from stages.evaluate.runs import Run
+from stages.evaluate.errors import analysis_of
+from stages.evaluate.inputs import Sample
+from stages.evaluate.runs import Run, declared_runs, metrics_file
 from stages.evaluate.vote import vote_metrics
 from stages.report import build
-from stages.report.listening import votes_section
+from stages.report.comparisons import count_verdicts
+from stages.report.failures import errors_section, judge_section
+from stages.report.listening import arms_section, votes_section
+from stages.report.node import Node
 from stages.report.page import vendored
 from stages.report.screenshot import chromium
+from stages.report.sections import Table
 from tests.report_project import ROOT, question, response, write_params, write_questions, write_run
 
 HOSTILE = "<script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'>\"'&amp; </textarea>-->\u2028🔔 𝄞"
@@ -280,6 +290,27 @@ class TestBrowser:
         assert opened.page.evaluate("window.pwned") is None
         assert "Content Security Policy" in opened.wrong.pop()
 
+    def test_a_link_with_a_word_of_a_trace_alone_restores_its_question(self, open_page, built, tmp_path):
+        shutil.copytree(built / "reports", tmp_path / "reports")
+        traces = tmp_path / "reports/report_files/traces/expert_analyst.js"
+        traces.write_text(f"window.arrive = () => {{ {traces.read_text()} }};")  # later, as from a slow disk
+        opened = open_page(f"{COMPARED}&text=zither&q=q0005", folder=tmp_path)
+        opened.page.wait_for_selector(".trace")
+        assert opened.listed() == []
+        assert opened.asked() == "What is heard in clip 5?" and opened.parameter("q") == "q0005"
+        opened.page.evaluate("window.arrive()")
+        opened.page.wait_for_selector("#questions .pick >> nth=11")
+        assert opened.asked() == "What is heard in clip 5?" and opened.parameter("q") == "q0005"
+        assert opened.text(".place") == "6 of 12"
+        assert opened.page.locator("#notice").is_hidden()
+
+    @pytest.mark.parametrize("filters", ["flip=won", "text=bell+wait"])
+    def test_a_question_outside_its_links_filters_is_told(self, open_page, filters):
+        opened = open_page(f"{COMPARED}&{filters}&q=q0005")
+        opened.page.wait_for_selector("#notice:visible")
+        assert opened.text("#notice") == "The question q0005 does not pass this link’s filters."
+        assert opened.asked() == opened.text("#questions .pick >> nth=0 >> .asked")
+
     def test_a_missing_clip_is_told(self, open_page):
         opened = open_page(f"{COMPARED}&q=q0003")
         assert opened.page.locator(".clip .absent").is_hidden()
@@ -302,6 +333,16 @@ class TestBrowser:
         opened = open_page(COMPARED, folder=tmp_path)
         opened.page.wait_for_selector("text=traces/baseline.js is missing")
         opened.page.wait_for_selector("text=A zither plays.")
+        opened.wrong = [told for told in opened.wrong if "ERR_FILE_NOT_FOUND" not in told]
+
+    def test_another_sample_of_missing_traces_is_told_too(self, open_page, built, tmp_path):
+        shutil.copytree(built / "reports", tmp_path / "reports")
+        (tmp_path / "reports/report_files/traces/baseline@samples.js").unlink()
+        opened = open_page("#a=baseline&b=baseline@samples&q=q0008", folder=tmp_path)
+        opened.page.wait_for_selector("text=baseline%40samples.js is missing")
+        opened.page.click(".samples button >> nth=2")
+        assert "baseline%40samples.js is missing" in opened.text(".side >> nth=1")
+        assert opened.page.locator(".waiting").count() == 0
         opened.wrong = [told for told in opened.wrong if "ERR_FILE_NOT_FOUND" not in told]
 
     @pytest.mark.parametrize("width", [420, 1280])
@@ -341,8 +382,12 @@ class TestOverview:
         write_comparison(project)
         run_stage(project, monkeypatch)
         opened = open_page(folder=project)
-        opened.page.click(f"text={WON} / {LOST}")
-        assert opened.counts()[1:3] == [str(WON), str(LOST)]
+        for column, count, flip in ((7, WON, "won"), (8, LOST, "lost")):
+            opened.page.goto(opened.page.url.partition("#")[0])
+            cell = opened.page.locator(f"#section-prompts tbody tr >> nth=1 >> td >> nth={column}")
+            assert cell.inner_text() == str(count)
+            cell.locator("a").click()
+            assert opened.text("#found") == f"{count} questions" and opened.parameter("flip") == flip
 
     def test_names_in_figures_and_tables_do_nothing(self, open_page, project, monkeypatch):
         write_comparison(project)
@@ -360,8 +405,181 @@ class TestOverview:
         write_json(Path("metrics/votes/baseline.json"), vote_metrics("baseline", questions, samples))
         section = votes_section(["baseline"])
         assert len(section.figures[0].table.rows) == 4
-        assert section.tables[0].rows[0][1].text == "4"
+        told = texts(section.tables[0])[0]
+        assert told["samples"] == "4" and told["pass@n"].startswith("100.0 (")
+        assert all(re.fullmatch(r"[\d.]+ \([\d.]+–[\d.]+\)", told[key]) for key in ("mean", "vote", "pass@n"))
+        assert [note for note in section.notes if "Ties" in note]
         assert all(figure.svg.startswith("<svg") for figure in section.figures)
+
+
+def texts(table: Table) -> list[dict[str, str]]:
+    """The rows of a table, each cell under its column; of columns of one name, the last."""
+    return [{name: cell.text for name, cell in zip(table.columns, row, strict=True)} for row in table.rows]
+
+
+def mistaken() -> dict[str, Any]:
+    """The analysis of two runs on 12 questions, of which six ask how many: the wrong are 3, 4, 5, 10 and 11."""
+    questions = [question(i, choices=("one", "two", "three"), answer=i % 3) for i in range(6)]
+    questions += [question(i) for i in range(6, 12)]
+    wrong = (3, 4, 5, 10, 11)
+    baseline = [response(q, i not in wrong) for i, q in enumerate(questions)]
+    baseline[0] = replace(baseline[0], thinking="Actually, it rings.")
+    none = {"answer": None, "extraction": ""}
+    loop = 3 * "Wait, it rings and rings again. "
+    baseline[5] = response(questions[5], status="truncated", thinking=loop, **none)
+    baseline[10:] = [response(q, status="error", thinking="", **none) for q in questions[10:]]
+    runs = {"baseline": baseline, "expert": [response(q, i not in wrong) for i, q in enumerate(questions)]}
+    samples = {name: {r.question_id: [Sample(r, "")] for r in found} for name, found in runs.items()}
+    return analysis_of({q.id: q for q in questions}, samples, Errors(loop_ngram=6, loop_repeats=3), [])
+
+
+class TestSections:
+    """Figures that all differ, so that none can stand in another's column."""
+
+    def test_verdicts_are_counted_apart(self, tmp_path):
+        verdicts = ["better", "worse", "not distinguishable", "not distinguishable", "exploratory", "no verdict"]
+        rows = [Node({"verdict": verdict, "verdict_text": verdict}, tmp_path) for verdict in verdicts]
+        assert count_verdicts(rows, "baseline") == (
+            "Of 4 prompts tested against baseline, 1 is better, 1 worse, and 2 cannot be told apart from it. "
+            "Exploratory, so without a verdict: 1. No verdict, since a run has no answer at all: 1."
+        )
+        assert "xploratory" not in count_verdicts(rows[:3], "baseline")
+
+    def test_arms_show_accuracies_with_intervals(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        overall = {"variant": "baseline", "difference": 0.3, "low": 0.2, "high": 0.4, "p": 0.0123, "detectable": 0.15}
+        nothing = dict.fromkeys(("difference", "low", "high", "p", "q"))
+        part = {"variant": "baseline", "name": "Music Theory", "n": 40}
+        fates = {"truncated": 0.25, "no_answer": 0.0, "error": 0.75}
+        figures = {"n": 100, "acc": 0.6, "silence": {"acc": 0.3}, "text_only": {"acc": 0.0, **fates}}
+        arms = {
+            "false_discovery_rate": 0.1,
+            "variants": {"baseline": {**figures, "permuted": {"acc": 0.5, "consistency": 0.9}}},
+            "comparisons": [
+                {**overall, "arm": "silence"},
+                {**overall, "arm": "permuted"},
+            ],
+            "unanswered": [{"variant": "baseline", "arm": "text_only"}],
+            "sub_categories": [
+                {**part, **overall, "arm": "silence", "difference": 0.25, "q": 0.01},
+                {**part, **nothing, "arm": "text_only"},
+            ],
+        }
+        write_json(Path("metrics/arms.json"), arms)
+        section = arms_section()
+        silence, permuted, text_only = texts(section.tables[0])
+        assert silence == {
+            "run": "baseline@silence",
+            "with the clip": "60.0 (50.2–69.1)",
+            "in this arm": "30.0 (21.9–39.6)",
+            "gain": "+30.0",
+            "95 %": "+20.0 to +40.0",
+            "interval": "",
+            "p": "0.0123",
+            "can see": "15.0",
+            "steady": "",
+            "no answer": "–",
+        }
+        assert permuted["steady"] == "90.0"
+        assert [text_only[key] for key in ("gain", "95 %", "p", "can see", "no answer")] == [*["–"] * 4, "100.0"]
+        assert texts(section.figures[0].table) == [
+            {"sub-category (questions)": "Music Theory (40)", "silence": "+25.0*"}
+        ]
+
+    def test_judged_runs_show_scores_under_the_judges_name(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        run = {"run": "baseline", "n": 100, "score": 0.4, "low": 0.31, "high": 0.49, "acc_strict": 0.6}
+        run |= {"trace_quality": 0.7, "score_per_run": 0.35, "failed": 2, "ratings": 300}
+        versus = {"b": "iter1/baseline", "difference": 0.1, "low": -0.02, "high": 0.22, "p_holm": 0.045, "p": 0.01}
+        judged = {"judge": "evidence", "note": "a fixed rule", "comparisons": [versus]}
+        write_json(
+            Path("metrics/judge.json"),
+            {**judged, "runs": [run, {**run, "run": "iter1/baseline", "trace_quality": None}]},
+        )
+        section = judge_section()
+        first, second = texts(section.tables[0])
+        assert second == {
+            "run": "iter1/baseline",
+            "score": "40.0 (31.0–49.0)",
+            "Δ baseline": "+10.0",
+            "95 %": "-2.0 to +22.0",
+            "p Holm": "0.0450",
+            "accuracy": "60.0 (50.2–69.1)",
+            "right answers alone": "–",
+            "trimmed per run": "35.0",
+            "ratings that failed": "2 of 300",
+        }
+        assert first["right answers alone"] == "70.0" and first["Δ baseline"] == ""
+        assert "“evidence”" in section.tables[0].caption and section.lead == "Judged by evidence: a fixed rule."
+
+    def test_mistakes_are_told_with_their_uncertainty(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        write_json(Path("metrics/errors.json"), mistaken())
+        section = errors_section("baseline")
+        assert section.lead.startswith(
+            "No prompt gets 5 of 12 questions right, 41.7 (19.3–68.0) %; every prompt gets 7"
+        )
+        failures, thinking, counting, hardest = section.tables
+        assert texts(failures)[0] == {
+            "run": "baseline",
+            "accuracy": "58.3 (31.9–80.7)",
+            "by chance": "29.2",
+            "worst sub-category": "Imagination",
+            "accuracy there": "50.0 (15.0–85.0)",
+            "questions": "4",
+            "cut off": "8.3",
+            "no answer": "0.0",
+            "failed": "16.7",
+        }
+        assert texts(thinking)[0] == {
+            "run": "baseline",
+            "words": "3.1",
+            "“Wait”": "81.08",
+            "“Actually”": "27.03",
+            "“Hmm”": "0.00",
+            "looping": "8.3 (1.5–35.4)",
+            "accuracy of looping": "0.0 (0.0–79.3)",
+            "of others": "63.6 (35.4–84.8)",
+            "looping and cut off": "100.0",
+        }
+        assert texts(counting)[0] == {
+            "run": "baseline",
+            "questions": "6",
+            "right": "50.0 (18.8–81.2)",
+            "too few": "0.0 (0.0–39.0)",
+            "too many": "33.3 (9.7–70.0)",
+            "off by, on average": "+0.40",
+        }
+        assert len(hardest.rows) == 5
+
+    def test_one_run_is_shown_in_detail_and_the_others_are_folded(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        write_json(Path("metrics/errors.json"), mistaken())
+        first, second = errors_section("expert").parts
+        assert (first.title, first.folded) == ("expert in detail", False)
+        assert (second.title, second.folded) == ("baseline in detail", True)
+        confusion, rules, invalid = second.tables
+        assert list(confusion.columns) == ["right", "1", "2", "3", "no answer"]
+        assert texts(confusion)[1] == {"right": "2", "1": "·", "2": "1", "3": "1", "no answer": "·"}
+        assert [cell.tone for cell in confusion.rows[1]] == ["", "heat0", "heat2 hit", "heat2", "heat0"]
+        assert texts(rules)[0] == {
+            "rule": "verbatim",
+            "responses": "9",
+            "in percent": "75.0",
+            "accuracy (95 %)": "77.8 (45.3–93.7)",
+        }
+        assert texts(invalid) == [
+            {"status": "cut off", "responses": "1", "in percent": "8.3", "rules": "none 1"},
+            {"status": "failed", "responses": "2", "in percent": "16.7", "rules": "none 2"},
+        ]
+        groups = {row["group"]: row for row in texts(second.figures[0].table)}
+        assert groups["Number of choices: 4"] == {
+            "group": "Number of choices: 4",
+            "n": "6",
+            "accuracy (95 %)": "66.7 (30.0–90.3)",
+            "by chance": "25.0",
+        }
+        assert not [name for name in groups if name.startswith("Language")]  # there is only one
 
 
 def write_comparison(folder: Path) -> None:
@@ -385,12 +603,34 @@ def write_comparison(folder: Path) -> None:
         "high": 0.1,
         "p": 0.7,
         "p_holm": 0.7,
+        "verdict": "not distinguishable",
+        "verdict_text": "not distinguishable: this test can see 40.0 points",
     }
     versus |= {"only_a": LOST, "only_b": WON, "detectable": 0.4}
     write_json(folder / "metrics/summary.json", {"versus_baseline": [versus], "notes": []})
 
 
+def covers(deps: list[str], path: Path) -> bool:
+    return any(Path(dep) in (path, *path.parents) for dep in deps)
+
+
 class TestStage:
+    def test_depends_on_every_metrics_file_that_it_reads_and_on_no_submission(self, monkeypatch):
+        monkeypatch.chdir(ROOT)
+        stages = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
+        deps = stages["report"]["deps"]
+        params = load_params(*stages["report"]["params"])
+        shown = [Path(file) for section in build.sections(params) for file in section.files]
+        read = [path for path in shown if path.parts[0] == "metrics"] + list(map(metrics_file, declared_runs(params)))
+        assert [path for path in read if not covers(deps, path)] == []
+        assert not covers(deps, Path("metrics/submission.json"))
+
+    def test_depends_on_folders_that_exist_without_any_run(self):
+        stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+        folders = [Path(dep) for dep in stages["report"]["deps"] if dep.startswith("metrics/") and "." not in dep]
+        always = {Path("metrics/prompts")}  # prompts.variants is never empty
+        assert [path for path in folders if path not in always and not (ROOT / path / ".gitkeep").is_file()] == []
+
     def test_same_input_same_bytes(self, built, project, monkeypatch):
         def digest(folder):
             files = sorted(path for path in (folder / "reports").rglob("*") if path.is_file())
@@ -427,7 +667,7 @@ class TestStage:
             ("rest/pass_rates.json", [{"iteration": "iter1"}], "metrics/rest/pass_rates.json: [0].sampler is missing"),
             ("arms.json", {"comparisons": 3}, "metrics/arms.json: comparisons must be a list, found 3"),
             ("votes/baseline.json", {"curve": []}, "baseline.json: curve must be a list of 1 or more, found []"),
-            ("errors.json", {"runs": [{}]}, "metrics/errors.json: none_right is missing"),
+            ("errors.json", {"runs": [{}]}, "metrics/errors.json: hardest is missing"),
             ("judge.json", {"runs": [{"run": 1}], "comparisons": []}, "metrics/judge.json: runs[0].run must be a text"),
         ],
     )

@@ -167,6 +167,26 @@ def test_a_refused_request_is_an_error_and_not_tried_again(
     assert fake.asked["question 1"] == 1
 
 
+def test_a_server_that_rejects_everything_from_the_start_ends_the_run_with_its_own_words(
+    fake: FakeOpenAI, server: Server, cache: ResponseCache
+) -> None:
+    for i in range(60):
+        fake.faults[f"question {i}"] = [status(400)]
+    with pytest.raises(UserError, match=r"rejected the first 10 requests and answered none: HTTP 400: injected 400"):
+        ask(requests(60), server, cache, RUNTIME)
+    assert fake.asked.total() < 10 + RUNTIME.concurrency
+
+
+def test_many_rejected_requests_are_errors_where_others_were_answered_now_or_earlier(
+    fake: FakeOpenAI, server: Server, cache: ResponseCache
+) -> None:
+    for i in range(10, 40):
+        fake.faults[f"question {i}"] = [status(422)] * 2
+    for _ in range(2):  # the second time, nothing but what is rejected is left to ask
+        results = ask(requests(40), server, cache, RUNTIME)
+        assert [bool(result.error) for result in results] == [False] * 10 + [True] * 30
+
+
 def test_errors_are_not_cached(fake: FakeOpenAI, server: Server, cache: ResponseCache) -> None:
     fake.faults["question 1"] = [status(400)]
     fake.faults["question 2"] = [status(500)] * 4
@@ -410,5 +430,11 @@ def test_an_external_endpoint_comes_from_the_environment(
     server = external_server("fake", tmp_path)
     assert texts(ask(requests(2), server, cache, RUNTIME)) == ["question 0", "question 1"]
     assert "key" not in repr(server)
+    monkeypatch.setenv("AUDIO_REASONING_BASE_URL", "https://me:secret@example.org:8000/v1?token=secret#secret")
+    assert external_server("fake", tmp_path).identity["base_url"] == "https://example.org:8000/v1"
+    monkeypatch.setenv("AUDIO_REASONING_BASE_URL", "https://[me:secret@example.org/v1")
+    with pytest.raises(UserError, match="no URL"):
+        external_server("fake", tmp_path)
+    monkeypatch.setenv("AUDIO_REASONING_BASE_URL", fake.base_url)
     [result] = ask([request("q", n=2)], server, cache, RUNTIME)
     assert [sample.completion_tokens for sample in result.samples] == [None, None], "only their sum is known"

@@ -12,7 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import ttost_paired
 
 from stages.common.records import Audio, Question
-from stages.evaluate.paired import Method, Pair, judged
+from stages.evaluate.paired import Method, Pair, adjusted, broken_down, judged, within
 from stages.evaluate.stats import (
     benjamini_hochberg,
     bootstrap_differences,
@@ -22,6 +22,7 @@ from stages.evaluate.stats import (
     equivalence_p,
     holm,
     mcnemar_mid_p,
+    sign_flip_p,
     wilson,
 )
 
@@ -112,7 +113,15 @@ def test_swapping_the_runs_mirrors_the_comparison():
 def test_the_same_run_twice_differs_by_nothing():
     a, _ = runs(50, 2)
     c = compare_runs("a", "a2", a, a, [str(i) for i in range(50)])
-    assert (c.difference, c.low, c.high, c.p, c.only_a, c.only_b) == (0, 0, 0, 1, 0, 0)
+    assert (c.difference, c.p, c.only_a, c.only_b) == (0, 1, 0, 0)
+
+
+@pytest.mark.parametrize("n", [2, 50, 1_000])
+def test_runs_that_agree_everywhere_have_an_interval_as_wide_as_one_question_more_each_way(n):
+    c = compare_runs("a", "b", [1] * n, [1] * n, [str(i) for i in range(n)])
+    seen = compare_runs("a", "b", [1] * (n - 1) + [0], [0] + [1] * (n - 1), [str(i) for i in range(n)])
+    assert c.high == -c.low == pytest.approx(min(1, 1.96 * np.sqrt(2) / (n + 2)), rel=1e-4)
+    assert n == 2 or c.high == pytest.approx((seen.high - seen.low) / 2, abs=1 / n)
 
 
 def test_a_comparison_is_the_same_each_time_and_another_with_another_seed():
@@ -156,14 +165,67 @@ def test_groups_of_unequal_size_keep_every_question_equally_heavy():
 
 
 @pytest.mark.parametrize("gain", [0.0, 0.3])
-def test_several_samples_take_p_from_the_bootstrap_in_step_with_the_interval(gain):
+def test_several_samples_take_p_from_flips_in_step_with_the_interval(gain):
     rng = np.random.default_rng(7)
     a = rng.binomial(4, 0.5, 200) / 4
     b = rng.binomial(4, 0.5 + gain, 200) / 4
     c = compare_runs("a", "b", a.tolist(), b.tolist(), [str(i) for i in range(200)])
-    assert c.method.startswith("bootstrap p")
+    assert c.method.startswith("randomisation p by group; 95 % interval")
     assert 0 < c.p <= 1
     assert (c.low > 0 or c.high < 0) == (c.p < 0.05)
+
+
+# ── Randomisation by clip ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("resamples", [1_000, 100_000])  # drawn, and gone through
+def test_flips_of_single_questions_are_scipys_permutation_test_of_samples(resamples):
+    rng = np.random.default_rng(16)
+    differences = (rng.binomial(4, 0.6, 12) - rng.binomial(4, 0.4, 12)) / 4
+    reference = scipy_stats.permutation_test(
+        (differences,), np.sum, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
+    )
+    p = sign_flip_p(differences, [str(i) for i in range(12)], resamples, 0)
+    assert p == pytest.approx(reference.pvalue, abs=1e-12 if resamples > 2**12 else 0.03)
+
+
+def test_flips_of_zeros_and_ones_are_the_exact_binomial_test():
+    differences = [1] * 9 + [-1] * 2 + [0] * 30
+    reference = scipy_stats.binomtest(2, 11).pvalue
+    assert sign_flip_p(differences, [str(i) for i in range(41)], 10_000, 0) == pytest.approx(reference)
+
+
+def test_two_clips_prove_nothing_however_alike_they_are():
+    c = compare_runs("a", "b", [0, 0], [0.5, 0.5], ["x", "y"])
+    assert c.p == 0.5 and c.low < 0
+    [row] = judged([Pair("a", "b", [0.0] * 40, [0.5] * 40)], [question(str(i % 2)) for i in range(40)], Method())
+    assert (row["p"], row["verdict"]) == (0.5, "not distinguishable")
+
+
+def test_the_same_flips_give_the_same_p_and_runs_may_be_swapped():
+    differences, groups = np.random.default_rng(17).normal(size=60), [str(i // 3) for i in range(60)]
+    p = sign_flip_p(differences, groups, 500, 0)
+    assert p == sign_flip_p(differences, groups, 500, 0) == sign_flip_p(-differences, groups, 500, 0)
+    assert p != sign_flip_p(differences, groups, 500, 1)
+
+
+def test_questions_of_one_clip_are_flipped_together():
+    differences = [1] * 8 + [0] * 12  # two clips of four, both all gained: 1 of 2 flips is as far from zero
+    assert sign_flip_p(differences, [str(i // 4) for i in range(20)], 10_000, 0) == 0.5
+    assert sign_flip_p(differences, [str(i) for i in range(20)], 10_000, 0) == 2 / 2**8
+
+
+@pytest.mark.parametrize("clips", [5, 8, 15])
+@pytest.mark.parametrize("samples", [1, 4])
+def test_false_alarms_stay_below_five_percent_with_few_clips(clips, samples):
+    rng = np.random.default_rng(clips)
+    groups = [str(i // 3) for i in range(3 * clips)]
+    alarms = 0
+    for _ in range(600):
+        hard = np.repeat(rng.random(clips), 3)
+        a, b = rng.binomial(samples, np.repeat(rng.beta(0.5, 0.5, (2, clips)), 3, axis=1) * hard) / samples
+        alarms += compare_runs("a", "b", a, b, groups, resamples=1_000).p < 0.05
+    assert alarms / 600 < 0.07
 
 
 def test_one_group_says_nothing_about_the_spread():
@@ -237,7 +299,7 @@ def test_equivalence_is_the_paired_tost_of_statsmodels_where_every_clip_has_one_
 def test_equivalence_adds_one_question_each_way():
     # The R package statpsych gives Bonett and Price's interval of 4 against 26 discordant of 48: 0.44, error 0.0944881.
     a, b = [1] * 4 + [0] * 26 + [1] * 18, [0] * 4 + [1] * 26 + [1] * 18
-    expected = scipy_stats.norm.cdf((0.44 - 0.5) / 0.09448809)
+    expected = scipy_stats.t.cdf((0.44 - 0.5) / (0.09448809 * np.sqrt(48 / 47)), 47)
     assert equivalence_p(a, b, [str(i) for i in range(48)], 0.5) == pytest.approx(expected, rel=1e-6)
 
 
@@ -264,6 +326,22 @@ def test_a_difference_as_large_as_the_margin_is_rarely_taken_for_none():
     assert 0.02 < found / 800 < 0.08
 
 
+def test_one_clip_proves_no_equivalence():
+    assert equivalence_p([1] * 400, [1] * 400, ["one clip"] * 400, 0.05) == 1
+
+
+@pytest.mark.parametrize("clips", [3, 6, 12])
+def test_a_difference_as_large_as_the_margin_is_rarely_taken_for_none_with_few_clips(clips):
+    rng = np.random.default_rng(clips)
+    groups = np.repeat(np.arange(clips), 40).astype(str).tolist()
+    found = 0
+    for _ in range(600):
+        gain = rng.normal(0.1, 0.1, clips)  # 10 points on average, the margin, and unlike from clip to clip
+        b = np.repeat(gain, 40) + rng.normal(scale=0.05, size=40 * clips)
+        found += equivalence_p(np.zeros(40 * clips), b, groups, 0.1) < 0.05
+    assert found / 600 < 0.08
+
+
 @pytest.mark.parametrize("margin", [0, 1, -0.1])
 def test_a_margin_that_is_no_fraction_is_refused(margin):
     with pytest.raises(ValueError):
@@ -273,11 +351,29 @@ def test_a_margin_that_is_no_fraction_is_refused(margin):
 # ── Verdicts ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_gain_that_comes_from_one_clip_is_no_verdict_of_better():
+def test_a_gain_that_comes_from_one_clip_is_no_finding_anywhere():
     names = ["one clip"] * 12 + [str(i) for i in range(60)]
-    [row] = judged([Pair("a", "b", [0] * 72, [1] * 12 + [0] * 60)], [question(name) for name in names], Method())
-    assert row["p_holm"] < 0.001 and row["low"] == 0
+    asked, pair = [question(name) for name in names], Pair("a", "b", [0] * 72, [1] * 12 + [0] * 60)
+    [row] = judged([pair], asked, Method())
+    assert mcnemar_mid_p(0, 12) < 0.001
+    assert row["p"] == row["p_holm"] == 1 and row["method"].startswith("larger p of mid-p McNemar and randomisation")
     assert row["verdict"] == "not distinguishable"
+    parts = broken_down(within(pair, asked, "sub_category", Method()), Method())
+    assert (parts["improves"], parts["rise"], parts["rows"][0]["q"]) == (1, [], 1)
+
+
+def test_where_every_clip_has_one_question_p_is_the_mid_p_alone():
+    c = compare_runs("a", "b", [0] * 30, [1] * 6 + [0] * 24, [str(i) for i in range(30)])
+    assert c.p == mcnemar_mid_p(0, 6) and c.method.startswith("mid-p McNemar; ")
+
+
+def test_what_is_adjusted_over_many_says_what_a_test_among_many_can_see():
+    a, b = runs(300, 18)
+    c = compare_runs("a", "b", a, b, [str(i) for i in range(300)])
+    alone, among = adjusted([c])[0], adjusted([c] * 6)[0]
+    assert among["p_holm"] == pytest.approx(min(1, 6 * c.p), rel=1e-4)
+    assert alone["detectable"] == pytest.approx(detectable(c), rel=1e-4)
+    assert among["detectable"] == pytest.approx(detectable(c, 6), rel=1e-4)
 
 
 def test_a_difference_that_holds_alone_may_not_hold_among_many():
@@ -315,7 +411,7 @@ def test_the_interval_covers_the_truth_in_nineteen_of_twenty_runs_only_if_clips_
     assert covered["questions"] / trials < 0.85
 
 
-def test_the_bootstraps_p_raises_five_percent_of_false_alarms():
+def test_the_randomisation_p_raises_five_percent_of_false_alarms():
     rng = np.random.default_rng(14)
     groups = [str(i) for i in range(100)]
     alarms = 0
@@ -325,17 +421,21 @@ def test_the_bootstraps_p_raises_five_percent_of_false_alarms():
     assert 0.02 < alarms / 400 < 0.09
 
 
-def test_declared_contrasts_raise_a_false_alarm_in_one_family_of_twenty_at_most():
+@pytest.mark.parametrize("each", [1, 5])  # questions a clip, all answered alike: the worst case
+def test_declared_contrasts_raise_a_false_alarm_in_one_family_of_twenty_at_most(each):
     rng = np.random.default_rng(15)
-    asked = [question(str(i)) for i in range(150)]
-    method = Method(resamples=200)
-    adjusted = naive = 0
+    asked = [question(str(i // each)) for i in range(150)]
+    judgements = adjusted_p = naive = by_question = 0
     for _ in range(150):
-        scores = (rng.random((8, 150)) < 0.6).astype(float)
-        rows = judged([Pair("0", str(i), scores[0], scores[i]) for i in range(1, 8)], asked, method)
-        adjusted += any(row["verdict"] in ("better", "worse") for row in rows)
+        scores = np.repeat(rng.random((8, 150 // each)) < 0.6, each, axis=1).astype(float)
+        pairs = [Pair("0", str(i), scores[0], scores[i]) for i in range(1, 8)]
+        rows = judged(pairs, asked, Method(resamples=400))
+        judgements += any(row["verdict"] in ("better", "worse") for row in rows)
+        adjusted_p += any(row["p_holm"] < 0.05 for row in rows)
         naive += any(row["p"] < 0.05 for row in rows)
-    assert adjusted / 150 < 0.12 < naive / 150
+        by_question += min(holm([mcnemar_mid_p(row["only_a"], row["only_b"]) for row in rows])) < 0.05
+    assert judgements <= adjusted_p and adjusted_p / 150 < 0.1 < naive / 150
+    assert each == 1 or by_question / 150 > 0.3, "which is why p goes by clips"
 
 
 def test_false_alarms_of_the_paired_test_stay_near_five_percent():

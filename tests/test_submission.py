@@ -70,9 +70,9 @@ def jsonl(*rows):
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
-def zipped(data, *others, name="result.jsonl"):
+def zipped(data, *others, name="result.jsonl", method=zipfile.ZIP_DEFLATED):
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w", method) as archive:
         archive.writestr(name, data)
         for other in others:
             archive.writestr(other, b"")
@@ -158,8 +158,17 @@ def test_the_manifest_names_what_took_a_second_request():
 def test_several_samples_a_question_are_refused():
     one = source(*map(response, IDS))
     samples = {**one.samples, "q1": [Sample(replace(response("q1"), sample_index=i), "a dog") for i in range(2)]}
-    with pytest.raises(UserError, match=r"q1 has 2 samples.*@vote"):
+    with pytest.raises(UserError, match=r"1 questions have several samples \(q1\).*@vote"):
         build(replace(one, samples=samples), LIMIT, False)
+    samples = {name: samples["q1"] for name in IDS}
+    with pytest.raises(UserError, match=r"3 questions have several samples \(q0, q1, q2\)"):
+        build(replace(one, samples=samples), LIMIT, False)
+
+
+def test_a_trace_of_nothing_but_spaces_is_empty_in_the_manifest_as_in_the_check(capsys):
+    manifest = build(source(response("q0", thinking=" \n"), response("q1"), response("q2")), LIMIT, True)[1]
+    assert "'q0': the trace is empty" in capsys.readouterr().err
+    assert (manifest["empty_trace_ids"], manifest["dropped_trace_ids"]) == (["q0"], [])
 
 
 def test_half_a_surrogate_pair_is_named_by_its_id():
@@ -315,6 +324,14 @@ def test_an_encrypted_zip_is_told():
     assert problems(bytes(data)) == ["zip: result.jsonl is encrypted"]
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_by_a_method_that_few_can_read_is_told_even_if_damaged(method):
+    data = bytearray(zipped(jsonl(*GOOD), method=method))
+    assert problems(bytes(data)) == ["zip: result.jsonl is neither stored nor deflated, which not everyone can read"]
+    data[60:80] = bytes(20)
+    assert problems(bytes(data))
+
+
 def test_a_zip_bomb_is_not_unpacked(monkeypatch):
     monkeypatch.setattr(submission_file, "MAX_BYTES", 10_000)
     assert problems(zipped(b"\0" * 10_001)) == ["zip: result.jsonl has 10,001 bytes; at most 10,000"]
@@ -417,7 +434,7 @@ def test_a_run_by_name_and_predictions_by_file_give_the_same_zip(workplace, monk
     files = ("--predictions", "data/predictions/baseline.jsonl", "--questions", "data/questions/test.jsonl")
     run(monkeypatch, "build", *files, "--out", "b.zip", "--allow-empty")
     assert Path("a.zip").read_bytes() == Path("b.zip").read_bytes()
-    assert json.loads(Path("b.json").read_text())["made_by"] == [{"prompt": "baseline"}]
+    assert json.loads(Path("b.manifest.json").read_text())["made_by"] == [{"prompt": "baseline"}]
     assert "the answer is empty" in fails(monkeypatch, capsys, "build", "--run", "baseline", "--out", "c.zip")
 
 
@@ -436,6 +453,37 @@ def test_answers_in_the_challenges_format_become_choices_to_the_letter(workplace
     )
     entries, found = read_back(Path("a.zip").read_bytes(), QUESTIONS, LIMIT)
     assert [entry.answer for entry in entries] == ["a dog", "two birds ", "a dog"] and found == []
+
+
+def build_from(monkeypatch, predictions, out, *more):
+    questions = ("--questions", "data/questions/test.jsonl")
+    run(monkeypatch, "build", "--predictions", predictions, *questions, "--out", out, *more)
+
+
+def test_answers_that_score_otherwise_to_the_letter_are_warned_of_by_name(workplace, monkeypatch, capsys):
+    # "a" is a word of a wrong choice alone, so that MMAR's match takes the letter for it.
+    rows = [to_dict(replace(q, choices=("dog", "a cat", "birds"), answer=0)) for q in QUESTIONS.values()]
+    write_jsonl(Path("data/questions/test.jsonl"), rows)
+    write_jsonl(
+        Path("result.jsonl"), [line("q0", answer="(A) Dog"), line("q1", answer="dog"), line("q2", answer="dog")]
+    )
+    build_from(monkeypatch, "result.jsonl", "a.zip")
+    assert "1 answers count otherwise by MMAR's match" in (told := capsys.readouterr().err) and "q0" in told
+    manifest = json.loads(Path("a.manifest.json").read_text())
+    assert (manifest["acc_strict"], manifest["acc_official"]) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.manifest.json", "a.zip"])
+def test_no_input_is_written_over(workplace, monkeypatch, capsys, name):
+    write_jsonl(Path(name), GOOD)
+    before = Path(name).read_bytes()
+    if name == "a.json":
+        build_from(monkeypatch, name, "a.zip")
+    else:
+        with pytest.raises(SystemExit):
+            build_from(monkeypatch, f"./{name}", "a.zip")
+        assert f"would write over {name}" in capsys.readouterr().err
+    assert Path(name).read_bytes() == before
 
 
 def test_validate_says_that_a_submission_is_sound_and_what_it_scores(workplace, monkeypatch, capsys):

@@ -10,7 +10,7 @@ from stages.common.errors import UserError
 from stages.common.files import write_json
 from stages.evaluate import sweep
 from stages.evaluate.plots import render
-from stages.evaluate.sweep import experiments, look_up, picture, points
+from stages.evaluate.sweep import experiments, look_up, made_with, picture, sweep_rows
 
 
 def git(*arguments):
@@ -49,16 +49,43 @@ def swept(tmp_path, monkeypatch):
 
 
 def test_each_variant_is_drawn_where_it_was_run(swept):
-    rows = points("infer.max_tokens", [], experiments(swept))
+    rows = sweep_rows("infer.max_tokens", [], experiments(swept))
     assert [(row["variant"], row["value"]) for row in rows] == [("a", 16), ("a", 32), ("a", 64), ("b", 16), ("b", 64)]
     assert all(row["thinking_chars"] == 2 * row["value"] for row in rows)
     assert {(row["acc"], row["low"], row["high"], row["n"]) for row in rows} == {(0.4, 0.3, 0.5, 100)}
 
 
 def test_only_the_named_variants_are_drawn(swept):
-    assert {row["variant"] for row in points("infer.max_tokens", ["b"], experiments(swept))} == {"b"}
+    assert {row["variant"] for row in sweep_rows("infer.max_tokens", ["b"], experiments(swept))} == {"b"}
     with pytest.raises(UserError, match="no experiment has metrics of c"):
-        points("infer.max_tokens", ["c"], experiments(swept))
+        sweep_rows("infer.max_tokens", ["c"], experiments(swept))
+
+
+def test_an_experiment_that_carries_everything_along_is_told_as_such(swept):
+    shown_rows = [shown("workspace", 7, experiments=None), shown(swept[1]["rev"], 128, experiments=[])]
+    with pytest.raises(UserError, match=r"none of 2 files of metrics .* its experiment's own infer\.max_tokens"):
+        sweep_rows("infer.max_tokens", [], experiments(shown_rows))
+
+
+def test_a_value_is_looked_up_where_the_manifest_tells_it():
+    thinking = {"force_answer": True, "force_answer_tokens": 16, "forced": 3}
+    forced, plain = (
+        {"run": [{"decoding": {"n": 1}, "serve": {"dtype": "float32"}, **more}]}
+        for more in ({"thinking": thinking}, {})
+    )
+    assert made_with(forced, "thinking.force_answer_tokens", 16) and not made_with(
+        forced, "thinking.force_answer", False
+    )
+    assert made_with(plain, "thinking.force_answer", False) and not made_with(plain, "thinking.force_answer", True)
+    assert made_with(plain, "serve.dtype", "float32") and not made_with(plain, "serve.dtype", "bfloat16")
+
+
+@pytest.mark.parametrize(
+    "param", ["rest.select.k", "model.tiny.steps", "infer.top_k", "thinking.closing", "serve.dtype"]
+)
+def test_a_parameter_that_the_manifest_does_not_tell_is_refused(param):
+    with pytest.raises(UserError, match=f"--param {param}: metrics do not tell .* infer"):
+        made_with({"run": [{"decoding": {"n": 1}, "serve": None}]}, param, 1)
 
 
 def test_experiments_without_results_are_left_out_and_told(swept, capsys):

@@ -316,6 +316,8 @@ def test_traces_within_the_limit_are_left_alone(serve) -> None:
         (("ok", 50), ("truncated", 10), "first"),
         (("truncated", 50), ("ok", 30), "second"),  # an answer is better than none
         (("truncated", 50), ("no_answer", 10), "first"),
+        (("ok", 50), ("error", 0), "first"),  # an option that fails takes nothing away
+        (("truncated", 50), ("error", 0), "first"),
     ],
 )
 def test_which_attempt_stays(first: tuple[str, int], second: tuple[str, int], stays: str) -> None:
@@ -325,9 +327,22 @@ def test_which_attempt_stays(first: tuple[str, int], second: tuple[str, int], st
     )
     kept = better(a, b, 20)
     assert (kept.text, kept.reasked_chars, kept.sample_index) == (stays, 50, 0)
+    assert (kept.status, kept.error) == ((b if stays == "second" else a).status, "")
 
 
-def test_a_long_trace_whose_second_request_fails_is_an_error(serve) -> None:
+def test_replaced_ones_are_counted_though_both_traces_are_equally_long(serve) -> None:
+    thinking = "<think>" + "long " * 10
+    serve(
+        lambda body, _: (
+            (f"{thinking}</think>\nANSWER: rain", "stop") if body["max_tokens"] == 20 else (thinking, "length")
+        )
+    )
+    (response,), manifest = ask(parameters(reask_over_chars=20, reask_max_tokens=20), count=1)
+    assert (response.status, len(response.thinking), response.reasked_chars) == ("ok", 49, 49)
+    assert manifest["thinking"]["replaced"] == 1
+
+
+def test_a_long_trace_whose_second_request_fails_keeps_its_answer_and_is_counted(serve) -> None:
     fake = serve(long_then_short)
     text = PROMPT.render("Question 1?", CHOICES)[1]
     params = parameters(reask_over_chars=20, reask_max_tokens=20)
@@ -335,8 +350,13 @@ def test_a_long_trace_whose_second_request_fails_is_an_error(serve) -> None:
     fake.faults[text] = [status(400), status(400)]
     with pytest.raises(UserError, match=r"1 of 4 questions failed.*asked again for a shorter trace: HTTP 400"):
         ask(params)
-    responses, _ = ask(params.model_copy(update={"infer": params.infer.model_copy(update={"max_error_rate": 0.25})}))
-    assert [r.status for r in responses] == ["ok", "error", "ok", "ok"]
+    lenient = params.model_copy(update={"infer": params.infer.model_copy(update={"max_error_rate": 0.25})})
+    responses, manifest = ask(lenient)
+    assert [(r.status, r.answer, len(r.thinking), r.error) for r in responses] == [
+        ("ok", 1, length, "") for length in (5, 49, 5, 5)
+    ]
+    counts = {key: manifest["thinking"][key] for key in ("reasked", "replaced", "reask_failed")}
+    assert counts == {"reasked": 4, "replaced": 3, "reask_failed": 1}
 
 
 def test_what_is_still_cut_after_asking_again_is_forced(serve) -> None:

@@ -16,6 +16,7 @@ from stages.evaluate import vote as vote_stage
 from stages.evaluate import vote_tables
 from stages.evaluate.inputs import read_question_set, read_samples
 from stages.evaluate.runs import declared_runs, find_run, metrics_file
+from stages.evaluate.stats import wilson
 from stages.evaluate.vote import vote_metrics, voted
 
 ROOT = Path(__file__).parents[1]
@@ -104,6 +105,19 @@ def test_all_errors_are_wrong_and_counted():
     assert metrics["curve"][0]["vote_low"] == 0.0 and metrics["curve"][0]["vote_high"] == 1.0  # one clip tells nothing
 
 
+def test_a_mean_of_ones_has_an_interval_like_wilsons_and_one_mean_has_one_interval():
+    questions = {f"q{i}": question(f"q{i}", f"g{i // 2}") for i in range(20)}
+    right = {name: [sample(0, 0, name=name), sample(1, 0, name=name)] for name in questions}
+    metrics = vote_metrics("v", questions, right)
+    for row in metrics["curve"]:
+        assert (row["pass_low"], row["pass_high"]) == (pytest.approx(wilson(20, 20)[0], rel=1e-5), 1)
+    mixed = {name: [sample(0, i % 2, name=name), sample(1, i % 3, name=name)] for i, name in enumerate(questions)}
+    metrics = vote_metrics("v", questions, mixed)
+    for end, row in zip(metrics["detail"], (metrics["curve"][0], metrics["curve"][-1]), strict=True):
+        assert (end["acc"], end["low"], end["high"]) == (row["vote"], row["vote_low"], row["vote_high"])
+    assert [end["acc"] for end in metrics["detail"]] == [metrics["acc_mean"], metrics["acc_vote"]]
+
+
 # ── The stages ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -154,6 +168,18 @@ def test_the_comparison_pairs_vote_and_mean_of_each_question(project, monkeypatc
     (comparison,) = read_json(Path(f"metrics/votes/{VARIANT}.json"))["comparison"]
     assert (comparison["a"], comparison["b"]) == (f"{VARIANT}@samples", f"{VARIANT}@vote")
     assert (comparison["only_a"], comparison["only_b"]) == (1, 2)  # q3 loses by the vote, q0 and q5 win
+
+
+def test_resamples_and_seed_are_those_of_compare(project, monkeypatch):
+    written = []
+    for seed in (3, 4):
+        params = yaml.safe_load(Path("params.yaml").read_text())
+        params["compare"].update(resamples=1200, seed=seed)
+        Path("params.yaml").write_text(yaml.safe_dump(params))
+        run(monkeypatch, vote_stage, "--variant", VARIANT)
+        written.append(read_json(Path(f"metrics/votes/{VARIANT}.json")))
+        assert f"1200 resamples, seed {seed}" in written[-1]["comparison"][0]["method"]
+    assert written[0]["acc_vote"] == written[1]["acc_vote"]
 
 
 def test_the_same_samples_give_the_same_bytes(project, monkeypatch):

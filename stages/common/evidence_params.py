@@ -1,5 +1,6 @@
 """The parameters of what turns answers into evidence, typed; `conf/evidence.yaml` documents them."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -7,8 +8,18 @@ from pydantic import AfterValidator, Field, model_validator
 from stages.common.typed import Count, Fraction, Name, Samples, Share, Strict, unique
 
 Arm = Literal["silence", "mismatched", "text_only", "permuted"]
-# A run's name: baseline, baseline@silence, baseline@vote, iter1/baseline (see stages/evaluate/runs.py).
-RunName = Annotated[str, Field(pattern=r"^([a-z][a-z0-9_]*/)?[a-z][a-z0-9_]*(@[a-z_]+)?$")]
+
+
+def _run_name(name: str) -> str:
+    if not re.fullmatch(r"([a-z][a-z0-9_]*/)?[a-z][a-z0-9_]*|[a-z][a-z0-9_]*@[a-z_]+", name):
+        raise ValueError(
+            "a run is called <variant>, <variant>@<condition> or <iteration>/<variant>; arms, samples and votes are "
+            "of the base model alone"
+        )
+    return name
+
+
+RunName = Annotated[str, AfterValidator(_run_name)]  # see stages/evaluate/runs.py
 Variants = Annotated[list[Name], AfterValidator(unique)]  # may be empty: none
 
 
@@ -56,14 +67,32 @@ class Contrast(Strict):
         return self
 
 
+def _one_way(contrasts: list[Contrast]) -> list[Contrast]:
+    for contrast in contrasts:
+        if Contrast(a=contrast.b, b=contrast.a) in contrasts:
+            raise ValueError(f"{contrast.a!r} and {contrast.b!r} are compared both ways, which is one comparison")
+    return contrasts
+
+
 class Compare(Strict):
     """Which differences are tested, and how."""
 
-    contrasts: Annotated[list[Contrast], AfterValidator(unique)]
+    contrasts: Annotated[list[Contrast], AfterValidator(unique), AfterValidator(_one_way)]
     resamples: Annotated[int, Field(ge=1000)]
     seed: int
     false_discovery_rate: Annotated[float, Field(gt=0, lt=1)]
     margin: Annotated[float, Field(gt=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _can_reject(self) -> "Compare":
+        # A p drawn from so many resamples is never below 1 / (resamples + 1), and Holm multiplies it by all contrasts.
+        least = 20 * len(self.contrasts)
+        if self.resamples < least:
+            raise ValueError(
+                f"with {len(self.contrasts)} contrasts no p from {self.resamples} resamples can be below 0.05; "
+                f"set resamples to {10 * least} or more, at least {least}"
+            )
+        return self
 
 
 class Judge(Strict):
@@ -87,10 +116,18 @@ class Judge(Strict):
         return self
 
 
+def _one_answer(name: str) -> str:
+    if "@" in name and not name.endswith("@vote"):
+        raise ValueError(
+            "arms and samples cannot be submitted: give <variant>, <variant>@vote or <iteration>/<variant>"
+        )
+    return name
+
+
 class Submission(Strict):
     """What is submitted to the challenge."""
 
-    run: RunName
+    run: Annotated[RunName, AfterValidator(_one_answer)]
     max_trace_chars: Count
     empty: Literal["refuse", "allow"]
 

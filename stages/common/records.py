@@ -147,6 +147,8 @@ def _audio_from(row: object, where: str) -> Audio:
 
 def _check_texts(cls: type, row: dict[str, Any], where: str) -> None:
     for f in fields(cls):
+        if f.name not in row:
+            continue  # one that has a default
         if f.type is str and not isinstance(row[f.name], str):
             raise UserError(f"{where}: {f.name!r} must be a text, found {json.dumps(row[f.name])}")
         if f.type == str | None and not isinstance(row[f.name], str | None):
@@ -156,6 +158,7 @@ def _check_texts(cls: type, row: dict[str, Any], where: str) -> None:
 def response_from(row: dict[str, Any], where: str = "response") -> Response:
     """Build a Response from a JSON object; raise UserError, prefixed by `where`, on a wrong shape."""
     row = dict(_checked(Response, row, where))
+    _check_texts(Response, row, where)
     for name in ("prompt_token_ids", "completion_token_ids"):
         if row.get(name) is not None:
             row[name] = tuple(row[name])

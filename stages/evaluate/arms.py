@@ -4,10 +4,12 @@
     python -m stages.evaluate.arms --show   # print the tables of the last run
 
 Writes metrics/arms.json: for each variant of `arms.variants` what guessing would give (`chance`), its accuracy and
-each arm's; the audio gain, which is the accuracy with the clip minus that with silence, with another clip or in text
-alone; of `permuted`, the shares and the test of stages/evaluate/places.py. In lists, which `dvc metrics show` leaves
-out: `comparisons`, a Comparison of each arm (a) with the ordinary run (b); `sub_categories`, the same for each of
-them, with `q`, adjusted over those of one arm (Benjamini-Hochberg); `consistency` and `places`.
+each arm's, with the shares of responses `truncated`, with `no_answer` or an `error`; the audio gain, which is the
+accuracy with the clip minus that with silence, with another clip or in text alone; of `permuted`, the shares and the
+test of stages/evaluate/places.py. In lists, which `dvc metrics show` leaves out: `comparisons`, a Comparison of each
+arm (a) with the ordinary run (b); `sub_categories`, the same for each of them, with `q`, adjusted over those of one arm
+(Benjamini-Hochberg); `unanswered`, the arms that are compared with nothing, since they or the ordinary run hold no
+answer at all, which measures failure and no gain; `consistency` and `places`.
 Writes metrics/audio_gain.json, the long table of the plot.
 """
 
@@ -22,13 +24,13 @@ from stages.common.params import load_params
 from stages.common.records import Question
 from stages.evaluate.arms_table import table
 from stages.evaluate.inputs import Questions, Samples, read_question_set, read_samples
-from stages.evaluate.paired import Method, Pair, broken_down, explored, within
+from stages.evaluate.paired import Method, Pair, broken_down, explored, none_answered, rounded, scores_of, within
 from stages.evaluate.places import SHARES, asked_in_orders, consistency_rows, place_rows, place_test
 from stages.evaluate.runs import Run
-from stages.evaluate.score import score_question
+from stages.evaluate.score import FATES
 from stages.evaluate.stats import ALPHA
 
-ARMS = METRICS / "arms.json"
+SUMMARY = METRICS / "arms.json"
 GAIN = METRICS / "audio_gain.json"
 PERMUTED = "permuted"
 
@@ -75,27 +77,37 @@ def summarise(variants: Sequence[str], kinds: Sequence[str], questions: Question
     """Everything in metrics/arms.json but the profile, from the predictions of the ordinary runs and of the arms."""
     chance = fmean(1 / len(question.choices) for question in questions.values())
     figures: dict[str, Any] = {}
-    lists: dict[str, list[Row]] = {"comparisons": [], "sub_categories": [], "consistency": [], "places": []}
+    lists: dict[str, list[Row]] = {
+        key: [] for key in ("comparisons", "sub_categories", "unanswered", "consistency", "places")
+    }
     for variant in variants:
         normal = read_samples(Run(variant).predictions, questions, complete=True)
-        scores = _scores(questions, normal)
-        figures[variant] = {"n": len(questions), "chance": chance, "acc": fmean(scores)}
+        scores = scores_of(normal, questions)
+        figures[variant] = {"n": len(questions), "chance": chance, "acc": fmean(scores), **fates(normal)}
         for arm in kinds:
-            controlled = _scores(
-                questions, read_samples(Run(variant, condition=arm).predictions, questions, complete=True)
-            )
-            overall, parts = arm_rows(variant, arm, [*questions.values()], scores, controlled, method)
-            lists["comparisons"].append(overall)
-            lists["sub_categories"] += parts
-            figures[variant][arm] = {"acc": fmean(controlled)}
+            samples = read_samples(Run(variant, condition=arm).predictions, questions, complete=True)
+            controlled = scores_of(samples, questions)
+            figures[variant][arm] = {"acc": fmean(controlled), **fates(samples)}
+            if none_answered(samples) or none_answered(normal):
+                lists["unanswered"].append({"variant": variant, "arm": arm})
+            else:
+                overall, parts = arm_rows(variant, arm, [*questions.values()], scores, controlled, method)
+                lists["comparisons"].append(overall)
+                lists["sub_categories"] += parts
+                if arm != PERMUTED:
+                    figures[variant][arm]["audio_gain"] = overall["difference"]
             if arm == PERMUTED:
                 effects = order_effects(variant, questions, normal)
                 figures[variant][arm] |= effects["figures"]
                 lists["consistency"] += effects["consistency"]
                 lists["places"] += effects["places"]
-            else:
-                figures[variant][arm]["audio_gain"] = overall["difference"]
     return {"false_discovery_rate": method.false_discovery_rate, "variants": figures, **lists}
+
+
+def fates(samples: Samples) -> dict[str, float]:
+    """The shares of responses that are truncated, without an answer, or errors."""
+    found = [sample.response.status for several in samples.values() for sample in several]
+    return {fate: fmean(status == fate for status in found) for fate in FATES}
 
 
 def plot_rows(summary: dict[str, Any]) -> list[Row]:
@@ -112,19 +124,6 @@ def plot_rows(summary: dict[str, Any]) -> list[Row]:
 def _plot_row(of: Row, name: str, row: Row, significant: bool) -> Row:
     kept = {key: row[key] for key in ("n", "low", "high")}
     return {**of, "name": name, **kept, "gain": row["difference"], "significant": significant}
-
-
-def _scores(questions: Questions, samples: Samples) -> list[float]:
-    return [score_question(question, samples[name]).strict for name, question in questions.items()]
-
-
-def _rounded(value: Any) -> Any:
-    """Six significant digits: what is written does not hang on the last bits of a machine."""
-    if isinstance(value, dict):
-        return {key: _rounded(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_rounded(part) for part in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 @stage_main
@@ -146,10 +145,10 @@ def main() -> None:
         how = params.compare
         method = Method(resamples=how.resamples, seed=how.seed, false_discovery_rate=how.false_discovery_rate)
         found = summarise(params.arms.variants, params.arms.kinds, questions, method)
-        summary = _rounded({"profile": params.profile, **found})
-        write_json(ARMS, summary)
+        summary = rounded({"profile": params.profile, **found})
+        write_json(SUMMARY, summary)
         write_json(GAIN, plot_rows(summary))
-    print(table(read_json(ARMS)))
+    print(table(read_json(SUMMARY)))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,16 @@
 
 from typing import Any
 
+from stages.evaluate.score import FATES
 from stages.evaluate.stats import wilson
 from stages.evaluate.tables import p_value, percent, percent_range, points, points_range, text_table
 
 LEGEND = """\
 Percent and, for gain, its interval and ±80 %, points. gain: accuracy with the clip minus the arm's (of permuted: with
 the choices in their own order). p is of each comparison alone. ±80 %: the smallest true gain that 80 % of such
-comparisons find."""
+comparisons find. failed: truncated, no answer, or an error, all of which count as wrong: where an arm fails more often
+than the ordinary run, its gain is partly that."""
+NO_ANSWER = "no gain is told of {arms}: there or in the ordinary run no question was answered at all"
 ORDERS_LEGEND = """\
 Of all orders, the question's own included. right: accuracy where the right answer stands in that place. picks: share
 of the answers that pick it, which without a liking for places is as even as the choices are many."""
@@ -26,9 +29,12 @@ def table(summary: dict[str, Any]) -> str:
 def _variant(variant: str, summary: dict[str, Any]) -> list[str]:
     figures = summary["variants"][variant]
     overall, parts = (_of(variant, summary[key]) for key in ("comparisons", "sub_categories"))
-    arms = [_arm(row, figures[row["arm"]]["acc"]) for row in overall]
-    tables = [text_table([variant, "acc", "95 %", "gain", "95 %", "p", "±80 %"], [*_own(figures), *arms])]
-    tables += [LEGEND, _by_sub_category(parts, summary["false_discovery_rate"])]
+    silent = [row["arm"] for row in _of(variant, summary["unanswered"])]
+    arms = [_arm(row["arm"], row, figures) for row in overall] + [_arm(arm, None, figures) for arm in silent]
+    header = [variant, "acc", "95 %", "failed", "gain", "95 %", "p", "±80 %"]
+    tables = [text_table(header, [*_own(figures), *arms]), LEGEND]
+    tables += [NO_ANSWER.format(arms=", ".join(silent))] if silent else []
+    tables += [_by_sub_category(parts, summary["false_discovery_rate"])] if parts else []
     if "permuted" in figures:
         tables.append(_orders(variant, summary))
     return tables
@@ -39,17 +45,21 @@ def _of(variant: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _own(figures: dict[str, Any]) -> list[list[str]]:
-    rows = [["with the clip", *_accuracy(figures["acc"], figures["n"])], ["guessing", percent(figures["chance"]), ""]]
+    rows = [["with the clip", *_accuracy(figures, figures["n"])], ["guessing", percent(figures["chance"]), "", ""]]
     return [[*row, "", "", "", ""] for row in rows]
 
 
-def _arm(row: dict[str, Any], acc: float) -> list[str]:
+def _arm(arm: str, row: dict[str, Any] | None, figures: dict[str, Any]) -> list[str]:
+    own = [arm, *_accuracy(figures[arm], figures["n"])]
+    if row is None:
+        return [*own, "–", "–", "–", "–"]
     gain = [points(row["difference"]), points_range(row["low"], row["high"]), p_value(row["p"])]
-    return [row["arm"], *_accuracy(acc, row["n"]), *gain, percent(row["detectable"])]
+    return [*own, *gain, percent(row["detectable"])]
 
 
-def _accuracy(share: float, n: int) -> list[str]:
-    return [percent(share), percent_range(*wilson(share * n, n))]
+def _accuracy(figures: dict[str, Any], n: int) -> list[str]:
+    failed = percent(sum(figures[fate] for fate in FATES))
+    return [percent(figures["acc"]), percent_range(*wilson(figures["acc"] * n, n)), failed]
 
 
 def _by_sub_category(parts: list[dict[str, Any]], rate: float) -> str:

@@ -3,7 +3,7 @@
 Accuracy is strict. By a property of the question it is the mean of the questions' scores, a score being the mean
 over the samples: a question without a prediction is wrong. By a property of the response it is the share of the
 responses that are right. Either way the interval is Wilson's for so many *questions*: samples of one question are
-no independent evidence.
+no independent evidence. Beside it stand the shares of the group that FATES name: cut off, without an answer, failed.
 """
 
 from bisect import bisect_right
@@ -15,6 +15,7 @@ from typing import Any
 from stages.common.records import Question
 from stages.evaluate.inputs import Questions, Sample, Samples
 from stages.evaluate.reward import correct
+from stages.evaluate.score import FATES, Score
 from stages.evaluate.shown import printable
 from stages.evaluate.stats import wilson
 
@@ -45,7 +46,7 @@ def letter(position: int) -> str:
     return chr(ord("A") + position) if position < 26 else str(position + 1)
 
 
-def by_question(questions: Questions, scores: dict[str, float]) -> list[Row]:
+def by_question(questions: Questions, scores: dict[str, Score]) -> list[Row]:
     """A row for each group of questions: names, worst first, then sizes and positions in their order."""
     rows: list[Row] = []
     for by, name_of in NOMINAL.items():
@@ -58,20 +59,21 @@ def by_question(questions: Questions, scores: dict[str, float]) -> list[Row]:
     return rows
 
 
-def overall(questions: Questions, scores: dict[str, float]) -> Row:
+def overall(questions: Questions, scores: dict[str, Score]) -> Row:
     """The row of all questions."""
     return _row("all", "all", list(questions.values()), scores)
 
 
-def _row(by: str, name: str, members: Sequence[Question], scores: dict[str, float]) -> Row:
-    right = [scores[question.id] for question in members]
+def _row(by: str, name: str, members: Sequence[Question], scores: dict[str, Score]) -> Row:
+    found = [scores[question.id] for question in members]
     chance = fmean(1 / len(question.choices) for question in members)
     return {
         "by": by,
         "name": printable(name),
         "n": len(members),
-        **accuracy(sum(right), len(right)),
+        **accuracy(sum(score.strict for score in found), len(found)),
         "chance": round(chance, 4),
+        **{fate: share(sum(score.fates[i] for score in found), len(found)) for i, fate in enumerate(FATES)},
     }
 
 
@@ -90,9 +92,21 @@ def accuracy(right: float, n: int) -> Row:
 def by_response(by: str, groups: dict[str, list[Answered]], total: int) -> list[Row]:
     """A row for each group of responses, in the order given; `share` is of all `total` responses."""
     return [
-        {"by": by, "name": name, "n": len(members), "share": share(len(members), total), **response_accuracy(members)}
+        {
+            "by": by,
+            "name": name,
+            "n": len(members),
+            "share": share(len(members), total),
+            **response_accuracy(members),
+            **_fates(members),
+        }
         for name, members in groups.items()
     ]
+
+
+def _fates(members: Sequence[Answered]) -> Row:
+    statuses = Counter[str](sample.response.status for _, sample in members)
+    return {fate: share(statuses[fate], len(members)) for fate in FATES}
 
 
 def response_accuracy(members: Sequence[Answered]) -> Row:

@@ -28,7 +28,17 @@ from stages.common.records import Question
 from stages.evaluate import compare_files
 from stages.evaluate.compare_table import Metrics, markdown, table
 from stages.evaluate.inputs import Questions, read_question_set, read_samples
-from stages.evaluate.paired import Method, Pair, broken_down, explored, judged, none_answered, scores_of, within
+from stages.evaluate.paired import (
+    Method,
+    Pair,
+    broken_down,
+    explored,
+    judged,
+    mirrored,
+    none_answered,
+    scores_of,
+    within,
+)
 from stages.evaluate.runs import Run, declared_runs, find_run, metrics_file
 
 COMPARE = METRICS / "compare.json"
@@ -78,12 +88,14 @@ def compare_declared(
 def compare_with_first(
     variants: list[str], contrasts: list[dict[str, Any]], scores: Scores, questions: list[Question], method: Method
 ) -> list[dict[str, Any]]:
-    """Each variant beside the first: the declared contrast if there is one, else an exploratory comparison."""
+    """Each variant beside the first: the declared contrast, in either direction, else an exploratory comparison."""
     first, *others = variants
-    declared = {row["b"]: row for row in contrasts if row["a"] == first}
     extra = {"acc_a", "acc_b", "sub_category"}
+    kept = [{key: value for key, value in row.items() if key not in extra} for row in contrasts]
+    declared = {row["a"]: mirrored(row) for row in kept if row["b"] == first}
+    declared |= {row["b"]: row for row in kept if row["a"] == first}
     return [
-        {key: value for key, value in declared[other].items() if key not in extra}
+        declared[other]
         if other in declared
         else explored(Pair(first, other, scores[first], scores[other]), questions, method)
         for other in others
@@ -144,7 +156,7 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print the last comparison and write nothing")
     compare_files.add_arguments(parser)
     args = parser.parse_args()
-    if args.files:
+    if compare_files.wanted(args):
         compare_files.run(parser, args)
         return
     params = load_params(

@@ -19,31 +19,40 @@ from stages.evaluate.score import BREAKDOWNS, FATES
 from stages.evaluate.stats import wilson
 
 BY = ("category", "sub_category")
+TEST = QUESTIONS / "test.jsonl"
+FEW_ERRORS = 0.01  # of a run's responses; more, and it measures the connection as well
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of a comparison of two files."""
     group = parser.add_argument_group("two prediction files")
     group.add_argument("files", nargs="*", metavar="A B", help="what is compared, B against A: files, or names of runs")
-    group.add_argument("--questions", type=Path, default=QUESTIONS / "test.jsonl", help="default: %(default)s")
-    group.add_argument("--score", choices=("strict", "official"), default="strict", help="default: %(default)s")
+    group.add_argument("--questions", type=Path, help=f"default: {TEST}")
+    group.add_argument("--score", choices=("strict", "official"), help="default: strict")
     group.add_argument(
-        "--margin", type=float, default=Method.margin, help="a difference within it does no harm (default: %(default)s)"
+        "--margin", type=float, help=f"a difference within it does no harm (default: {Method.margin}, two points)"
     )
     form = group.add_mutually_exclusive_group()
     form.add_argument("--md", action="store_true", help="print Markdown")
     form.add_argument("--json", action="store_true", help="print JSON")
 
 
+def wanted(args: argparse.Namespace) -> bool:
+    """Whether two files are to be compared: they are named, or an option is given that belongs to them."""
+    options = (args.questions, args.score, args.margin)
+    return bool(args.files) or args.md or args.json or any(option is not None for option in options)
+
+
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Compare the two files that the arguments name, and print the result; warnings go to stderr."""
+    """Compare the two files that the arguments name, and print the result; warnings go to stderr as well."""
     if len(args.files) != 2 or args.show:
-        parser.error("give two prediction files, or none")
-    if not 0 < args.margin < 1:
+        parser.error("give two prediction files, or none and no option that belongs to them")
+    margin = Method.margin if args.margin is None else args.margin
+    if not 0 < margin < 1:
         parser.error("--margin is a fraction of one: 0.02 is two points")
-    questions = read_question_set(args.questions)
-    a, b = (_file(name) for name in args.files)
-    result = compare_files(a, b, questions, args.score, Method(margin=args.margin))
+    questions = read_question_set(args.questions or TEST)
+    a, b = args.files
+    result = compare_files(a, b, questions, args.score or "strict", Method(margin=margin))
     for warning in result["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     if args.json:
@@ -52,22 +61,17 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         print(as_markdown(result) if args.md else as_text(result))
 
 
-def _file(name: str) -> Path:
-    """The file of that name or, where there is none, the answers of the run of that name."""
-    path = Path(name)
-    return path if path.exists() or path.suffix else named_run(name).predictions
-
-
 def compare_files(
-    path_a: Path, path_b: Path, questions: Questions, score: Literal["strict", "official"], method: Method
+    a: str, b: str, questions: Questions, score: Literal["strict", "official"], method: Method
 ) -> dict[str, Any]:
-    """Compare the predictions of `path_b` with those of `path_a`: all figures, and what to be warned of.
+    """Compare the predictions `b` with `a`, files or names of runs: all figures, and what to be warned of.
 
     Questions that neither file answers are left out. Raises UserError where one file answers questions that the
     other does not, and for a file that cannot be read.
     """
+    path_a, path_b = _file(a), _file(b)
     samples = [read_samples(path, questions, complete=False) for path in (path_a, path_b)]
-    names = _names(path_a, path_b)
+    names = _names(a, b)
     asked = _shared(path_a, path_b, samples, questions)
     pair = Pair(*names, *(scores_of(found, asked, score) for found in samples))
     unread = {name for name, found in zip(names, samples, strict=True) if none_answered(found)}
@@ -93,10 +97,21 @@ def compare_files(
     }
 
 
-def _names(path_a: Path, path_b: Path) -> tuple[str, str]:
-    if path_a.stem != path_b.stem:
-        return path_a.stem, path_b.stem
-    return str(path_a), str(path_b) if path_b != path_a else f"{path_b} (again)"
+def _file(name: str) -> Path:
+    """The file of that name or, where there is none, the answers of the run of that name."""
+    return Path(name) if _is_file(name) else named_run(name).predictions
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).exists() or bool(Path(name).suffix)
+
+
+def _names(a: str, b: str) -> tuple[str, str]:
+    """Runs by their names and files by theirs, without folder and suffix where that tells them apart."""
+    short_a, short_b = (Path(name).stem if _is_file(name) else name for name in (a, b))
+    if short_a != short_b:
+        return short_a, short_b
+    return a, b if b != a else f"{b} (again)"
 
 
 def _shared(path_a: Path, path_b: Path, samples: list[Samples], questions: Questions) -> Questions:
@@ -147,8 +162,10 @@ def _warnings(
             f"{len(left_out)} of {len(questions)} questions are in neither file and left out: {some(left_out)}"
         )
     for name, answers in zip(names, samples, strict=True):
+        fates = [sample.response.status for several in answers.values() for sample in several]
+        if fates.count("error") > FEW_ERRORS * len(fates):
+            found.append(f"{name}: {fates.count('error')} of {len(fates)} responses are errors, which count as wrong")
         if name in unread:
-            fates = [sample.response.status for several in answers.values() for sample in several]
             told = ", ".join(f"{fates.count(fate)} {fate}" for fate in FATES if fate in fates)
             found.append(f"{name} has no answer at all ({told}): its score is no accuracy, so there is no verdict")
     return found

@@ -9,11 +9,14 @@ n; the base first) and metrics/rest/pass_rates.json (profile, iteration, sampler
 and metrics/rest/summary.json:
 
 - `gain` and `falls`, by prompt: what the iteration listed `last` gains over the base on all questions, and in how
-  many sub-categories it falls significantly (Holm-adjusted over them);
-- the list `versus_base`: a Comparison of each iteration with the base under the same prompt, with `p_holm` over all
-  of them, `detectable` as in metrics/summary.json, the names of the sub-categories that `rise` and `fall`
-  significantly, and the same figures by sub-category;
-- the list `versus_predecessor`: a Comparison with the iteration that it started from, where that is not the base;
+  many sub-categories it falls significantly;
+- the list `versus_base`: a Comparison of each iteration with the base under the same prompt, with `p_holm` and
+  `detectable` for all of them, the names of the sub-categories that `rise` and `fall` significantly, and the figures of
+  each sub-category with `q` (Benjamini-Hochberg, as in metrics/summary.json);
+- the list `versus_predecessor`: a Comparison with the iteration that it started from, where that is not the base, with
+  `p_holm` and `detectable` for these alone;
+- the list `notes`: among others, that these are families of their own: what `rest.iterations` and `rest.eval_prompts`
+  declare is adjusted for apart from `compare.contrasts`;
 - the list `gate`: whether each iteration was accepted, at which scale of its adapter, and why.
 """
 
@@ -26,15 +29,18 @@ from stages.common.params import load_params
 from stages.common.rest_params import BASE
 from stages.evaluate.compare import MINI_NOTE, strict_scores
 from stages.evaluate.inputs import Questions, read_question_set
-from stages.evaluate.paired import Method, Pair, adjusted, within
+from stages.evaluate.paired import Method, Pair, adjusted, broken_down, whole, within
 from stages.evaluate.rest_table import Metrics, markdown, table
-from stages.evaluate.score import metrics_dir
-from stages.evaluate.stats import ALPHA, compare_runs
+from stages.evaluate.runs import Run, metrics_file
 
 REST_METRICS = METRICS / "rest"
 COMPARE = REST_METRICS / "compare.json"
 PASS_RATES = REST_METRICS / "pass_rates.json"
 SUMMARY = REST_METRICS / "summary.json"
+FAMILY_NOTE = (
+    "a declared family apart from compare.contrasts: p is adjusted over {tests} comparisons with the base "
+    "(Δ from: {others})"
+)
 
 Starts = dict[str, str]  # each iteration, and the model that it started from
 Scores = dict[tuple[str, str], list[float]]  # by model and prompt: a strict score for each question
@@ -61,43 +67,31 @@ def pass_rate_rows(starts: Starts, profile: str) -> list[dict[str, Any]]:
     ]
 
 
-def compare_pairs(scores: Scores, pairs: list[tuple[str, str, str]], questions: Questions) -> list[dict[str, Any]]:
+def compare_pairs(
+    scores: Scores, pairs: list[tuple[str, str, str]], questions: Questions, method: Method
+) -> list[dict[str, Any]]:
     """Compare model b with model a under a prompt, for each (prompt, a, b), Holm-adjusted over all of them."""
-    groups = [question.group for question in questions.values()]
-    rows = adjusted([compare_runs(a, b, scores[a, prompt], scores[b, prompt], groups) for prompt, a, b in pairs])
+    compared = [Pair(a, b, scores[a, prompt], scores[b, prompt]) for prompt, a, b in pairs]
+    rows = adjusted([whole(pair, [*questions.values()], method) for pair in compared])
     return [{"prompt": prompt, **row} for (prompt, _, _), row in zip(pairs, rows, strict=True)]
 
 
-def sub_categories(row: dict[str, Any], scores: Scores, questions: Questions) -> list[dict[str, Any]]:
-    """The comparison `row` within each sub-category, Holm-adjusted over the sub-categories."""
-    pair = Pair(row["a"], row["b"], scores[row["a"], row["prompt"]], scores[row["b"], row["prompt"]])
-    parts = within(pair, [*questions.values()], "sub_category", Method())
-    comparisons = adjusted([part.comparison for part in parts if part.comparison])
-    kept = ("n", "difference", "low", "high", "p", "p_holm", "only_a", "only_b", "detectable")
-    return [
-        {"name": part.name, "acc_a": part.acc_a, "acc_b": part.acc_b, **{key: comparison[key] for key in kept}}
-        for part, comparison in zip(parts, comparisons, strict=True)
-    ]
-
-
-def with_sub_categories(row: dict[str, Any], parts: list[dict[str, Any]]) -> dict[str, Any]:
+def with_sub_categories(row: dict[str, Any], scores: Scores, questions: Questions, method: Method) -> dict[str, Any]:
     """A comparison, the sub-categories in which it holds, and all of them."""
-    certain = [part for part in parts if part["p_holm"] < ALPHA]
-    return {
-        **row,
-        "rise": [part["name"] for part in certain if part["difference"] > 0],
-        "fall": [part["name"] for part in certain if part["difference"] < 0],
-        "sub_categories": parts,
-    }
+    pair = Pair(row["a"], row["b"], scores[row["a"], row["prompt"]], scores[row["b"], row["prompt"]])
+    found = broken_down(within(pair, [*questions.values()], "sub_category", method), method)
+    return {**row, "rise": found["rise"], "fall": found["fall"], "sub_categories": found["rows"]}
 
 
-def summarise(scores: Scores, starts: Starts, prompts: list[str], questions: Questions) -> dict[str, Any]:
+def summarise(
+    scores: Scores, starts: Starts, prompts: list[str], questions: Questions, method: Method
+) -> dict[str, Any]:
     """All comparisons, and the iteration listed last in a few figures."""
     with_base = [(prompt, BASE, name) for prompt in prompts for name in starts]
     with_start = [(prompt, start, name) for prompt in prompts for name, start in starts.items() if start != BASE]
     versus_base = [
-        with_sub_categories(row, sub_categories(row, scores, questions))
-        for row in compare_pairs(scores, with_base, questions)
+        with_sub_categories(row, scores, questions, method)
+        for row in compare_pairs(scores, with_base, questions, method)
     ]
     last = [row for row in versus_base if row["b"] == [*starts][-1]]
     return {
@@ -105,7 +99,7 @@ def summarise(scores: Scores, starts: Starts, prompts: list[str], questions: Que
         "gain": {row["prompt"]: row["difference"] for row in last},
         "falls": {row["prompt"]: len(row["fall"]) for row in last},
         "versus_base": versus_base,
-        "versus_predecessor": compare_pairs(scores, with_start, questions),
+        "versus_predecessor": compare_pairs(scores, with_start, questions, method),
     }
 
 
@@ -130,13 +124,20 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Compare the iterations of `rest.iterations` under `rest.eval_prompts`, or show the last comparison."""
     args = _arguments()
-    params = load_params("profile", "rest.preset", "rest.seed", "rest.eval_prompts", "rest.iterations")
+    params = load_params(
+        "compare.false_discovery_rate",
+        "compare.resamples",
+        "compare.seed",
+        "profile",
+        "rest.eval_prompts",
+        "rest.iterations",
+        "rest.preset",
+        "rest.seed",
+    )
     prompts = params.rest.eval_prompts
     starts = {name: iteration.start for name, iteration in params.rest.iterations.items()}
     metrics = {
-        (model, prompt): read_json(metrics_dir(model) / f"{prompt}.json")
-        for model in (BASE, *starts)
-        for prompt in prompts
+        (model, prompt): read_json(metrics_file(Run(prompt, model))) for model in (BASE, *starts) for prompt in prompts
     }
     if args.show or args.markdown:
         print((markdown if args.markdown else table)(metrics, read_json(SUMMARY)))
@@ -146,13 +147,17 @@ def main() -> None:
         (model, prompt): strict_scores(prompt, questions, values["acc_strict"], model)
         for (model, prompt), values in metrics.items()
     }
+    how = params.compare
+    method = Method(resamples=how.resamples, seed=how.seed, false_discovery_rate=how.false_discovery_rate)
+    found = summarise(scores, starts, prompts, questions, method)
+    family = FAMILY_NOTE.format(tests=len(found["versus_base"]), others=len(found["versus_predecessor"]))
     summary = {
         "profile": params.profile,
         "preset": params.rest.preset,
         "seed": params.rest.seed,
-        **summarise(scores, starts, prompts, questions),
+        **found,
         "gate": gate_verdicts(starts),
-        "notes": [MINI_NOTE] if params.profile == "mini" else [],
+        "notes": ([family] if starts else []) + ([MINI_NOTE] if params.profile == "mini" else []),
     }
     pass_rates = pass_rate_rows(starts, params.profile)
     write_json(COMPARE, accuracy_rows(metrics, params.profile))

@@ -5,14 +5,15 @@ from typing import Any
 from stages.common.errors import UserError
 from stages.evaluate.paired import BETTER, EXPLORATORY, NONE, SAME, WORSE, Method
 from stages.evaluate.score import FATES
+from stages.evaluate.shown import plain_text
 from stages.evaluate.stats import ALPHA
 from stages.evaluate.tables import markdown_table, p_value, percent, percent_range, points, points_range, text_table
 
 HEADER = ["variant", "strict", "95 %", "official", "Δ", "95 %", "p", "±80 %", "failed", "verdict"]
 LEGEND = """\
 {n} questions; percent, and for Δ (to {first}), its interval and ±80 % points. p: Holm-adjusted over the {tests}
-declared contrasts, * if below 0.05; where exploratory, as it is. ±80 %: the smallest true difference that 80 % of
-such tests find. failed: truncated, without an answer, or an error."""
+declared contrasts; where exploratory, as it is. *: better or worse, which takes p below 0.05 and an interval without
+zero. ±80 %: the smallest true difference that 80 % of such tests find. failed: truncated, no answer, or an error."""
 MARKDOWN_LEGEND = """\
 Strict accuracy on {n} questions in percent, Δ in points, with 95 % intervals (Wilson's; of Δ, bootstrap over clips).
 A contrast is called better or worse only if p, Holm-adjusted over the {tests} declared contrasts, is below 0.05 and the
@@ -69,14 +70,17 @@ def _versus(row: dict[str, Any]) -> list[str]:
 
 
 def other_contrasts(summary: dict[str, Any], first: str) -> list[dict[str, Any]]:
-    """The declared contrasts that are not of a variant with the first one."""
-    shown = {row["b"] for row in summary["versus_baseline"]}
-    return [row for row in summary["contrasts"] if row["a"] != first or row["b"] not in shown]
+    """The declared contrasts that are not of a variant with the first one, whichever way round."""
+    shown = [{first, row["b"]} for row in summary["versus_baseline"]]
+    return [row for row in summary["contrasts"] if {row["a"], row["b"]} not in shown]
 
 
 def starred(row: dict[str, Any]) -> str:
-    """A comparison's difference in points, with a star if it holds for its whole family of comparisons."""
-    certain = row["p_holm"] is not None and row["p_holm"] < ALPHA
+    """A comparison's difference in points, with a star if it is called better or worse.
+
+    Where nobody judged it, the star says that p, adjusted over its family, is below 0.05.
+    """
+    certain = row["verdict"] in (BETTER, WORSE) if "verdict" in row else row["p_holm"] < ALPHA
     return points(row["difference"]) + ("*" if certain else " ")
 
 
@@ -93,7 +97,7 @@ def markdown(metrics: Metrics, summary: dict[str, Any], method: Method) -> str:
     lines = [
         "# Which runs differ?",
         "",
-        *_conclusion(summary),
+        *_conclusion(summary, first),
         "",
         MARKDOWN_LEGEND.format(n=metrics[first]["n"], tests=tests),
         "",
@@ -113,13 +117,11 @@ def markdown(metrics: Metrics, summary: dict[str, Any], method: Method) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _conclusion(summary: dict[str, Any]) -> list[str]:
+def _conclusion(summary: dict[str, Any], first: str) -> list[str]:
     """One line for each verdict and run that others are compared with: which ones have it."""
     found: dict[tuple[str, str], list[str]] = {}
-    for row in [*summary["contrasts"], *summary["versus_baseline"]]:
-        names = found.setdefault((row["verdict"], row["a"]), [])
-        if row["b"] not in names:
-            names.append(row["b"])
+    for row in [*summary["versus_baseline"], *other_contrasts(summary, first)]:
+        found.setdefault((row["verdict"], row["a"]), []).append(row["b"])
     return [
         f"- **{words} {a}**: {', '.join(names)}"
         for verdict, words in CONCLUSIONS.items()
@@ -152,16 +154,17 @@ def _folded(row: dict[str, Any], method: Method) -> list[str]:
 def part_cells(part: dict[str, Any], rate: float, *, bold: bool = False) -> list[str]:
     """One group of questions: name, n, both accuracies, difference, its interval, p and q; dashes if it is empty.
 
-    A difference with q below `rate` is bold, or else starred.
+    A difference with q below `rate` is bold, and the name escaped, for Markdown (`bold`), or else starred.
     """
+    name = plain_text(part["name"]) if bold else part["name"]
     if not part["n"]:
-        return [part["name"], "0", *["–"] * 6]
+        return [name, "0", *["–"] * 6]
     certain, difference = part["q"] < rate, points(part["difference"])
     if bold:
         difference = f"**{difference}**" if certain else difference
     else:
         difference += "*" if certain else " "
-    cells = [part["name"], str(part["n"]), percent(part["acc_a"]), percent(part["acc_b"]), difference]
+    cells = [name, str(part["n"]), percent(part["acc_a"]), percent(part["acc_b"]), difference]
     return [*cells, points_range(part["low"], part["high"]), p_value(part["p"]), p_value(part["q"])]
 
 

@@ -4,25 +4,32 @@
     python -m stages.evaluate.diff main workspace     # or: make diff A=main B=workspace
 
 Verdicts are those of metrics/summary.json at each revision. Where the answers of both revisions are in DVC's cache,
-each run that both have is compared with itself, question by question. Metrics and parameters are DVC's own diff.
+each run that both have is compared with itself, question by question, as `compare` in params.yaml of the second
+revision says. Metrics and parameters are DVC's own diff, with what DVC could not read.
 """
 
 import argparse
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import yaml
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from stages.common.errors import UserError, stage_main
 from stages.common.files import METRICS
 from stages.evaluate.compare_table import VERDICT
-from stages.evaluate.inputs import read_question_set, read_samples
+from stages.evaluate.inputs import read_question_set, read_samples, some
 from stages.evaluate.paired import Method, Pair, judged, none_answered, scores_of
 from stages.evaluate.revisions import WORKSPACE, Revision, revision
 from stages.evaluate.tables import markdown_table, p_value, points, points_range
 
+FAMILY = (
+    "p is Holm-adjusted over the {tests} runs whose answers changed; these comparisons are not declared in "
+    "`compare.contrasts`."
+)
 LOST = "Not compared, since answers are missing in DVC's cache (`dvc fetch --all-commits` gets them from a remote)"
 
 
@@ -62,7 +69,7 @@ def answers(a: Revision, b: Revision) -> list[str]:
     same = [name for name in both if a.answers[name].md5 == b.answers[name].md5]
     here = [name for name in both if questions and a.answers[name].file and b.answers[name].file]
     changed = [name for name in here if name not in same]
-    lines = [_compared(a, b, changed, questions)] if changed and questions else []
+    lines = [_compared(a, b, changed, questions), FAMILY.format(tests=len(changed))] if changed and questions else []
     told = {
         "The same answers at both revisions": same,
         LOST: [name for name in both if name not in (*same, *changed)],
@@ -87,13 +94,23 @@ def _compared(a: Revision, b: Revision, changed: list[str], questions_file: Path
             p_value(row["p_holm"]),
             row["verdict_text"],
         ]
-        for row in judged(pairs, [*questions.values()], Method(), unread)
+        for row in judged(pairs, [*questions.values()], _method(b), unread)
     ]
     return markdown_table(["run", "Δ", "lost / won", "p (Holm)", "verdict"], rows, VERDICT)
 
 
+def _method(side: Revision) -> Method:
+    """How a revision compares; the defaults where it is from before there were such parameters."""
+    params = yaml.safe_load(side.text(Path("params.yaml")) or "") or {}
+    known = {field.name for field in fields(Method)}
+    return Method(**{key: value for key, value in params.get("compare", {}).items() if key in known})
+
+
 def changes(found: dict[str, Any], a: Revision, b: Revision) -> list[str]:
-    """DVC's diff of metrics or parameters: whole figures in a table, those by category folded beneath."""
+    """DVC's diff of metrics or parameters: whole figures in a table, those by category folded beneath.
+
+    The audio gain of each control arm is a whole figure.
+    """
     whole: list[list[str]] = []
     parts: list[list[str]] = []
     single = []
@@ -104,13 +121,31 @@ def changes(found: dict[str, Any], a: Revision, b: Revision) -> list[str]:
             continue
         for key, change in sorted(keys.items()):
             row = [file, key, _value(change.get("old")), _value(change.get("new")), _step(change)]
-            (parts if file.startswith("metrics") and "." in key else whole).append(row)
+            folded = file.startswith("metrics") and "." in key and not key.endswith(".audio_gain")
+            (parts if folded else whole).append(row)
     header = ["file", "key", a.name, b.name, "change"]
     lines = [markdown_table(header, whole, ("key",))] if whole else []
     if parts:
         lines.append(f"<details><summary>{len(parts)} more, by category</summary>")
         lines += [markdown_table(header, parts, ("key",)), "</details>"]
-    return lines + single or ["No change."]
+    return [*lines, *single, *_unread(found, {side.name: side for side in (a, b)})] or ["No change."]
+
+
+def _unread(found: dict[str, Any], sides: dict[str, Revision]) -> list[str]:
+    """What DVC could not read, by revision; its diff shows such files as empty, or not at all."""
+    lines = []
+    for name, errors in found.get("errors", {}).items():
+        if not isinstance(errors, dict):
+            lines.append(f"DVC could not read {name}: {_reason(errors)}.")
+            continue
+        absent = [file for file in found.get("diff", {}) if sides[name].text(Path(file)) is None]  # told already
+        files = [f"{file} ({_reason(error)})" for file, error in sorted(errors.items()) if file not in absent]
+        lines += [f"DVC could not read {len(files)} files at {name}: {some(files)}."] if files else []
+    return lines
+
+
+def _reason(error: Exception) -> str:
+    return str(error).replace("\n", " ") or type(error).__name__
 
 
 def _value(value: Any) -> str:

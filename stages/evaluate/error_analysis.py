@@ -41,7 +41,7 @@ class Trace:
 
 def analyse(run: str, questions: Questions, samples: Samples, params: Errors) -> dict[str, Any]:
     """Everything about one run; see docs/error-analysis.md for the keys."""
-    scores = {name: score_question(question, samples.get(name, ())).strict for name, question in questions.items()}
+    scores = {name: score_question(question, samples.get(name, ())) for name, question in questions.items()}
     answered = pairs(questions, samples)
     counts = _counted(questions, samples)
     whole = overall(questions, scores)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from stages.evaluate.score import FATES
 from stages.evaluate.shown import code_span, plain_text
 from stages.evaluate.tables import markdown_table, percent, percent_range, text_table
 
@@ -127,9 +128,12 @@ def _run(run: dict[str, Any], params: dict[str, int]) -> Iterator[str]:
         ],
     )
     yield "### By question and length"
-    header = ["by", "group", "n", "accuracy", "95 %", "chance", "chosen"]
+    header = ["by", "group", "n", "accuracy", "95 %", "chance", "cut", "none", "err", "chosen"]
     yield markdown_table(header, list(_breakdown(run)), words=["group"])
-    yield "`chosen`: percent of the responses that choose that position."
+    yield (
+        "`cut`, `none` and `err`: percent of the group's responses that were truncated, held no answer or failed. "
+        "`chosen`: percent of all responses that choose that position."
+    )
     yield "### Counting"
     yield from _counting(run["counts"])
     yield "### Thinking"
@@ -148,6 +152,7 @@ def _breakdown(run: dict[str, Any]) -> Iterator[list[str]]:
             _percent(row["acc"]),
             _interval(row),
             _percent(row.get("chance"), ""),
+            *(_percent(row[fate]) for fate in FATES),
             _percent(chosen, ""),
         ]
         yield [by, plain_text(row["name"]), *cells]

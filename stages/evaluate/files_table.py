@@ -4,6 +4,7 @@ from typing import Any
 
 from stages.evaluate.compare_table import VERDICT, improvement, part_cells
 from stages.evaluate.score import FATES
+from stages.evaluate.shown import plain_text
 from stages.evaluate.tables import markdown_table, p_value, percent, percent_range, points, points_range, text_table
 
 HEADER = ["n", "A", "B", "Δ", "95 %", "p", "q"]
@@ -15,6 +16,7 @@ def as_text(result: dict[str, Any]) -> str:
     header = ["run", result["score"], "95 %", "samples", *(fate.replace("_", " ") for fate in FATES)]
     rate = result["settings"]["false_discovery_rate"]
     lines = [text_table(header, _runs(result)), "", *_told(result)]
+    lines += [f"warning: {warning}" for warning in result["warnings"]]
     for by, (name, names) in BY.items():
         rows = [part_cells(row, rate) for row in result[by]["rows"]]
         lines += ["", text_table([name, *HEADER], rows), improvement(result[by], names, rate)]
@@ -28,11 +30,11 @@ def as_markdown(result: dict[str, Any]) -> str:
     accuracy = [f"{percent(run['acc'])} ({percent_range(run['low'], run['high'])})" for run in (a, b)]
     delta = f"{points(result['difference'])} ({points_range(result['low'], result['high'])})"
     rows = [
-        [f"A: {a['name']}", accuracy[0], "", "", ""],
-        [f"B: {b['name']}", accuracy[1], delta, p_value(result["p"]), result["verdict_text"]],
+        [f"A: {plain_text(a['name'])}", accuracy[0], "", "", ""],
+        [f"B: {plain_text(b['name'])}", accuracy[1], delta, p_value(result["p"]), result["verdict_text"]],
     ]
     lines = [markdown_table(["approach", "accuracy", "Δ to A", "p", "verdict"], rows, VERDICT), ""]
-    lines += [f"- {line}" for line in (*_told(result), *result["warnings"])]
+    lines += [f"- {line}" for line in (*_told(result), *map(plain_text, result["warnings"]))]
     for by, (name, names) in BY.items():
         parts = [part_cells(row, rate, bold=True) for row in result[by]["rows"]]
         lines += ["", markdown_table([name, *HEADER], parts), "", improvement(result[by], names, rate)]
@@ -58,6 +60,6 @@ def _told(result: dict[str, Any]) -> list[str]:
         f"smallest true difference that such a test finds in 80 % of runs: {percent(result['detectable'])} points",
         f"within ±{percent(result['settings']['margin'])} points (two one-sided tests): "
         f"p {p_value(result['p_equivalence'])}",
-        f"method: {result['method']}",
+        *f"p: {result['method']}".split("; "),
         f"verdict on B: {result['verdict_text']}",
     ]

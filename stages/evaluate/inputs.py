@@ -161,7 +161,7 @@ def _sample_from_record(row: dict[str, Any], question: Question, where: str) -> 
     response = response_from(row, where)
     if response.status not in get_args(Status):
         raise UserError(f"{where}: {question.id} has the unknown status {response.status!r}")
-    answered = isinstance(response.answer, int) and 0 <= response.answer < len(question.choices)
+    answered = type(response.answer) is int and 0 <= response.answer < len(question.choices)
     if answered != (response.status == "ok") or (response.answer is not None and not answered):
         raise UserError(
             f"{where}: {question.id} has status {response.status!r} and answer {response.answer!r}; "

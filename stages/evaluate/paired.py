@@ -92,10 +92,10 @@ def within(
 
 
 def adjusted(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """Comparisons as they are written, with `p_holm`, adjusted over all of them, and `detectable`, each for itself."""
+    """The comparisons of one family as they are written, with `p_holm` and `detectable` for so many of them."""
     p_holm = holm([comparison.p for comparison in comparisons])
     return [
-        rounded({**asdict(comparison), "p_holm": p, "detectable": detectable(comparison)})
+        rounded({**asdict(comparison), "p_holm": p, "detectable": detectable(comparison, len(comparisons))})
         for comparison, p in zip(comparisons, p_holm, strict=True)
     ]
 
@@ -108,8 +108,8 @@ def judged(
     groups = [question.group for question in questions]
     equivalence = [equivalence_p(pair.scores_a, pair.scores_b, groups, method.margin) for pair in pairs]
     rows = []
-    for row, comparison, p in zip(adjusted(comparisons), comparisons, holm(equivalence), strict=True):
-        row |= rounded({"detectable": detectable(comparison, len(pairs)), "p_equivalence": p})
+    for row, p in zip(adjusted(comparisons), holm(equivalence), strict=True):
+        row |= rounded({"p_equivalence": p})
         row["verdict"] = NONE if {row["a"], row["b"]} & {*unread} else verdict(row)
         row["verdict_text"] = verdict_text(row, len(pairs), method.margin)
         rows.append(row)
@@ -120,6 +120,23 @@ def explored(pair: Pair, questions: Sequence[Question], method: Method) -> dict[
     """Compare a pair that nobody declared: no adjustment, and no verdict."""
     [row] = adjusted([whole(pair, questions, method)])
     return {**row, "p_holm": None, "p_equivalence": None, "verdict": EXPLORATORY, "verdict_text": EXPLORATORY}
+
+
+def mirrored(row: dict[str, Any]) -> dict[str, Any]:
+    """The same judged comparison told the other way round: a against b."""
+    turned = {BETTER: WORSE, WORSE: BETTER}.get(row["verdict"], row["verdict"])
+    return {
+        **row,
+        "a": row["b"],
+        "b": row["a"],
+        "difference": -row["difference"],
+        "low": -row["high"],
+        "high": -row["low"],
+        "only_a": row["only_b"],
+        "only_b": row["only_a"],
+        "verdict": turned,
+        "verdict_text": row["verdict_text"].replace(row["verdict"], turned, 1),
+    }
 
 
 def broken_down(parts: Sequence[Part], method: Method) -> dict[str, Any]:
@@ -142,10 +159,7 @@ def broken_down(parts: Sequence[Part], method: Method) -> dict[str, Any]:
 
 
 def verdict(row: dict[str, Any]) -> str:
-    """Better or worse only where the adjusted p is below 0.05 *and* the interval excludes zero.
-
-    McNemar's p takes questions for independent, the interval takes clips for it: a claim needs both.
-    """
+    """Better or worse only where the adjusted p is below 0.05 *and* the interval excludes zero."""
     if row["p_holm"] < ALPHA and row["low"] > 0:
         return BETTER
     return WORSE if row["p_holm"] < ALPHA and row["high"] < 0 else SAME
@@ -164,6 +178,10 @@ def verdict_text(row: dict[str, Any], tests: int, margin: float) -> str:
     return text
 
 
-def rounded(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with six significant digits: what is written does not hang on the last bits of a machine."""
-    return {key: float(f"{x:.6g}") if isinstance(x, float) else x for key, x in row.items()}
+def rounded(value: Any) -> Any:
+    """Figures to six significant digits: what is written does not hang on the last bits of a machine."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
+    return [rounded(part) for part in value] if isinstance(value, list) else value

@@ -11,11 +11,13 @@ from stages.evaluate.tables import markdown_table, p_value, percent, percent_ran
 LEGEND = """\
 {n} questions; percent, and for Δ, its interval and ±80 % points. * holds for all comparisons of its column at once
 (p Holm < 0.05). ±80 %: the smallest true difference that 80 % of such comparisons find. ↑ ↓: how many sub-categories
-rise and fall significantly (Holm over the {groups} of them). Δ from: with the iteration that it started from."""
+rise and fall significantly (Benjamini-Hochberg over the {groups} of them). Δ from: with the iteration that it started
+from."""
 HEADER = ["strict", "95 %", "Δ base", "95 %", "p", "p Holm", "±80 %", "↑", "↓", "Δ from", "95 %"]
 MARKDOWN_LEGEND = """\
 {n} questions; accuracy in percent, Δ in points, with 95 % intervals. * holds for all comparisons of its column at
-once (Holm, 5 %). ↑ ↓: sub-categories that rise and fall significantly (Holm over the {groups} of them)."""
+once (Holm, 5 %). ↑ ↓: sub-categories that rise and fall significantly (Benjamini-Hochberg over the {groups} of
+them)."""
 MARKDOWN_HEADER = ["prompt", "model", "accuracy", "Δ base", "p Holm", "↑", "↓", "Δ from", "gate"]
 
 Metrics = dict[tuple[str, str], dict[str, Any]]  # by model and prompt: what `score` wrote

@@ -7,6 +7,8 @@
 | `baseline@samples` | the same, several sampled answers a question |
 | `baseline@vote` | the votes of these samples, one answer a question |
 | `iter1/baseline` | the model of the iteration `iter1` of self-training |
+
+Arms, samples and votes are of the base model alone.
 """
 
 import re
@@ -30,6 +32,10 @@ class Run:
     variant: str
     model: str = BASE_MODEL.name
     condition: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what nobody answers: its files would be those of the base model."""
+        assert not self.condition or self.model == BASE_MODEL.name, f"{self.model} under {self.condition}"
 
     @property
     def name(self) -> str:
@@ -85,6 +91,10 @@ def named_run(name: str) -> Run:
         raise UserError(f"{name!r} names no run: after @ stands a condition; {nearest(condition, conditions)}")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", variant) or not re.fullmatch(r"([a-z][a-z0-9_]*)?", model):
         raise UserError(f"{name!r} names no run; such names are baseline, baseline@vote, iter1/baseline")
+    if model not in ("", BASE_MODEL.name) and condition:
+        raise UserError(
+            f"{name!r} names no run: arms, samples and votes are of the base model; leave out {model}/ or @{condition}"
+        )
     return Run(variant, model or BASE_MODEL.name, condition)
 
 

@@ -31,7 +31,7 @@ from statistics import fmean
 from typing import Any
 
 from stages.common.errors import UserError, stage_main
-from stages.common.files import BASE_MODEL, METRICS, QUESTIONS, read_json, write_json
+from stages.common.files import BASE_MODEL, QUESTIONS, read_json, write_json
 from stages.common.records import Question
 from stages.evaluate.inputs import Questions, Sample, Samples, read_question_set, read_samples, some
 from stages.evaluate.official import official_match
@@ -161,11 +161,6 @@ def _arguments() -> argparse.Namespace:
     if args.model and args.arm:
         parser.error("control arms ask the base model: leave out --model")
     return args
-
-
-def metrics_dir(model: str) -> Path:
-    """The folder of the metrics of `model`: the base, or an iteration of self-training."""
-    return METRICS / "prompts" if model == BASE_MODEL.name else METRICS / "rest" / "scores" / model
 
 
 def _score_run(run: Run) -> tuple[Path, dict[str, Any]]:

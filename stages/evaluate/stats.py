@@ -2,14 +2,17 @@
 
 Two runs on the same questions are compared question by question, which sees differences about half the
 size that two independent accuracies could show (Miller 2024, https://arxiv.org/abs/2411.00640). Questions about
-one clip are not independent, so intervals resample clips, not questions. docs/statistics.md tells which is used where.
+one clip are not independent, so what is said of a difference goes by clips: its interval resamples them, its p swaps
+the runs on whole ones. Wilson's interval of one accuracy does not: it takes questions for independent, and is a little
+too narrow where many share a clip. docs/statistics.md tells which is used where.
 
-Only NumPy is imported. SciPy and statsmodels have Wilson's interval for whole counts alone, McNemar's test without
-the mid-p, and no paired test of equivalence by cluster; Holm's and Benjamini and Hochberg's adjustments they do have,
-but importing them takes longer than a whole comparison. The tests hold every function here against theirs.
+SciPy and statsmodels have no mid-p of McNemar's test and no test of equivalence by cluster. Wilson's interval and the
+adjustments of Holm and of Benjamini and Hochberg they have, but importing statsmodels or `scipy.stats` takes as long as
+a whole comparison, so they are written out here. The tests hold every function against theirs.
 """
 
 from collections.abc import Sequence
+from itertools import product
 from math import comb, sqrt
 from statistics import NormalDist
 
@@ -23,6 +26,7 @@ ALPHA = 0.05  # an adjusted p below it is called significant
 Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 POWER = 0.8
 CHUNK = 1_000  # resamples drawn at once, which keeps memory near 10 MB for a thousand groups
+TIE = 1e-9  # sums of scores that are nearer than this are equal, whatever the order of adding
 
 
 def wilson(successes: float, n: int) -> tuple[float, float]:
@@ -70,6 +74,32 @@ def bootstrap_differences(
     return means
 
 
+def sign_flip_p(differences: ArrayLike, groups: Sequence[str], resamples: int, seed: int) -> float:
+    """Two-sided p of the randomisation test that swaps the two runs on whole groups.
+
+    If the runs were alike, every group's sum of differences could as well have the other sign; p is the share of all
+    such flips with a total at least as far from zero as the one that was seen. All flips are gone through where they
+    are no more than `resamples`, else so many are drawn, and what was seen is counted among them (Phipson and Smyth
+    2010, https://doi.org/10.2202/1544-6115.1585). The level holds with any number of groups: with five, p is never
+    below 2 / 2**5.
+
+    >>> sign_flip_p([0.5, 0.5, 0.25, 1, 1], list("abcde"), 10_000, 0)
+    0.0625
+    """
+    sums, _ = _group_sums(differences, groups)
+    sums = sums[np.abs(sums) > TIE]  # zero has no sign to flip
+    seen = abs(sums.sum()) - TIE
+    if 2 ** len(sums) <= resamples:
+        flips = np.array([*product((-1, 1), repeat=len(sums))])
+        return float((np.abs(flips @ sums) >= seen).mean())
+    rng = np.random.default_rng(seed)
+    beyond = 0
+    for start in range(0, resamples, CHUNK):
+        flips = 2 * rng.integers(2, size=(min(CHUNK, resamples - start), len(sums)), dtype=np.int8) - 1
+        beyond += int((np.abs(flips @ sums) >= seen).sum())
+    return (beyond + 1) / (resamples + 1)
+
+
 def compare_runs(
     a: str,
     b: str,
@@ -82,34 +112,40 @@ def compare_runs(
 ) -> Comparison:
     """Compare run `b` with run `a` on the same questions, in the same order.
 
-    Scores are per question, in [0, 1]: 0 or 1 for one sample, the mean for several. The interval is the
-    percentile interval of a paired cluster bootstrap over `groups`. The p value is McNemar's mid-p where
-    every score is 0 or 1, else the bootstrap's: twice the share of resamples beyond zero. With fewer than
-    two groups nothing is known about the spread: the interval is [-1, 1] and p is 1.
+    Scores are per question, in [0, 1]: 0 or 1 for one sample, the mean for several. The interval is the percentile
+    interval of a paired cluster bootstrap over `groups`, and reaches at least as far as one question more going each
+    way would put it: where nothing differs, there is nothing to resample. The p value is `sign_flip_p`; where every
+    score is 0 or 1 it is McNemar's mid-p, or the larger of both if a group has several questions. With fewer than two
+    groups nothing is known about the spread: the interval is [-1, 1] and p is 1.
     """
     first, second = np.asarray(scores_a, dtype=np.float64), np.asarray(scores_b, dtype=np.float64)
-    if not len(first) == len(second) == len(groups) > 0:
-        raise ValueError(f"{len(first)} scores, {len(second)} scores and {len(groups)} groups")
+    n, clusters = len(groups), len(set(groups))
+    if not len(first) == len(second) == n > 0:
+        raise ValueError(f"{len(first)} scores, {len(second)} scores and {n} groups")
     differences = second - first
+    difference = float(differences.mean())
     only_a, only_b = int((differences < 0).sum()), int((differences > 0).sum())
-    clusters = len(set(groups))
-    interval = f"95 % interval: paired bootstrap over {clusters} groups, {resamples} resamples, seed {seed}"
-    low, high, p = -1.0, 1.0, 1.0
-    method = "fewer than two groups"
+    low, high, p, method = -1.0, 1.0, 1.0, "fewer than two groups"
     if clusters > 1:
         means = bootstrap_differences(differences, groups, resamples, seed)
         low, high = (float(x) for x in np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
-        if np.isin([first, second], (0, 1)).all():
-            p, method = mcnemar_mid_p(only_a, only_b), f"mid-p McNemar; {interval}"
+        least = Z * _least_error(n)
+        low, high = max(-1.0, min(low, difference - least)), min(1.0, max(high, difference + least))
+        mid_p = mcnemar_mid_p(only_a, only_b)
+        if not np.isin([first, second], (0, 1)).all():
+            p, method = sign_flip_p(differences, groups, resamples, seed), "randomisation p by group"
+        elif clusters == n:
+            p, method = mid_p, "mid-p McNemar"
         else:
-            p, method = _bootstrap_p(means), f"bootstrap p; {interval}"
-    return Comparison(a, b, len(groups), float(differences.mean()), low, high, p, only_a, only_b, method)
+            p = max(mid_p, sign_flip_p(differences, groups, resamples, seed))
+            method = "larger p of mid-p McNemar and randomisation by group"
+        method += f"; 95 % interval: paired bootstrap over {clusters} groups, {resamples} resamples, seed {seed}"
+    return Comparison(a, b, n, difference, low, high, p, only_a, only_b, method)
 
 
-def _bootstrap_p(means: NDArray[np.float64]) -> float:
-    # One is added to both counts, so that p is never zero (Davison and Hinkley 1997, section 4.2).
-    beyond = min((means <= 0).sum(), (means >= 0).sum())
-    return min(1.0, 2 * (int(beyond) + 1) / (len(means) + 1))
+def _least_error(n: int) -> float:
+    """The standard error of a difference if one question more went each way: what agreement alone cannot undercut."""
+    return sqrt(2) / (n + 2)
 
 
 def detectable(comparison: Comparison, tests: int = 1) -> float:
@@ -119,7 +155,7 @@ def detectable(comparison: Comparison, tests: int = 1) -> float:
     it is not below that of one question more going each way. The level is 5 % over `tests`: what Holm's first
     step asks of each of so many contrasts. In fractions of one, at most 1.
     """
-    error = max((comparison.high - comparison.low) / (2 * Z), sqrt(2) / (comparison.n + 2))
+    error = max((comparison.high - comparison.low) / (2 * Z), _least_error(comparison.n))
     return min(1.0, (NormalDist().inv_cdf(1 - ALPHA / (2 * tests)) + NormalDist().inv_cdf(POWER)) * error)
 
 
@@ -129,13 +165,21 @@ def equivalence_p(scores_a: Sequence[float], scores_b: Sequence[float], groups: 
     Each side is a Wald test on the paired difference with its cluster-robust standard error over `groups`, after
     adding one question that only a got right and one that only b did, each a clip of its own: the adjustment of
     Bonett and Price (2012, https://doi.org/10.3102/1076998611411915), without which a few questions on which two
-    runs agree would prove them equal. Raises ValueError for a margin that is not between 0 and 1.
+    runs agree would prove them equal. For G groups the variance is multiplied by G / (G - 1), and t with G - 1
+    degrees of freedom stands for the normal distribution (Cameron and Miller 2015,
+    https://doi.org/10.3368/jhr.50.2.317). With fewer than two groups p is 1.
+    Raises ValueError for a margin that is not between 0 and 1.
     """
+    from scipy.special import stdtr  # Student's t; at the top it would slow down all who only count
+
     if not 0 < margin < 1:
         raise ValueError(f"margin {margin}")
+    clips = len(set(groups))
+    if clips < 2:
+        return 1.0
     differences = np.subtract(scores_b, scores_a)
     difference, error = clustered_mean([*differences, 1, -1], [*(f"clip {g}" for g in groups), "only b", "only a"])
-    return NormalDist().cdf((abs(difference) - margin) / error)
+    return float(stdtr(clips - 1, (abs(difference) - margin) / (error * sqrt(clips / (clips - 1)))))
 
 
 def clustered_mean(values: ArrayLike, groups: Sequence[str]) -> tuple[float, float]:

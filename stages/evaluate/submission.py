@@ -9,59 +9,30 @@ A submission holds each question once, with a choice verbatim and a trace of few
 `submission.max_trace_chars` characters. `build` writes nothing else: it refuses traces that are too long, and
 answers or traces that the model did not give. With `--allow-empty` (for the stage `submission.empty: allow`) these
 are written as empty texts, never made up: they score nothing, and stay in the count, as a line left out would not.
-Beside the zip stands a manifest: what made the answers, both accuracies, which texts are empty, and the zip's SHA-256.
+Beside the zip stands a manifest (`mine.manifest.json`): what made the answers, both accuracies, which texts are empty,
+and the zip's SHA-256.
 """
 
 import argparse
 import hashlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from stages.common.errors import UserError, stage_main
-from stages.common.files import METRICS, QUESTIONS, read_json, write_bytes, write_json
+from stages.common.files import METRICS, read_json, write_bytes, write_json
 from stages.common.params import load_params
 from stages.common.records import Response
-from stages.evaluate.inputs import Questions, Samples, read_question_set, read_samples, some
+from stages.evaluate.inputs import Questions, read_question_set, some
 from stages.evaluate.official import official_match
 from stages.evaluate.reward import correct
-from stages.evaluate.runs import metrics_file, named_run
 from stages.evaluate.submission_file import MAX_BYTES, MEMBER, Entry, Problem, accuracies, check, pack, parse, unpack
+from stages.evaluate.submission_source import Source, outputs, source_of_files, source_of_run
 
 SUBMISSION = Path("data/submission/submission.zip")
 MANIFEST = METRICS / "submission.json"
-
-
-@dataclass(frozen=True)
-class Source:
-    """What is submitted: predictions of questions, and the scores of them where there are any."""
-
-    name: str
-    questions: Questions
-    samples: Samples
-    made_by: list[Any]
-    metrics: Path | None
-
-
-def source_of_run(name: str) -> Source:
-    """A run of the pipeline, by its name."""
-    run = named_run(name)
-    questions = read_question_set(QUESTIONS / "test.jsonl")
-    samples = read_samples(run.predictions, questions, complete=True)
-    metrics = metrics_file(run)
-    return Source(name, questions, samples, [read_json(run.manifest)], metrics if metrics.is_file() else None)
-
-
-def source_of_files(predictions: Path, questions_path: Path) -> Source:
-    """Any predictions, ours or the challenge's, and their manifest if one lies beside them."""
-    questions = read_question_set(questions_path)
-    samples = read_samples(predictions, questions, complete=True)
-    manifest = predictions.with_suffix(".run.json")
-    made_by = [read_json(manifest)] if manifest.is_file() else []
-    return Source(predictions.name, questions, samples, made_by, None)
 
 
 def build(source: Source, max_trace_chars: int, allow_empty: bool) -> tuple[bytes, dict[str, Any]]:
@@ -70,7 +41,7 @@ def build(source: Source, max_trace_chars: int, allow_empty: bool) -> tuple[byte
     Raises UserError, naming every question concerned, for several samples a question, a trace that is too long, and
     an empty answer or trace unless `allow_empty`; and if what is written does not score as the run does.
     """
-    responses = [_only_response(source, name) for name in source.questions]
+    responses = _only_responses(source)
     entries = [_entry(source.questions, response, max_trace_chars, allow_empty) for response in responses]
     data = pack(entries)
     written, problems = read_back(data, source.questions, max_trace_chars)
@@ -78,8 +49,8 @@ def build(source: Source, max_trace_chars: int, allow_empty: bool) -> tuple[byte
     scores = accuracies(written, source.questions)
     _check_scores(source, written, scores)
     unanswered = [entry.id for entry in written if not entry.answer]
-    without_trace = [entry.id for entry in written if not entry.thinking]
-    dropped = [r.question_id for r in responses if r.thinking and r.question_id in without_trace]
+    without_trace = [entry.id for entry in written if not entry.thinking.strip()]
+    dropped = [entry.id for entry, r in zip(entries, responses, strict=True) if r.thinking and not entry.thinking]
     forced = [response.question_id for response in responses if response.forced]
     reasked = [response.question_id for response in responses if response.reasked_chars is not None]
     return data, {
@@ -102,14 +73,14 @@ def build(source: Source, max_trace_chars: int, allow_empty: bool) -> tuple[byte
     }
 
 
-def _only_response(source: Source, name: str) -> Response:
-    samples = source.samples[name]
-    if len(samples) > 1:
+def _only_responses(source: Source) -> list[Response]:
+    several = [name for name in source.questions if len(source.samples[name]) > 1]
+    if several:
         raise UserError(
-            f"{source.name}: {name} has {len(samples)} samples, and one answer a question is submitted; "
-            "vote on them (vote.variants) and submit <variant>@vote"
+            f"{source.name}: {len(several)} questions have several samples ({some(several)}), and one answer a "
+            "question is submitted; vote on them (vote.variants) and submit <variant>@vote"
         )
-    return samples[0].response
+    return [source.samples[name][0].response for name in source.questions]
 
 
 def _entry(questions: Questions, response: Response, max_trace_chars: int, allow_empty: bool) -> Entry:
@@ -151,15 +122,29 @@ def _check_scores(source: Source, written: Sequence[Entry], scores: dict[str, fl
     """Raise UserError unless what is written scores as the predictions do, and these as their metrics say.
 
     The official match may accept what stands in the place of an answer that is no choice; there, nothing is submitted.
+    Predictions from elsewhere may say more than their choice ("(A) a dog"), which the official match may count
+    otherwise than the choice to the letter that is written: that is warned of.
     """
     pairs = [(source.questions[entry.id], source.samples[entry.id][0], entry) for entry in written]
     official = [official_match(s.submitted, q.choices[q.answer], q.choices) for q, s, _ in pairs]
+    verbatim = [official_match(entry.answer, q.choices[q.answer], q.choices) for q, _, entry in pairs]
+    changed = [
+        entry.id
+        for before, after, (_, _, entry) in zip(official, verbatim, pairs, strict=True)
+        if entry.answer and before != after
+    ]
+    if changed:
+        print(
+            f"warning: {source.name}: {len(changed)} answers count otherwise by MMAR's match now that they are choices "
+            f"to the letter: {some(changed)}",
+            file=sys.stderr,
+        )
     strict = fmean(correct(question, sample.response) for question, sample, _ in pairs)
-    submitted = fmean(match and bool(entry.answer) for match, (_, _, entry) in zip(official, pairs, strict=True))
-    told = {"acc_strict": round(strict, 4), "acc_official": round(submitted, 4)}
-    if told != scores:
+    if round(strict, 4) != scores["acc_strict"]:
+        otherwise = [q.id for q, s, e in pairs if bool(correct(q, s.response)) != (e.answer == q.choices[q.answer])]
         raise UserError(
-            f"{source.name}: scores {told}, but what would be submitted scores {scores}; nothing is written"
+            f"{source.name}: scores {strict:.4f} strictly, but what would be submitted scores {scores['acc_strict']}; "
+            f"they differ in {some(otherwise)}; nothing is written"
         )
     if source.metrics:
         metrics = read_json(source.metrics)
@@ -193,7 +178,7 @@ def _arguments() -> argparse.Namespace:
     builder.add_argument("--run", help="a run of the pipeline; without it and --predictions, that of submission.run")
     builder.add_argument("--predictions", type=Path, help="predictions: the challenge's format or Response records")
     builder.add_argument("--questions", type=Path, help="their questions: MMAR's metadata or Question records")
-    builder.add_argument("--out", type=Path, help="the zip; its manifest is the .json beside it")
+    builder.add_argument("--out", type=Path, help="the zip; its manifest is the .manifest.json beside it")
     checker = commands.add_parser("validate", help="say everything that is wrong with a submission")
     checker.add_argument("submission", type=Path, help=f"a zip, or the {MEMBER} in it")
     checker.add_argument("--questions", type=Path, required=True, help="MMAR's metadata or Question records")
@@ -223,9 +208,9 @@ def main() -> None:
         source = source_of_files(args.predictions, args.questions)
     else:
         source = source_of_run(args.run or limits.run)
+    out, manifest_path = outputs(args.out, source) if args.out else (SUBMISSION, MANIFEST)
     allow_empty = args.allow_empty if args.out else limits.empty == "allow"
     data, manifest = build(source, limits.max_trace_chars, allow_empty)
-    out, manifest_path = (args.out, args.out.with_suffix(".json")) if args.out else (SUBMISSION, MANIFEST)
     write_bytes(out, data)
     write_json(manifest_path, manifest)
     print(

@@ -83,6 +83,8 @@ def unpack(data: bytes) -> tuple[bytes | None, list[Problem]]:
                 problems.append(Problem("zip", f"must hold one {MEMBER} at its top level, found {len(found)}"))
             elif found[0].flag_bits & 1:
                 problems.append(Problem("zip", f"{MEMBER} is encrypted"))
+            elif found[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                problems.append(Problem("zip", f"{MEMBER} is neither stored nor deflated, which not everyone can read"))
             elif found[0].file_size > MAX_BYTES:
                 problems.append(Problem("zip", f"{MEMBER} has {found[0].file_size:,} bytes; at most {MAX_BYTES:,}"))
             else:

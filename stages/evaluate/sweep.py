@@ -5,7 +5,8 @@
 
 Takes the commit that is checked out and its experiments (`dvc exp show`), and of each the metrics of all prompt
 variants, or of those named. An experiment that ran other stages only still holds this commit's metrics of the rest:
-a variant is drawn where its metrics say that they were made with the swept value. docs/thinking-budget.md has recipes.
+a variant is drawn where its metrics say that they were made with the swept value, which they do for the groups infer,
+serve and thinking, so only these can be drawn. docs/thinking-budget.md has recipes.
 """
 
 import argparse
@@ -23,6 +24,11 @@ from stages.evaluate.plots import render
 from stages.evaluate.tables import percent, percent_range, text_table
 
 PROMPTS = METRICS / "prompts"
+MADE_BY = {"infer": "decoding", "serve": "serve", "thinking": "thinking"}  # where a manifest tells a group's values
+OFF = {
+    "force_answer": False,
+    "reask_over_chars": None,
+}  # `thinking` of a manifest that has none, since nothing was done
 
 
 def experiments(shown: Sequence[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
@@ -50,29 +56,50 @@ def look_up(values: Any, key: str) -> Any:
 
 
 def made_with(metrics: dict[str, Any], param: str, value: Any) -> bool:
-    """Whether metrics come from answers that were decoded with that value; true for parameters that decode nothing."""
+    """Whether metrics come from answers that were made with that value, as the manifest in them tells.
+
+    Raises UserError for a parameter that it tells nothing of.
+    """
     group, _, name = param.partition(".")
-    decoding = metrics["run"][0]["decoding"] if group == "infer" else {}
-    return name not in decoding or bool(decoding[name] == value)
+    manifest = metrics["run"][0]
+    told = manifest.get(MADE_BY.get(group, "")) or (OFF if group == "thinking" else {})
+    if name not in told:
+        groups = ", ".join(f"{key}.*" for key in MADE_BY)
+        raise UserError(
+            f"--param {param}: metrics do not tell by which value of it their answers were made, so an experiment's "
+            f"own figures cannot be told from those it carries along; they tell {groups}"
+        )
+    return bool(told[name] == value)
 
 
-def points(param: str, variants: Sequence[str], found: Sequence[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+def sweep_rows(
+    param: str, variants: Sequence[str], found: Sequence[tuple[str, dict[str, Any]]]
+) -> list[dict[str, Any]]:
     """One row for each variant and experiment, by rising value; see the module's text for what is left out.
 
     Raises UserError when no experiment knows the parameter, or there is nothing to draw.
     """
-    rows = []
+    rows, stale = [], 0
     for rev, values in found:
         value = look_up(values, param)
         for variant in variants or _variants(rev):
             metrics = _metrics(rev, variant)
-            if metrics is not None and made_with(metrics, param, value):
-                whole = metrics["detail"][0]
-                rows.append(
-                    {"variant": variant, "value": value, "acc": metrics["acc_strict"]}
-                    | {key: whole[key] for key in ("low", "high", "n")}
-                    | {"thinking_chars": metrics.get("thinking_chars"), "truncated": metrics["truncated"]}
-                )
+            if metrics is None:
+                continue
+            if not made_with(metrics, param, value):
+                stale += 1
+                continue
+            whole = metrics["detail"][0]
+            rows.append(
+                {"variant": variant, "value": value, "acc": metrics["acc_strict"]}
+                | {key: whole[key] for key in ("low", "high", "n")}
+                | {"thinking_chars": metrics.get("thinking_chars"), "truncated": metrics["truncated"]}
+            )
+    if not rows and stale:
+        raise UserError(
+            f"none of {stale} files of metrics in {PROMPTS} was made with its experiment's own {param}: the "
+            "experiments ran other stages; name score@<variant> when you queue them"
+        )
     if not rows:
         raise UserError(f"no experiment has metrics of {', '.join(variants) or 'any variant'} in {PROMPTS}")
     numeric = all(isinstance(row["value"], int | float) for row in rows)
@@ -147,7 +174,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.out.suffix not in (".svg", ".png"):
         raise UserError(f"{args.out}: the name must end in .svg or .png")
-    rows = points(args.param, args.variants, experiments(_shown()))
+    rows = sweep_rows(args.param, args.variants, experiments(_shown()))
     image = render(json.dumps(picture(args.param, rows, args.log)), args.out.suffix)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_bytes(image)

@@ -10,9 +10,10 @@ first sample with the status that most of them have.
 metrics/votes/<variant>.json holds, in fractions of one: `acc_mean` of single samples, `acc_vote` (ties shared, so no
 luck of the order is in it), `pass_at_n`, `ece` and `brier` of agreement as confidence, and the shares of questions
 `tied` and `unanswered` (by all samples). In lists, which DVC does not show: `detail`, the two accuracies with their
-95 % intervals; `comparison`, vote against mean, paired; `curve`, the expected vote and pass@k of k samples; and
-`calibration`. Both sets of answers are scored like all others, in metrics/votes/<variant>/samples.json and vote.json;
-there a vote's tie is broken as above.
+95 % intervals; `comparison`, vote against mean, paired; `curve`, the expected vote and pass@k of k samples, whose ends
+are these two accuracies; and `calibration`. An interval is that of a bootstrap over clips, and at least Wilson's: where
+all questions are right, there is nothing to resample. Both sets of answers are scored like all others, in
+metrics/votes/<variant>/samples.json and vote.json; there a vote's tie is broken as above.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from stages.common.files import METRICS, QUESTIONS, read_json, write_json, write
 from stages.common.params import load_params
 from stages.common.records import Response, to_dict
 from stages.evaluate.inputs import Questions, Samples, read_question_set, read_samples
+from stages.evaluate.paired import Method, rounded
 from stages.evaluate.runs import SAMPLES, VOTE, Run, metrics_file
 from stages.evaluate.score import metrics_of
 from stages.evaluate.stats import LEVEL, bootstrap_differences, compare_runs, wilson
@@ -47,7 +49,7 @@ from stages.evaluate.voting import (
 
 Item = TypeVar("Item")
 
-RESAMPLES, SEED = 2_000, 0  # of the bootstrap beside each point of a curve
+DEFAULTS = Method()
 
 
 def voted(responses: Sequence[Response], vote: Vote) -> Response:
@@ -75,15 +77,21 @@ def _spokesman(supporters: Sequence[Response], vote: Vote) -> Response:
     return by_length[0 if vote.trace == "shortest" else (len(by_length) - 1) // 2]  # of an even number, the lower
 
 
-def vote_metrics(variant: str, questions: Questions, responses: dict[str, list[Response]]) -> dict[str, Any]:
+def vote_metrics(
+    variant: str, questions: Questions, responses: dict[str, list[Response]], method: Method = DEFAULTS
+) -> dict[str, Any]:
     """The content of metrics/votes/<variant>.json; see the module's text. All questions have as many samples."""
     votes = [count_votes(responses[name], question.answer) for name, question in questions.items()]
     groups = [question.group for question in questions.values()]
     means, scores, bins = [v.right / v.n for v in votes], [vote_score(v) for v in votes], calibration(votes)
     of_samples, of_vote = (Run(variant, condition=condition).name for condition in (SAMPLES, VOTE))
-    curve = _curve(votes, groups)
-    low, high = wilson(min(sum(scores), len(scores)), len(scores))
-    metrics: dict[str, Any] = _rounded(
+    curve = _curve(votes, groups, method)
+    ends = [
+        {"name": name, "acc": row["vote"], "low": row["vote_low"], "high": row["vote_high"]}
+        for name, row in ((of_samples, curve[0]), (of_vote, curve[-1]))
+    ]
+    compared = compare_runs(of_samples, of_vote, means, scores, groups, resamples=method.resamples, seed=method.seed)
+    metrics: dict[str, Any] = rounded(
         {
             "acc_mean": fmean(means),
             "acc_vote": fmean(scores),
@@ -94,11 +102,8 @@ def vote_metrics(variant: str, questions: Questions, responses: dict[str, list[R
             "unanswered": fmean(v.most == 0 for v in votes),
             "n": len(votes),
             "samples": votes[0].n,
-            "detail": [
-                {"name": of_samples, "acc": fmean(means), **_interval(means, groups), "interval": "bootstrap"},
-                {"name": of_vote, "acc": fmean(scores), "low": low, "high": high, "interval": "wilson"},
-            ],
-            "comparison": [asdict(compare_runs(of_samples, of_vote, means, scores, groups))],
+            "detail": ends,
+            "comparison": [asdict(compared)],
             "curve": curve,
             "calibration": [_bin_row(b) for b in bins],
         }
@@ -106,39 +111,32 @@ def vote_metrics(variant: str, questions: Questions, responses: dict[str, list[R
     return metrics
 
 
-def _curve(votes: Sequence[Votes], groups: Sequence[str]) -> list[dict[str, Any]]:
+def _curve(votes: Sequence[Votes], groups: Sequence[str], method: Method) -> list[dict[str, Any]]:
     rows = []
     for k in range(1, votes[0].n + 1):
         vote = [vote_curve(v)[k - 1] for v in votes]
         passes = [pass_at_k(v.n, v.right, k) for v in votes]
         rows.append(
-            {"k": k, "vote": fmean(vote), **_interval(vote, groups, "vote_")}
-            | {"pass_at_k": fmean(passes), **_interval(passes, groups, "pass_")}
+            {"k": k, "vote": fmean(vote), **_interval(vote, groups, method, "vote")}
+            | {"pass_at_k": fmean(passes), **_interval(passes, groups, method, "pass")}
         )
     return rows
 
 
-def _interval(scores: Sequence[float], groups: Sequence[str], prefix: str = "") -> dict[str, float]:
-    """The 95 % percentile interval of a mean, from a bootstrap over clips; one clip alone tells nothing."""
-    bounds: Sequence[float] = (0.0, 1.0)
+def _interval(scores: Sequence[float], groups: Sequence[str], method: Method, prefix: str) -> dict[str, float]:
+    """The 95 % interval of a mean: of a bootstrap over clips, and Wilson's; one clip alone tells nothing."""
+    low, high = 0.0, 1.0
     if len(set(groups)) > 1:
-        means = bootstrap_differences(scores, groups, RESAMPLES, SEED)
-        bounds = [float(x) for x in np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])]
-    return {f"{prefix}low": bounds[0], f"{prefix}high": bounds[1]}
+        means = bootstrap_differences(scores, groups, method.resamples, method.seed)
+        drawn = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        exact = wilson(min(sum(scores), len(scores)), len(scores))
+        low, high = min(float(drawn[0]), exact[0]), max(float(drawn[1]), exact[1])
+    return {f"{prefix}_low": low, f"{prefix}_high": high}
 
 
 def _bin_row(b: Bin) -> dict[str, Any]:
     low, high = wilson(min(b.accuracy * b.n, b.n), b.n)
     return {**asdict(b), "accuracy_low": low, "accuracy_high": high}
-
-
-def _rounded(value: Any) -> Any:
-    """Floats to six digits, so that the last bits, which differ between machines, make no new file."""
-    if isinstance(value, float):
-        return float(f"{value:.6g}")
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    return [_rounded(item) for item in value] if isinstance(value, list) else value
 
 
 def _scores(run: Run, questions: Questions, samples: Samples, manifest: dict[str, Any]) -> None:
@@ -151,7 +149,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variant", required=True, help="a prompt variant that was sampled: one of vote.variants")
     variant = parser.parse_args().variant
-    vote = load_params("vote.max_trace_chars", "vote.trace").vote
+    params = load_params("compare.resamples", "compare.seed", "vote.max_trace_chars", "vote.trace")
+    vote = params.vote
     sampled, votes = (Run(variant, condition=condition) for condition in (SAMPLES, VOTE))
     questions = read_question_set(QUESTIONS / "test.jsonl")
     samples = read_samples(sampled.predictions, questions, complete=True)
@@ -165,7 +164,7 @@ def main() -> None:
     chosen = read_samples(votes.predictions, questions, complete=True)
     _scores(sampled, questions, samples, manifest)
     _scores(votes, questions, chosen, {**manifest, "vote": rule})
-    metrics = vote_metrics(variant, questions, responses)
+    metrics = vote_metrics(variant, questions, responses, Method(params.compare.resamples, params.compare.seed))
     write_json(METRICS / "votes" / f"{variant}.json", metrics)
     print(
         f"{variant}: {metrics['n']} questions x {metrics['samples']} samples; mean {metrics['acc_mean']:.1%}, "

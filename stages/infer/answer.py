@@ -201,7 +201,7 @@ def _in_process(
 
         for index, result in generate(base, texts, params.infer, done, adapter, params.serve.dtype):
             cache.put_many([(keys[index], to_json(result))])
-            results[keys[index]] = result
+            results.setdefault(keys[index], result)  # of equal requests the cache keeps the first answer, too
             on_result(index not in done)
     return identity, [results[key] for key in keys]
 

@@ -10,9 +10,12 @@ another seed and `thinking.reask_max_tokens`. The second response replaces the f
 trace is within the limit, or the first has no answer. Either way the record keeps the first trace's length in
 `reasked_chars`. It comes first; what is truncated after it can still be forced.
 
-A second request that fails makes the response an error. All of them go through the response cache.
+Of second requests that fail there may be as many as infer.max_error_rate allows. Where asking again fails, the first
+response stays, and the manifest counts it; a response that was cut and could not be forced is an error. All requests go
+through the response cache.
 """
 
+import sys
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -50,9 +53,11 @@ def answer_in_budget(
     """`answer_questions`, then what `params.thinking` asks for: responses, the backend, and what the manifest adds.
 
     The last is empty where nothing is asked for, and else {"thinking": …}: the parameters, and how many responses were
-    asked again, replaced by that, and forced.
+    asked again (`reasked`), replaced by that (`replaced`) or not, since that request failed (`reask_failed`), and
+    `forced`.
 
-    Raises UserError as `answer_questions` does, and when a backend other than vllm is to force answers.
+    Raises UserError as `answer_questions` does, when more of the second requests fail than infer.max_error_rate
+    allows, and when a backend other than vllm is to force answers.
     """
     thinking, n = params.thinking, params.infer.n
     if thinking.force_answer and params.infer.backend != "vllm":
@@ -64,14 +69,22 @@ def answer_in_budget(
     if not thinking.force_answer and thinking.reask_over_chars is None:
         return responses, backend, {}
     asked = [question for question in questions for _ in range(n)]  # of each response
-    if thinking.reask_over_chars is not None:
-        responses = _reasked(asked, responses, prompt, model_dir, params, thinking.reask_over_chars)
+    limit = sys.maxsize if thinking.reask_over_chars is None else thinking.reask_over_chars
+    second = _asked_again(asked, responses, prompt, model_dir, params, limit)
+    replaced = sum(improves(responses[i], again, limit) for i, again in second.items())
+    responses = [better(r, second[i], limit) if i in second else r for i, r in enumerate(responses)]
+    failed = {
+        i: f"asked again for a shorter trace: {again.error}" for i, again in second.items() if again.status == "error"
+    }
     if thinking.force_answer:
         responses = _forced(asked, responses, prompt, model_dir, params)
-    check_errors(responses, params.infer.max_error_rate)
+    check_errors(
+        [replace(r, error=failed.get(i, r.error)) for i, r in enumerate(responses)], params.infer.max_error_rate
+    )
     counts = {
-        "reasked": sum(r.reasked_chars is not None for r in responses),
-        "replaced": sum(r.reasked_chars is not None and r.reasked_chars != len(r.thinking) for r in responses),
+        "reasked": len(second),
+        "replaced": replaced,
+        "reask_failed": len(failed),
         "forced": sum(r.forced for r in responses),
     }
     bare = [replace(r, prompt_token_ids=None, completion_token_ids=None) for r in responses]
@@ -81,15 +94,16 @@ def answer_in_budget(
 # ── Re-asking ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _reasked(
+def _asked_again(
     asked: Sequence[Question],
     responses: Sequence[Response],
     prompt: Prompt,
     model_dir: Path,
     params: Params,
     limit: int,
-) -> list[Response]:
-    mended = list(responses)
+) -> dict[int, Response]:
+    """A second response for each whose trace is longer than `limit`, by its place; an error where that fails."""
+    found: dict[int, Response] = {}
     for index in range(params.infer.n):
         long = [i for i in range(index, len(responses), params.infer.n) if len(responses[i].thinking) > limit]
         if not long:
@@ -106,17 +120,19 @@ def _reasked(
         again, _ = answer_questions(
             [asked[i] for i in long], prompt, model_dir, asking, keep_ids=params.thinking.force_answer
         )
-        for i, second in zip(long, again, strict=True):
-            mended[i] = better(responses[i], second, limit)
-    return mended
+        found |= dict(zip(long, again, strict=True))
+    return found
+
+
+def improves(first: Response, second: Response, limit: int) -> bool:
+    """Whether the second attempt at a question replaces the first, whose trace is longer than `limit` characters."""
+    return second.status == "ok" and (len(second.thinking) <= limit or first.status != "ok")
 
 
 def better(first: Response, second: Response, limit: int) -> Response:
-    """The one of two attempts at a question that stays, the first trace being longer than `limit` characters."""
-    if second.status == "error":
-        return replace(first, status="error", answer=None, error=f"asked again for a shorter trace: {second.error}")
-    improved = second.status == "ok" and (len(second.thinking) <= limit or first.status != "ok")
-    return replace(second if improved else first, sample_index=first.sample_index, reasked_chars=len(first.thinking))
+    """The attempt that stays, with the length of the first trace."""
+    kept = second if improves(first, second, limit) else first
+    return replace(kept, sample_index=first.sample_index, reasked_chars=len(first.thinking))
 
 
 # ── Budget forcing ───────────────────────────────────────────────────────────────────────────────

@@ -10,11 +10,11 @@ from stages.common.errors import UserError
 from stages.common.evidence_params import Judge
 from stages.common.params import Runtime
 from stages.common.progress import progress
-from stages.judge.ratings import Rating, parse_reply
+from stages.judge.ratings import Reply, parse_reply
 from stages.serve.answers import ChatResult
 from stages.serve.cache import ResponseCache
 from stages.serve.client import ask, uncached
-from stages.serve.endpoint import Server
+from stages.serve.endpoint import Server, public_url
 from stages.serve.messages import ChatRequest
 
 URL, KEY = "AUDIO_REASONING_JUDGE_URL", "AUDIO_REASONING_JUDGE_KEY"
@@ -62,7 +62,7 @@ def judge_server(model: str) -> Server:
     base_url = os.environ[URL].rstrip("/")
     if not base_url.startswith(("http://", "https://")):
         raise UserError(f"{URL}: {base_url!r} does not start with http:// or https://")
-    identity = {"backend": "openai", "base_url": base_url, "model": model}
+    identity = {"backend": "openai", "base_url": public_url(base_url), "model": model}
     return Server("openai", base_url, os.environ[KEY], model, identity, "", Path())
 
 
@@ -72,8 +72,8 @@ def rate(
     judge: Judge,
     cache: ResponseCache,
     runtime: Runtime,
-) -> list[list[Rating | Failure]]:
-    """`judge.ratings` ratings for each of `prompts` (an id for messages, and the messages), in their order.
+) -> list[list[Reply | Failure]]:
+    """`judge.ratings` replies for each of `prompts` (an id for messages, and the messages), in their order.
 
     A reply that is no rating is asked for again under another seed, ATTEMPTS times in all. Replies are cached, these
     included, so the same call asks only for what is missing. Raises UserError before anything is sent if more is
@@ -81,7 +81,7 @@ def rate(
     """
     budget = Budget(judge.max_calls)
     places = [(index, number) for index in range(len(prompts)) for number in range(judge.ratings)]
-    found: dict[tuple[int, int], Rating | Failure] = {}
+    found: dict[tuple[int, int], Reply | Failure] = {}
     with progress(len(places), "reply", judge.model) as bar:
         for attempt in range(ATTEMPTS):
             requests = [_request(*prompts[index], judge, number, attempt) for index, number in places]
@@ -104,7 +104,7 @@ def _request(name: str, messages: list[dict[str, Any]], judge: Judge, number: in
     )
 
 
-def _read(result: ChatResult) -> Rating | Failure:
+def _read(result: ChatResult) -> Reply | Failure:
     if result.error:
         return Failure(result.error)
     [sample] = result.samples
@@ -115,6 +115,6 @@ def _read(result: ChatResult) -> Rating | Failure:
         return Failure(f"the reply is no rating: {error}{cut}")
 
 
-def _unusable(found: Rating | Failure, result: ChatResult) -> bool:
+def _unusable(found: Reply | Failure, result: ChatResult) -> bool:
     """Whether a reply came that is no rating, so that another seed may give one."""
     return isinstance(found, Failure) and not result.error

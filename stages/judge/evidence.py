@@ -26,15 +26,17 @@ def units(heard: str) -> tuple[str, ...]:
     return tuple(" ".join(part[1:] if part[0] in _ARTICLES and len(part) > 1 else part) for part in parts)
 
 
-def rubric_of(evidence: Mapping[str, str], answer: str, vocabulary: Sequence[str]) -> Rubric:
-    """The five items for a question of MMAR-mini.
+def rubric_of(evidence: Mapping[str, str], question: str, answer: str, vocabulary: Sequence[str]) -> Rubric:
+    """The five items for a `question` of MMAR-mini.
 
     `evidence` is its source's: what is `heard`, and the `analysis` that leads to the right `answer`; `vocabulary` are
-    the units that can be heard where such a question is asked.
+    the units that can be heard where such a question is asked. Those that the question or the reference names may be
+    named: the item that forbids the others lists none of them, as `judge_trace` holds none against a trace.
     """
     heard = units(evidence["heard"])
     reference = f"{evidence['heard']}; {evidence['analysis']}."
-    others = [unit for unit in vocabulary if unit not in _told(reference, vocabulary)]
+    may_be_named = {*_told(reference, vocabulary), *_told(question, vocabulary)}
+    others = [unit for unit in vocabulary if unit not in may_be_named]
     return Rubric(
         items=(
             f"Names all that is heard and matters here: {', '.join(dict.fromkeys(heard))}.",

@@ -5,7 +5,7 @@
 A wrong answer scores 0, a right one the share of its question's five rubric items that a judge finds met in its
 trace. judge.kind says who judges: `endpoint`, a model (AUDIO_REASONING_JUDGE_URL, AUDIO_REASONING_JUDGE_KEY) that
 rates each answer judge.ratings times; or `evidence`, MMAR-mini's fixed rule, whose scores are no MMAR-Rubrics scores
-and have another name. No runs, the default: nothing is judged.
+and have another name. The profile mini has its rule judge two runs; a judge model is asked only if a person says so.
 
 Writes metrics/judge.json (see stages/judge/summary.py), and data/ratings/test.jsonl with every rating. An
 interrupted run goes on where it stopped: replies are cached outside DVC's outs.
@@ -15,6 +15,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,16 @@ from stages.evaluate.inputs import Questions, read_question_set, read_samples, s
 from stages.evaluate.official import official_match
 from stages.evaluate.reward import correct
 from stages.evaluate.runs import Run, declared_runs, find_run
+from stages.evaluate.shown import printable
 from stages.judge.endpoint import Failure, judge_server, rate
 from stages.judge.evidence import judge_trace
 from stages.judge.prompt import messages
-from stages.judge.ratings import Rating
+from stages.judge.ratings import Rating, Reply
 from stages.judge.rubric_file import Rubric, read_rubrics
 from stages.judge.scores import Answer
 from stages.judge.summary import summarise, table
 from stages.serve.cache import response_cache
+from stages.serve.endpoint import Server
 
 OUT = METRICS / "judge.json"
 RATINGS = Path("data/ratings/test.jsonl")
@@ -58,20 +61,21 @@ def read_answers(run: Run, questions: Questions) -> list[Answer]:
 
 
 def usable_rubrics(params: Params, questions: Questions) -> Rubrics:
-    """The rubrics by question; UserError unless every question has one that the judge can use."""
-    path, kind = Path(params.judge.rubrics), params.judge.kind
+    """The rubrics that the judge can use, of the questions that have one.
+
+    A judge model needs them all: UserError where one is missing. Evidence is known of MMAR-mini alone, and the other
+    questions of a mixed test set are left out.
+    """
+    path = Path(params.judge.rubrics)
     rubrics = read_rubrics(path)
+    if params.judge.kind == "evidence":
+        return {name: rubrics[name] for name in questions if name in rubrics and rubrics[name].evidence}
     absent = [name for name in questions if name not in rubrics]
     if absent:
         raise UserError(
             f"{path}: {len(absent)} of {len(questions)} questions have no rubric ({some(absent)}); point judge.rubrics "
-            "at a file that has theirs: for MMAR, MMAR-meta.jsonl of https://github.com/ddlBoJack/MMAR"
-        )
-    bare = [name for name in questions if rubrics[name].evidence is None]
-    if kind == "evidence" and bare:
-        raise UserError(
-            f"{path}: {len(bare)} of {len(questions)} rubrics hold no evidence ({some(bare)}), which is known of "
-            "MMAR-mini alone; set judge.kind to endpoint"
+            "at a file that has theirs: for MMAR, MMAR-meta.jsonl of https://github.com/ddlBoJack/MMAR. "
+            "`dvc repro -f rubrics` names rubrics of sources that cannot be used"
         )
     return rubrics
 
@@ -88,8 +92,8 @@ def by_evidence(answers: Sequence[Answer], rubrics: Rubrics) -> list[Answer]:
     return [replace(answer, ratings=(rating(answer),)) if answer.is_rated else answer for answer in answers]
 
 
-def by_endpoint(answers: Sequence[Answer], rubrics: Rubrics, params: Params) -> list[Answer]:
-    """The answers, those that are right with a judge model's ratings, None for each that failed for good.
+def by_endpoint(answers: Sequence[Answer], rubrics: Rubrics, server: Server, params: Params) -> list[Answer]:
+    """The answers, those that are right with a judge model's ratings, None for each that failed for good, and reasons.
 
     Raises UserError as `rate` does, and where more ratings fail than judge.max_error_rate allows.
     """
@@ -101,34 +105,46 @@ def by_endpoint(answers: Sequence[Answer], rubrics: Rubrics, params: Params) -> 
         for answer in answers
         if answer.is_rated
     ]
-    server = judge_server(params.judge.model)
     with response_cache() as cache:
-        ratings = rate(prompts, server, params.judge, cache, params.runtime)
-    _check_failures([name for name, _ in prompts], ratings, params.judge.max_error_rate)
-    rows = iter([tuple(None if isinstance(rating, Failure) else rating for rating in row) for row in ratings])
-    return [replace(answer, ratings=next(rows)) if answer.is_rated else answer for answer in answers]
+        replies = rate(prompts, server, params.judge, cache, params.runtime)
+    _check_failures([name for name, _ in prompts], replies, params.judge.max_error_rate)
+    rows = iter(replies)
+    return [_rated(answer, next(rows)) if answer.is_rated else answer for answer in answers]
 
 
-def _check_failures(names: Sequence[str], ratings: Sequence[Sequence[Rating | Failure]], allowed: float) -> None:
+def _rated(answer: Answer, replies: Sequence[Reply | Failure]) -> Answer:
+    return replace(
+        answer,
+        ratings=tuple(reply.rating if isinstance(reply, Reply) else None for reply in replies),
+        why=tuple(reply.why if isinstance(reply, Reply) else printable(reply.reason) for reply in replies),
+    )
+
+
+def _check_failures(names: Sequence[str], replies: Sequence[Sequence[Reply | Failure]], allowed: float) -> None:
     failures = [
-        f"{name}, rating {number}: {rating.reason}"
-        for name, row in zip(names, ratings, strict=True)
-        for number, rating in enumerate(row, start=1)
-        if isinstance(rating, Failure)
+        f"{name}, rating {number}: {reply.reason}"
+        for name, row in zip(names, replies, strict=True)
+        for number, reply in enumerate(row, start=1)
+        if isinstance(reply, Failure)
     ]
-    total = sum(map(len, ratings))
-    if len(failures) > allowed * total:
+    total = sum(map(len, replies))
+    if failures and len(failures) / total > allowed:
+        enough = ceil(1000 * len(failures) / total) / 1000
         raise UserError(
             f"{len(failures)} of {total} ratings failed, more than judge.max_error_rate allows; the first: "
-            f"{failures[0]}. Replies are kept, unusable ones too: the same command asks only what got no reply; "
-            "another judge.seed or judge.max_tokens asks anew"
+            f"{failures[0]}. Replies are kept, unusable ones too: the same command asks again only what got no reply. "
+            f"judge.max_error_rate of {enough:g} accepts these failures, which count as 0, and asks nothing else; "
+            f"another judge.seed or judge.max_tokens asks for all {total} ratings anew, and pays for them"
         )
     for failure in failures[:3]:
         print(f"warning: {failure}", file=sys.stderr)
 
 
 def rating_rows(answers: Sequence[Answer], kind: str) -> list[dict[str, Any]]:
-    """Every answer with its ratings, five items each, null where one failed; wrong answers have none."""
+    """Every answer with its ratings, five items each, null where one failed; wrong answers have none.
+
+    `why` has an entry for each rating of a judge model: what it said of each item, or why there is no rating.
+    """
     return [
         {
             "run": answer.run,
@@ -138,6 +154,7 @@ def rating_rows(answers: Sequence[Answer], kind: str) -> list[dict[str, Any]]:
             "right": answer.strict,
             "right_official": answer.official,
             "ratings": answer.ratings,
+            "why": answer.why,
         }
         for answer in answers
     ]
@@ -160,16 +177,21 @@ def main() -> None:
     )
     runs = [find_run(name, declared_runs(params)) for name in params.judge.runs]
     answers: list[Answer] = []
-    rubrics_hash = ""
+    questions: Questions = {}
+    made_by: dict[str, Any] = {}
     if runs:
-        rubrics_hash = sha256_file(Path(params.judge.rubrics))
         questions = read_question_set(QUESTIONS / "test.jsonl")
         rubrics = usable_rubrics(params, questions)
-        answers = [answer for run in runs for answer in read_answers(run, questions)]
-        evidence = params.judge.kind == "evidence"
-        answers = by_evidence(answers, rubrics) if evidence else by_endpoint(answers, rubrics, params)
-    judged = {run.name: [answer for answer in answers if answer.run == run.name] for run in runs}
-    summary = summarise(judged, params, rubrics_hash)
+        made_by["rubrics_sha256"] = sha256_file(Path(params.judge.rubrics))
+        answers = [answer for run in runs for answer in read_answers(run, questions) if answer.question.id in rubrics]
+        if params.judge.kind == "evidence":
+            answers = by_evidence(answers, rubrics)
+        else:
+            server = judge_server(params.judge.model)
+            made_by["base_url"] = server.identity["base_url"]
+            answers = by_endpoint(answers, rubrics, server, params)
+    judged = {run.name: [answer for answer in answers if answer.run == run.name] for run in runs if answers}
+    summary = summarise(judged, params, len(questions), made_by)
     write_jsonl(RATINGS, rating_rows(answers, params.judge.kind))
     write_json(OUT, summary)
     print(table(summary))

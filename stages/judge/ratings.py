@@ -7,19 +7,29 @@ ratings, None where one failed; a wrong answer's are all 0.
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from stages.evaluate.shown import printable
 from stages.judge.rubric_file import ITEMS
 
 Rating = tuple[int, ...]
 Row = Sequence[float | None]
 
 
-def parse_reply(text: str) -> Rating:
+@dataclass(frozen=True)
+class Reply:
+    """A judge's rating, and what it says of each item, on one line; empty where it says nothing."""
+
+    rating: Rating
+    why: tuple[str, ...]
+
+
+def parse_reply(text: str) -> Reply:
     """The five items in a judge's reply: one JSON object, at most fenced as code, after any thinking of its own.
 
-    >>> parse_reply('{"items": [' + ", ".join(f'{{"item": {n}, "met": 1}}' for n in range(1, 6)) + "]}")
+    >>> parse_reply('{"items": [' + ", ".join(f'{{"item": {n}, "met": 1}}' for n in range(1, 6)) + "]}").rating
     (1, 1, 1, 1, 1)
 
     Raises ValueError for anything else: other text, another number of items, another order, values but 0 and 1.
@@ -33,7 +43,13 @@ def parse_reply(text: str) -> Rating:
     items = value.get("items") if isinstance(value, dict) else None
     if not isinstance(items, list) or len(items) != ITEMS:
         raise ValueError(f"not {ITEMS} items: {reply[:80]!r}")
-    return tuple(_met(item, number) for number, item in enumerate(items, start=1))
+    rating = tuple(_met(item, number) for number, item in enumerate(items, start=1))
+    return Reply(rating, tuple(_why(item) for item in items))
+
+
+def _why(item: dict[str, Any]) -> str:
+    why = item.get("why")
+    return printable(why) if isinstance(why, str) else ""
 
 
 def _met(item: Any, number: int) -> int:
@@ -55,9 +71,9 @@ def trimmed_mean(values: Sequence[float]) -> float:
     return fmean(kept)
 
 
-def as_zero(rows: Sequence[Row]) -> list[list[float]]:
-    """The rows, a failed rating counted as 0."""
-    return [[0.0 if value is None else value for value in row] for row in rows]
+def failed_as(value: float, rows: Sequence[Row]) -> list[list[float]]:
+    """The rows, with `value` in the place of failed ratings: 0 and 1 bound whatever the rows would have said."""
+    return [[value if known is None else known for known in row] for row in rows]
 
 
 def per_item(rows: Sequence[Row]) -> list[float | None]:

@@ -6,7 +6,7 @@ read: `id`, `thinking` (a reference trace) and `rubric`, five items that are tex
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,8 @@ class Rubric:
 def read_rubrics(path: Path) -> dict[str, Rubric]:
     """Read rubrics by question id, from JSON lines or a JSON array; fields that are not needed may be there.
 
-    Raises UserError, with the entry and its id, for an entry without an id, an id that occurs twice, and a rubric
-    that is not five items scored 0 or 1.
+    An entry whose rubric is null has none. Raises UserError, with the entry and its id, for an entry without an id, an
+    id that occurs twice, and a rubric that is not five items scored 0 or 1.
     """
     rubrics: dict[str, Rubric] = {}
     for number, row in enumerate(_rows(path), start=1):
@@ -46,12 +46,14 @@ def read_rubrics(path: Path) -> dict[str, Rubric]:
             raise UserError(f"{where}: a rubric needs the 'id' of its question")
         if row["id"] in rubrics:
             raise UserError(f"{where}: {row['id']} has two rubrics; keep one")
-        rubrics[row["id"]] = rubric_from(row, f"{where} (id {row['id']!r})")
+        where = f"{where} (id {row['id']!r})"
+        if row.get("rubric", "") is not None:
+            rubrics[row["id"]] = replace(rubric_from(row, where), evidence=_evidence(row.get("evidence"), where))
     return rubrics
 
 
 def rubric_from(row: dict[str, Any], where: str) -> Rubric:
-    """Check one rubric; `where` begins the messages of the UserErrors."""
+    """The items and the reference of one rubric, checked; `where` begins the messages of the UserErrors."""
     if "rubric" not in row:
         raise UserError(f"{where}: has no field 'rubric'; {nearest('rubric', row)}")
     if not isinstance(row["rubric"], list) or len(row["rubric"]) != ITEMS:
@@ -60,7 +62,7 @@ def rubric_from(row: dict[str, Any], where: str) -> Rubric:
     if not isinstance(reference, str):
         raise UserError(f"{where}: 'thinking' must be a text, found {_shown(reference)}")
     items = tuple(_item(item, f"{where}, item {number}") for number, item in enumerate(row["rubric"], start=1))
-    return Rubric(items, reference, _evidence(row.get("evidence"), where))
+    return Rubric(items, reference)
 
 
 def to_row(question_id: str, rubric: Rubric) -> dict[str, Any]:

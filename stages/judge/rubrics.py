@@ -5,17 +5,21 @@
 Writes data/rubrics/test.jsonl, in the format of MMAR-meta.jsonl. A source whose questions have a `rubric` (MMAR's
 own metadata of 2026) gives that; MMAR-mini knows what each clip holds, and gets five items written from it, which
 the evidence judge checks. Questions of other sources have none: point judge.rubrics at a file that has theirs.
+
+A `rubric` that cannot be used is warned of and left out, since most who bring their questions along judge nothing;
+the stage `judge` stops where it needs one that is not there.
 """
 
 import argparse
+import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from stages.common.errors import stage_main
+from stages.common.errors import UserError, stage_main
 from stages.common.files import QUESTIONS, SOURCES, read_jsonl, write_jsonl
-from stages.common.params import load_params
+from stages.common.params import MiniSource, load_params
 from stages.common.records import read_questions
 from stages.judge.evidence import rubric_of, units
 from stages.judge.rubric_file import Rubric, rubric_from, to_row
@@ -23,20 +27,30 @@ from stages.judge.rubric_file import Rubric, rubric_from, to_row
 RUBRICS = Path("data/rubrics/test.jsonl")
 
 
-def rubrics_of_source(rows: Iterable[dict[str, Any]], where: str) -> dict[str, Rubric]:
-    """The rubrics of one source's questions (of all splits), by id; questions without one are left out."""
+def rubrics_of_mini(rows: Iterable[dict[str, Any]]) -> dict[str, Rubric]:
+    """The rubrics of MMAR-mini's questions (of all splits), by id, from their evidence."""
     kept = list(rows)
     vocabularies: dict[str, set[str]] = defaultdict(set)
     for row in kept:
-        if "evidence" in row:
-            vocabularies[row["kind"]].update(units(row["evidence"]["heard"]))
-    rubrics = {}
-    for row in kept:
-        if "rubric" in row:
+        vocabularies[row["kind"]].update(units(row["evidence"]["heard"]))
+    return {
+        row["id"]: rubric_of(row["evidence"], row["question"], row["answer"], sorted(vocabularies[row["kind"]]))
+        for row in kept
+    }
+
+
+def rubrics_brought(rows: Iterable[dict[str, Any]], where: str) -> tuple[dict[str, Rubric], list[str]]:
+    """The rubrics that another source's questions bring along, by id, and what is wrong with those left out."""
+    rubrics: dict[str, Rubric] = {}
+    wrong: list[str] = []
+    for row in rows:
+        if row.get("rubric") is None:
+            continue
+        try:
             rubrics[row["id"]] = rubric_from(row, f"{where} (id {row['id']!r})")
-        elif "evidence" in row:
-            rubrics[row["id"]] = rubric_of(row["evidence"], row["answer"], sorted(vocabularies[row["kind"]]))
-    return rubrics
+        except UserError as error:
+            wrong.append(str(error))
+    return rubrics, wrong
 
 
 @stage_main
@@ -44,9 +58,16 @@ def main() -> None:
     """Run the stage."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     rubrics: dict[str, Rubric] = {}
-    for name in load_params("data.sources").data.sources:
+    for name, source in load_params("data.sources").data.sources.items():
         path = SOURCES / name / "questions.jsonl"
-        rubrics |= rubrics_of_source(read_jsonl(path), str(path))
+        if isinstance(source, MiniSource):
+            rubrics |= rubrics_of_mini(read_jsonl(path))
+            continue
+        brought, wrong = rubrics_brought(read_jsonl(path), str(path))
+        rubrics |= brought
+        if wrong:
+            print(f"warning: {path}: {len(wrong)} rubrics cannot be used and are left out; the first:", file=sys.stderr)
+            print("\n".join(f"  {message}" for message in wrong[:3]), file=sys.stderr)
     wanted = [question.id for question in read_questions(QUESTIONS / "test.jsonl")]
     write_jsonl(RUBRICS, [to_row(name, rubrics[name]) for name in wanted if name in rubrics])
     print(f"{RUBRICS}: {sum(name in rubrics for name in wanted)} of {len(wanted)} test questions have a rubric")

@@ -9,7 +9,7 @@ import numpy as np
 
 from stages.common.records import Question, Response
 from stages.evaluate.stats import LEVEL, bootstrap_differences
-from stages.judge.ratings import Rating, Row, agreement, as_zero, per_item, per_run
+from stages.judge.ratings import Rating, Row, agreement, failed_as, per_item, per_run
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Answer:
     """A run's answer to a question, its text as `submitted`, and whether it is right: strictly, and by MMAR's match.
 
     Wrong answers score 0 and nobody is asked about them: only those that are right in one way have `ratings`, None
-    for one that failed.
+    for one that failed, and a `why` for each: what the judge said of the items, or why the rating failed.
     """
 
     run: str
@@ -27,6 +27,7 @@ class Answer:
     strict: bool
     official: bool
     ratings: tuple[Rating | None, ...] = ()
+    why: tuple[tuple[str, ...] | str, ...] = ()
 
     @property
     def is_rated(self) -> bool:
@@ -40,7 +41,7 @@ def question_scores(answers: Sequence[Answer], raters: int) -> dict[str, float]:
     Wrong answers and failed ratings count as 0.
     """
     found: dict[str, list[float]] = {}
-    for answer, score in zip(answers, per_item(as_zero(_rows(answers, raters))), strict=True):
+    for answer, score in zip(answers, per_item(failed_as(0.0, _rows(answers, raters))), strict=True):
         found.setdefault(answer.question.id, []).append(score or 0.0)
     return {name: fmean(scores) for name, scores in found.items()}
 
@@ -50,7 +51,8 @@ def metrics_of_run(answers: Sequence[Answer], raters: int, resamples: int, seed:
 
     - `score`, with its 95 % interval `low` to `high` (bootstrap over clips): trimmed per item, as MMAR's script does;
       `score_per_run`: trimmed over whole runs, as its website says.
-    - `score_excluded`, `score_per_run_excluded`: without failed ratings, which the others count as 0.
+    - `score_excluded`, `score_per_run_excluded`: without failed ratings, which the others count as 0; `score_at_most`
+      counts them as 1, so whatever they would have been, the score lies between `score` and this.
     - `score_official`: where MMAR's own match decides which answers are right.
     - `trace_quality`: the mean score of right answers alone, so free of accuracy.
     - `ratings`, `failed`: ratings asked for, and those of them that failed for good.
@@ -70,11 +72,12 @@ def metrics_of_run(answers: Sequence[Answer], raters: int, resamples: int, seed:
         "score": fmean(scores.values()),
         "low": low,
         "high": high,
-        "score_per_run": per_run(as_zero(rows)),
+        "score_per_run": per_run(failed_as(0.0, rows)),
         "score_excluded": _mean(per_item(rows)),
+        "score_at_most": _mean(per_item(failed_as(1.0, rows))),
         "score_per_run_excluded": per_run(rows),
-        "score_official": _mean(per_item(as_zero(official))),
-        "trace_quality": _mean(per_item(as_zero(right))),
+        "score_official": _mean(per_item(failed_as(0.0, official))),
+        "trace_quality": _mean(per_item(failed_as(0.0, right))),
         "ratings": sum(len(row) for row in ratings),
         "failed": sum(rating is None for row in ratings for rating in row),
         "kappa": kappa,

@@ -4,6 +4,7 @@
 judged by MMAR-Rubrics' protocol, and `evidence_score` where MMAR-mini's rule did: the two are never one column. The
 list `runs` holds all figures (see `metrics_of_run`), with `items_met` by rule for the evidence judge; the list
 `comparisons` holds a Comparison of each later run with the first, and `p_holm`, its p adjusted for so many.
+`left_out` of the `questions` cannot be judged: the evidence judge knows MMAR-mini's alone.
 """
 
 from collections.abc import Sequence
@@ -22,22 +23,36 @@ from stages.judge.scores import Answer, items_met, metrics_of_run, question_scor
 EVIDENCE_NOTE = "a fixed rule on what MMAR-mini's clips hold; not MMAR-Rubrics, and not to be compared with it"
 ENDPOINT_NOTE = "MMAR-Rubrics' protocol, with the judge {model} and this project's own wording of the request"
 OFF_NOTE = "off: judge.runs names no run"
+NOTHING_NOTE = (
+    "nothing to judge: none of the {questions} test questions holds MMAR-mini's evidence; rubrics and a judge model "
+    "(judge.kind endpoint) can judge any"
+)
+LEFT_OUT_NOTE = "{left_out} of {questions} test questions hold no evidence and are left out"
 LEGEND = """\
 Percent of five items met, wrong answers 0. trace: of right answers alone. per run: the other way of trimming.
-failed: of the ratings asked for; they count as 0, and excl. is the score without them."""
+failed: of the ratings asked for; they count as 0. excl.: the score without them. at most: were they 1."""
 
 Judged = dict[str, list[Answer]]
 
 
-def summarise(judged: Judged, params: Params, rubrics_hash: str) -> dict[str, Any]:
-    """The contents of metrics/judge.json for the answers of each run."""
+def summarise(judged: Judged, params: Params, questions: int, made_by: dict[str, Any]) -> dict[str, Any]:
+    """The contents of metrics/judge.json for the answers of each run to those of the test questions with a rubric.
+
+    `made_by` says where rubrics and ratings come from; what of the parameters decides them is added.
+    """
     judge, evidence = params.judge, params.judge.kind == "evidence"
+    counts = {"questions": questions, "left_out": questions}
     if not judged:
-        return {"judge": judge.kind, "note": OFF_NOTE, "runs": [], "comparisons": [], "made_by": []}
+        note = NOTHING_NOTE.format(questions=questions) if judge.runs else OFF_NOTE
+        return {"judge": judge.kind, "note": note, **counts, "runs": [], "comparisons": [], "made_by": []}
     raters = 1 if evidence else judge.ratings
     resamples, seed = params.compare.resamples, params.compare.seed
     rows = {run: metrics_of_run(answers, raters, resamples, seed) for run, answers in judged.items()}
-    made_by: dict[str, Any] = {"ratings": raters, "rubrics_sha256": rubrics_hash}
+    counts["left_out"] -= next(iter(rows.values()))["n"]  # the same questions are judged in every run
+    note = EVIDENCE_NOTE if evidence else ENDPOINT_NOTE.format(model=judge.model)
+    if counts["left_out"]:
+        note += f"; {LEFT_OUT_NOTE.format(**counts)}"
+    made_by = {"ratings": raters, **made_by}
     if evidence:
         for run, answers in judged.items():
             rows[run]["items_met"] = dict(zip(RULES, items_met(answers), strict=False))  # none if no answer is right
@@ -45,7 +60,8 @@ def summarise(judged: Judged, params: Params, rubrics_hash: str) -> dict[str, An
         made_by |= judge.model_dump(include={"model", "temperature", "seed", "max_tokens"}) | {"prompt_hash": TEXT_HASH}
     return {
         "judge": judge.kind,
-        "note": EVIDENCE_NOTE if evidence else ENDPOINT_NOTE.format(model=judge.model),
+        "note": note,
+        **counts,
         "evidence_score" if evidence else "rubrics_score": _by_key({run: row["score"] for run, row in rows.items()}),
         "runs": [{"run": run, **row} for run, row in rows.items()],
         "comparisons": _compared(judged, raters, resamples, seed),
@@ -79,7 +95,8 @@ def table(summary: dict[str, Any]) -> str:
         return title
     versus = {row["b"]: row for row in summary["comparisons"]}
     first = summary["runs"][0]["run"]
-    header = ["run", "score", "95 %", f"Δ {first}", "95 %", "p Holm", "strict", "trace", "per run", "excl.", "failed"]
+    header = ["run", "score", "95 %", f"Δ {first}", "95 %", "p Holm"]
+    header += ["strict", "trace", "per run", "excl.", "at most", "failed"]
     lines = [_line(row, versus.get(row["run"])) for row in summary["runs"]]
     return "\n".join([title, "", text_table(header, lines), "", LEGEND])
 
@@ -93,7 +110,8 @@ def _line(row: dict[str, Any], versus: dict[str, Any] | None) -> Sequence[str]:
             p_value(versus["p_holm"]),
         ]
     interval = "" if row["low"] is None else percent_range(row["low"], row["high"])
-    shares = [_share(row[key]) for key in ("acc_strict", "trace_quality", "score_per_run", "score_excluded")]
+    keys = ("acc_strict", "trace_quality", "score_per_run", "score_excluded", "score_at_most")
+    shares = [_share(row[key]) for key in keys]
     return [row["run"], percent(row["score"]), interval, *compared, *shares, f"{row['failed']}/{row['ratings']}"]
 
 

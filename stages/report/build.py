@@ -32,7 +32,7 @@ def sections(params: Params) -> list[Section]:
         votes_section(params.vote.variants),
         iterations_section(),
         pass_rates_section(),
-        errors_section(),
+        errors_section(params.headline.variant),
         judge_section(),
     ]
 
@@ -43,6 +43,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     params = load_params(
         "profile",
+        "headline.variant",
         "prompts.variants",
         "arms.kinds",
         "arms.variants",

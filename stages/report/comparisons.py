@@ -1,14 +1,15 @@
 """Comparisons of two runs as the cells of a table."""
 
+from collections import Counter
 from collections.abc import Sequence
 
-from stages.evaluate.paired import BETTER, SAME, WORSE
+from stages.evaluate.paired import BETTER, EXPLORATORY, NONE, SAME, WORSE
 from stages.evaluate.paired import verdict as verdict_of
 from stages.evaluate.tables import p_value, percent, points, points_range
 from stages.report.node import Node
 from stages.report.sections import Cell, browser_link
 
-COLUMNS = ("Δ", "95 %", "interval", "p", "won / lost", "verdict")
+COLUMNS = ("Δ", "95 %", "interval", "p", "won", "lost", "verdict")
 TONES = {BETTER: "good", WORSE: "bad"}
 
 
@@ -23,7 +24,8 @@ def versus_cells(row: Node, a: str, b: str) -> list[Cell]:
         Cell(points_range(low, high)),
         Cell(interval=(low, difference, high)),
         Cell(p),
-        Cell(f"{row.count('only_b')} / {row.count('only_a')}", link=browser_link(a=a, b=b)),
+        Cell(str(row.count("only_b")), link=browser_link(a=a, b=b, flip="won")),
+        Cell(str(row.count("only_a")), link=browser_link(a=a, b=b, flip="lost")),
         Cell(words, tone=TONES.get(verdict, "quiet")),
     ]
 
@@ -38,9 +40,12 @@ def verdict_and_words(row: Node) -> tuple[str, str]:
 
 
 def count_verdicts(rows: Sequence[Node], first: str) -> str:
-    """How many of the runs compared with `first` are better, worse, or neither, in a sentence."""
-    verdicts = [verdict_and_words(row)[0] for row in rows]
-    better, worse = verdicts.count(BETTER), verdicts.count(WORSE)
-    neither = len(rows) - better - worse
-    told = f"{better} {'is' if better == 1 else 'are'} better, {worse} worse"
-    return f"Of {len(rows)} prompts compared with {first}, {told}, and {neither} cannot be told apart from it."
+    """How many of the runs compared with `first` are better, worse or neither, and how many were not tested."""
+    verdicts = Counter(verdict_and_words(row)[0] for row in rows)
+    better, worse, same, exploratory, none = (verdicts[name] for name in (BETTER, WORSE, SAME, EXPLORATORY, NONE))
+    told = (
+        f"Of {better + worse + same} prompts tested against {first}, {better} {'is' if better == 1 else 'are'} better, "
+    )
+    told += f"{worse} worse, and {same} cannot be told apart from it."
+    told += f" Exploratory, so without a verdict: {exploratory}." if exploratory else ""
+    return told + (f" No verdict, since a run has no answer at all: {none}." if none else "")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from stages.report.drawing import MUTED, PAPER, Spec
+from stages.report.drawing import INK, MUTED, PAPER, Spec
 
 Rows = Sequence[dict[str, Any]]
 
@@ -35,19 +35,7 @@ def accuracy_panels(rows: Rows, series: str) -> Spec:
             "mark": {"type": "rule", "color": MUTED, "strokeDash": [3, 3], "strokeWidth": 1},
             "encoding": {"x": {"field": "acc", "type": "quantitative"}},
         },
-        {
-            "mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.55},
-            "encoding": {
-                "y": names,
-                "x": {"field": "low", "type": "quantitative"},
-                "x2": {"field": "high"},
-                "color": colour,
-            },
-        },
-        {
-            "mark": {"type": "point", "size": 42},
-            "encoding": {"y": names, "x": {**_share("acc"), "title": None}, "color": colour},
-        },
+        *_dots(names, colour),
     ]
     return {**_facet(rows), "spec": {"width": 305, "height": {"step": 15}, "layer": layer}}
 
@@ -83,6 +71,38 @@ def iteration_panels(rows: Rows) -> Spec:
         {"mark": {"type": "point"}, "encoding": {**shared, "y": {**_share("acc"), "title": None}}},
     ]
     return {**_facet(values), "spec": {"width": 305, "height": 110, "layer": layer}}
+
+
+def kinds(rows: Rows, overall: float) -> Spec:
+    """Accuracy with interval by group, a panel for each kind of group; `overall` is a line, chance a tick.
+
+    Rows: panel, label (of the group), acc, low, high, chance (may be None).
+    """
+    panels = []
+    for panel in _order(rows, "panel"):
+        own = _placed([row for row in rows if row["panel"] == panel], "label")
+        y = {
+            "field": "label",
+            "type": "nominal",
+            "sort": _by_place("label"),
+            "title": None,
+            "axis": {"labelLimit": 170},
+        }
+        layer = [
+            {
+                "mark": {"type": "rule", "color": MUTED, "strokeDash": [3, 3], "strokeWidth": 1},
+                "encoding": {"x": {"datum": overall, "type": "quantitative"}},
+            },
+            {
+                "transform": [{"filter": "isValid(datum.chance)"}],
+                "mark": {"type": "tick", "color": MUTED, "thickness": 2, "size": 9},
+                "encoding": {"y": y, "x": {**_share("chance"), "title": None}},
+            },
+            *_dots(y, {"value": SERIES[0]}),
+        ]
+        title = {"text": panel, "anchor": "start", "fontSize": 12, "color": INK, "frame": "group"}
+        panels.append({"title": title, "data": {"values": own}, "width": 190, "height": {"step": 17}, "layer": layer})
+    return {"concat": panels, "columns": PANELS, "spacing": {"row": 20, "column": 24}}
 
 
 def gains(rows: Rows) -> Spec:
@@ -187,6 +207,18 @@ def pass_rates(rows: Rows) -> Spec:
     }
     panel = {"width": 300, "height": 150, "mark": {"type": "bar", "binSpacing": 0}, "encoding": encoding}
     return {**_facet(values), "spec": panel}
+
+
+def _dots(y: Spec, colour: Spec) -> list[Spec]:
+    """Accuracies as points along x, with their intervals."""
+    shared = {"y": y, "color": colour}
+    return [
+        {
+            "mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.55},
+            "encoding": {**shared, "x": {**_share("low"), "title": None}, "x2": {"field": "high"}},
+        },
+        {"mark": {"type": "point", "size": 42}, "encoding": {**shared, "x": {**_share("acc"), "title": None}}},
+    ]
 
 
 def _facet(rows: Rows) -> Spec:

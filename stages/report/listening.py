@@ -3,15 +3,22 @@
 from typing import Any
 
 from stages.common.files import METRICS
+from stages.evaluate.score import FATES
 from stages.evaluate.tables import p_value, percent, percent_range, points, points_range
 from stages.report.drawing import draw
 from stages.report.figures import calibration, curves, gains
 from stages.report.node import Node, read_node
 from stages.report.sections import Cell, Figure, Section, Table, browser_link, cells
+from stages.report.shares import NONE, accuracy, of_questions, share, with_range
 
 ARMS = METRICS / "arms.json"
 VOTES = METRICS / "votes"
 PERMUTED = "permuted"
+TIES = (
+    "Ties: here choices with equally many votes share the question, which is what breaking ties at random scores on "
+    "average. A run such as baseline@vote, in the browser and in comparisons, has to give one answer, of equals the "
+    "one that came first, so its accuracy may differ a little."
+)
 Rows = list[dict[str, Any]]
 
 
@@ -19,9 +26,10 @@ def arms_section() -> Section:
     """Accuracy under each control arm, and the audio gain by sub-category."""
     shown = Section("section-arms", "Was it the audio?", [str(ARMS)])
     found = read_node(ARMS)
-    if found is None or not found["comparisons"].rows():
+    unanswered = found.get("unanswered") if found else None
+    overall = [*(found["comparisons"].rows() if found else []), *(unanswered.rows() if unanswered else [])]
+    if found is None or not overall:
         return shown.missing("no control arms have been compared (arms.variants)", "dvc repro arms")
-    overall = found["comparisons"].rows()
     variants = list(dict.fromkeys(row.text("variant") for row in overall))
     rate = found.number("false_discovery_rate")
     figures = [_gains(variant, found, rate) for variant in variants]
@@ -34,7 +42,8 @@ def arms_section() -> Section:
         figures=[figure for figure in figures if figure],
         notes=[
             "p is of each comparison alone. Permuted asks with the choices in other orders; its difference is the "
-            "accuracy in their own order minus that."
+            "accuracy in their own order minus that, and “steady” are questions that get the same choice in all "
+            "orders. No answer: cut off, failed, or none of the choices; an arm without any answer measures no gain."
         ],
     )
 
@@ -43,16 +52,14 @@ def _arms(found: Node, overall: list[Node]) -> Table:
     rows = []
     for row in overall:
         variant, arm = row.text("variant"), row.text("arm")
-        low, value, high = (row.number(key) for key in ("low", "difference", "high"))
         figures = found["variants"][variant]
-        orders = percent(figures[arm].number("consistency")) if arm == PERMUTED else ""
+        n, orders = figures.count("n"), share(figures[arm].number("consistency")) if arm == PERMUTED else ""
         rows.append(
             [
                 Cell(f"{variant}@{arm}", link=browser_link(a=f"{variant}@{arm}", b=variant)),
-                *cells(percent(figures.number("acc")), percent(figures[arm].number("acc"))),
-                *cells(points(value), points_range(low, high)),
-                Cell(interval=(low, value, high)),
-                *cells(p_value(row.number("p")), percent(row.number("detectable")), orders),
+                *(Cell(of_questions(part.number_or_none("acc"), n)) for part in (figures, figures[arm])),
+                *_gain(row),
+                *cells(share(row.number_or_none("detectable")), orders, _no_answer(figures[arm])),
             ]
         )
     columns = [
@@ -64,15 +71,32 @@ def _arms(found: Node, overall: list[Node]) -> Table:
         "interval",
         "p",
         "can see",
-        "same choice in all orders",
+        "steady",
+        "no answer",
     ]
-    return Table("Accuracy in percent, gain in percentage points", columns, rows)
+    caption = "Accuracy in percent, in brackets 95 % intervals; gain in percentage points"
+    return Table(caption, columns, rows)
+
+
+def _no_answer(figures: Node) -> str:
+    shares = [figures.number_or_none(fate) for fate in FATES]
+    return NONE if None in shares else share(sum(value or 0.0 for value in shares))
+
+
+def _gain(row: Node) -> list[Cell]:
+    """Difference, interval, its drawing and p; dashes for an arm without any answer, which has no gain."""
+    found = [row.number_or_none(key) for key in ("low", "difference", "high", "p")]
+    if None in found:
+        return [*cells(NONE, NONE), Cell(), Cell(NONE)]
+    low, value, high, p = (row.number(key) for key in ("low", "difference", "high", "p"))
+    return [*cells(points(value), points_range(low, high)), Cell(interval=(low, value, high)), Cell(p_value(p))]
 
 
 def _gains(variant: str, found: Node, rate: float) -> Figure | None:
     rows: Rows = []
     for row in found["sub_categories"].rows():
-        if row.text("variant") == variant and row.text("arm") != PERMUTED and row.count("n"):
+        measured = row.text("arm") != PERMUTED and row.count("n") and row.get("difference") is not None
+        if row.text("variant") == variant and measured:
             figures = {key: row.number(key) for key in ("low", "high", "q")}
             label = f"{row.text('name')} ({row.count('n')})"
             rows.append({"series": row.text("arm"), "label": label, "value": row.number("difference"), **figures})
@@ -108,6 +132,7 @@ def votes_section(variants: list[str]) -> Section:
         lead="Majority vote, ties shared, of samples drawn from the same answers; pass@k: at least one of k is right.",
         tables=[_votes(found)],
         figures=figures,
+        notes=[TIES],
     )
 
 
@@ -116,9 +141,16 @@ def _votes(found: dict[str, Node]) -> Table:
     for variant, node in found.items():
         versus = node["comparison"].rows(least=1)[0]
         low, value, high = (versus.number(key) for key in ("low", "difference", "high"))
-        shares = [percent(node.number(key)) for key in ("acc_mean", "acc_vote", "pass_at_n")]
+        mean, vote = (accuracy(detail) for detail in node["detail"].rows(least=2)[:2])
+        best = [node["curve"].rows(least=1)[-1].number(key) for key in ("pass_at_k", "pass_low", "pass_high")]
         name = Cell(variant, link=browser_link(a=f"{variant}@samples", b=f"{variant}@vote"))
-        rows.append([name, Cell(str(node.count("samples"))), *cells(*shares, points(value), points_range(low, high))])
+        rows.append(
+            [
+                name,
+                Cell(str(node.count("samples"))),
+                *cells(mean, vote, with_range(*best), points(value), points_range(low, high)),
+            ]
+        )
         rows[-1] += [Cell(interval=(low, value, high)), *cells(p_value(versus.number("p")))]
         rows[-1] += [Cell(percent(node.number(key))) for key in ("tied", "ece")]
     columns = [
@@ -132,9 +164,13 @@ def _votes(found: dict[str, Node]) -> Table:
         "interval",
         "p",
         "tied",
-        "calibration error",
+        "ECE",
     ]
-    return Table("Accuracy in percent of single samples, of their vote, and of the best of them", columns, rows)
+    caption = (
+        "Accuracy in percent of single samples, of their vote, and of the best of them, in brackets 95 % "
+        "intervals; ECE: expected calibration error"
+    )
+    return Table(caption, columns, rows)
 
 
 def _curve(variant: str, node: Node) -> Figure:

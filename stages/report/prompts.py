@@ -50,7 +50,7 @@ def _prompts(scores: dict[str, Node], versus: dict[str, Node], first: str) -> Ta
         rows.append([*row, Cell(percent(sum(found.number(fate) for fate in FATES)))])
     columns = ["prompt", "accuracy", "95 %", "official", f"Δ {first}", *COLUMNS[1:], "no answer"]
     caption = "Accuracy on all test questions in percent, and difference to the first prompt"
-    return Table(caption, columns, rows, words=[9])
+    return Table(caption, columns, rows, words=[10])
 
 
 def _other_contrasts(summary: Node, variants: list[str]) -> list[Table]:
@@ -61,7 +61,7 @@ def _other_contrasts(summary: Node, variants: list[str]) -> list[Table]:
         a, b = row.text("a"), row.text("b")
         if a != variants[0] or b not in variants:
             rows.append([Cell(b, link=browser_link(a=a, b=b)), Cell(a), *versus_cells(row, a, b)])
-    return [Table("Other declared contrasts", ["run", "against", *COLUMNS], rows, words=[1, 7])] if rows else []
+    return [Table("Other declared contrasts", ["run", "against", *COLUMNS], rows, words=[1, 8])] if rows else []
 
 
 def sub_categories_section() -> Section:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 class Cell:
     """One cell of a table: its text, where it leads, and how it is toned ("good", "bad", "quiet" or "").
 
+    "heat0" to "heat4" are the tones of a heat table, with "hit" where what was chosen is right.
     An `interval` (low, value, high) is drawn, on one scale for the whole table, with zero in the middle.
     """
 
@@ -49,6 +50,16 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A part of a section under a title of its own, or `folded` behind it until a reader asks for it."""
+
+    title: str
+    tables: Sequence[Table]
+    figures: Sequence[Figure]
+    folded: bool
+
+
+@dataclass(frozen=True)
 class Section:
     """A part of the overview. One whose data do not exist names them in `absent`, and the `command` that makes them."""
 
@@ -58,6 +69,7 @@ class Section:
     lead: str = ""
     tables: Sequence[Table] = ()
     figures: Sequence[Figure] = ()
+    parts: Sequence[Part] = ()
     notes: Sequence[str] = ()
     absent: str = ""
     command: str = ""

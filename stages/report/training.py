@@ -2,7 +2,7 @@
 
 from stages.common.files import METRICS
 from stages.evaluate.compare import MINI_NOTE
-from stages.evaluate.tables import percent, points
+from stages.evaluate.tables import percent, points, points_range
 from stages.report.comparisons import COLUMNS, versus_cells
 from stages.report.drawing import draw
 from stages.report.figures import iteration_panels, pass_rates
@@ -29,16 +29,22 @@ def iterations_section() -> Section:
         draw(iteration_panels(rows), alt_text(rows, "member")),
         pivot(rows, "member", "Accuracy in percent by sub-category, iteration and prompt"),
     )
-    gains = ", ".join(f"{points(summary['gain'].number(name))} under {name}" for name, _ in summary["gain"].items())
+    last = summary.text("last")
+    gains = [_gain(row) for row in summary["versus_base"].rows() if row.text("b") == last]
     return Section(
         shown.id,
         shown.title,
         shown.files,
-        lead=f"Points over the base model after {summary.text('last')}: {gains}.",
+        lead=f"Points over the base model after {last}, with 95 % intervals: {', '.join(gains)}.",
         tables=[_versus_base(summary), _gates(summary)],
         figures=[figure],
         notes=[str(note.value) for note in summary["notes"].rows() if note.value != MINI_NOTE],
     )
+
+
+def _gain(row: Node) -> str:
+    interval = points_range(row.number("low"), row.number("high"))
+    return f"{points(row.number('difference'))} ({interval}) under {row.text('prompt')}"
 
 
 def _versus_base(summary: Node) -> Table:
@@ -51,7 +57,7 @@ def _versus_base(summary: Node) -> Table:
         "Each iteration against the base model under the same prompt; sub-categories that rise and fall significantly",
         ["iteration and prompt", "Δ base", *COLUMNS[1:], "rise", "fall"],
         rows,
-        words=[6],
+        words=[7],
     )
 
 

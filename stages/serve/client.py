@@ -60,8 +60,8 @@ async def ask_all(
     server refuses (other 4xx), or fails on all its tries, has an error for a result. Errors are never
     cached. A local server that died is started again.
 
-    Raises UserError when the server refuses the key or the model, or is gone for good. What was answered
-    until then is cached, so the same call goes on from there.
+    Raises UserError when the server refuses the key, the model or the first requests one and all, or is gone for
+    good. What was answered until then is cached, so the same call goes on from there.
     """
     places: dict[str, list[int]] = {}  # requests of one key share one answer
     for index, request in enumerate(requests):
@@ -78,26 +78,25 @@ async def ask_all(
     missing = [key for key, indices in places.items() if indices[0] not in results]
     if missing:
         first = [(key, requests[places[key][0]]) for key in missing]
-        await _ask_missing(first, server, cache, runtime, report, on_send)
+        connection = Connection(server, runtime, on_send, has_answered=bool(results))
+        await _ask_missing(first, connection, runtime.concurrency, cache, report)
     return [results[index] for index in range(len(requests))]
 
 
 async def _ask_missing(
     missing: Sequence[tuple[str, ChatRequest]],
-    server: Server,
+    connection: Connection,
+    concurrency: int,
     cache: ResponseCache,
-    runtime: Runtime,
     report: Callable[[str, ChatResult], None],
-    on_send: OnSend,
 ) -> None:
     answered: Answered = asyncio.Queue()
-    connection = Connection(server, runtime, on_send)
     queue = iter(missing)  # shared by all workers
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_write(answered, cache))
             async with asyncio.TaskGroup() as workers:
-                for _ in range(min(runtime.concurrency, len(missing))):
+                for _ in range(min(concurrency, len(missing))):
                     workers.create_task(_work(queue, connection, answered, report))
             answered.put_nowait(None)
     except BaseExceptionGroup as group_error:

@@ -13,33 +13,45 @@ import openai
 from stages.common.errors import UserError
 from stages.common.params import Runtime
 from stages.serve.answers import ChatResult, failed, parse
-from stages.serve.endpoint import Server
+from stages.serve.endpoint import Server, public_url
 from stages.serve.messages import ChatRequest, body
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 _CONNECT_S = 30.0
 _FAILURES_IN_A_ROW = 10  # requests without an answer, on all their tries, until the run is given up
+_REJECTED_FROM_THE_START = 10  # requests that a server which has answered none finds wrong, until it is given up
 # Over aiohttp a request costs a sixth of the CPU time (0.65 ms instead of 4), which a CPU server needs itself.
 _HttpClient = openai.DefaultAioHttpClient
 _REFUSED = {401: "the key is wrong", 403: "the key has no access", 404: "no such address or model there"}
 
 
 class Connection:
-    """A server, shared by all requests of a run; `on_send` is called before each try, and ends the run by raising."""
+    """A server, shared by all requests of a run; `on_send` is called before each try, and ends the run by raising.
 
-    def __init__(self, server: Server, runtime: Runtime, on_send: Callable[[], object] = lambda: None) -> None:
+    `has_answered` tells whether the server is known to have answered others of these requests, in an earlier run.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        runtime: Runtime,
+        on_send: Callable[[], object] = lambda: None,
+        *,
+        has_answered: bool = False,
+    ) -> None:
         self._runtime = runtime
         self._server = server
         self._on_send = on_send
         self._client = self._open()
         self._recovering = asyncio.Lock()
-        self._failures = 0
+        self._failures = self._rejected = 0
+        self._has_answered = has_answered
 
     async def ask(self, request: ChatRequest) -> ChatResult:
         """The answer to `request`, or why there is none.
 
-        Raises UserError when the server refuses the key or the model, cannot be reached on all tries, or
-        failed on many requests in a row.
+        Raises UserError when the server refuses the key or the model, cannot be reached on all tries, failed on
+        many requests in a row, or rejected the first many (other 4xx) without one answer.
         """
         inline = self._server.backend == "openai"  # clips are read and encoded, which takes a while
         payload = await asyncio.to_thread(body, request, self._server) if inline else body(request, self._server)
@@ -59,14 +71,17 @@ class Connection:
                 if error.status_code in _REFUSED:
                     await self._recover(server)  # another server may have its port by now
                     if self._server == server:
-                        raise UserError(f"{server.base_url}: {_REFUSED[error.status_code]} ({failure})") from None
+                        raise UserError(
+                            f"{public_url(server.base_url)}: {_REFUSED[error.status_code]} ({failure})"
+                        ) from None
                 elif error.status_code < 500 and error.status_code not in (408, 429):
-                    return failed(failure)
+                    return self._reject(failure)
                 wait_s = max(wait_s, _retry_after_s(error.response))
             except ValueError as error:
                 failure = f"unusable answer: {error}"
             else:
                 self._failures = 0
+                self._has_answered = True
                 return result
             if attempt < self._runtime.retries:
                 await asyncio.sleep(wait_s * random.uniform(0.8, 1.2))
@@ -99,6 +114,16 @@ class Connection:
                 self._client = self._open()
                 await old.close()
 
+    def _reject(self, failure: str) -> ChatResult:
+        """A request that the server finds wrong; where it has answered none, all may be wrong in the same way."""
+        self._rejected += 1
+        if self._rejected >= _REJECTED_FROM_THE_START and not self._has_answered:
+            raise UserError(
+                f"{public_url(self._server.base_url)} rejected the first {self._rejected} requests and answered none: "
+                f"{failure}"
+            )
+        return failed(failure)
+
     def _give_up(self, request: ChatRequest, failure: str) -> ChatResult:
         self._failures += 1
         if self._failures == _FAILURES_IN_A_ROW:
@@ -114,7 +139,7 @@ def _lost(error: openai.APIConnectionError, server: Server, timeout_s: float) ->
     cause = error.__cause__
     if isinstance(error, openai.APITimeoutError) and not isinstance(cause, httpx.ConnectTimeout):
         return f"no answer within runtime.request_timeout_s = {timeout_s:g} s", True
-    return f"cannot reach {server.base_url}: {cause or error}", False
+    return f"cannot reach {public_url(server.base_url)}: {cause or error}", False
 
 
 def _message(error: openai.APIStatusError) -> str:

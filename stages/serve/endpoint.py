@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
 
 from stages.common.errors import UserError
 
@@ -43,8 +44,23 @@ def external_server(model_name: str, media_root: Path) -> Server:
     base_url = values["BASE_URL"].rstrip("/")
     if not base_url.startswith(("http://", "https://")):
         raise UserError(f"AUDIO_REASONING_BASE_URL: {base_url!r} does not start with http:// or https://")
-    identity = {"backend": "openai", "base_url": base_url, "model": model_name}
+    identity = {"backend": "openai", "base_url": public_url(base_url), "model": model_name}
     return Server("openai", base_url, values["API_KEY"], model_name, identity, "", media_root)
+
+
+def public_url(url: str) -> str:
+    """An endpoint's address as it may be published: scheme, host and path, nothing that could hold a key.
+
+    >>> public_url("https://me:secret@example.org:8000/v1?key=secret#x")
+    'https://example.org:8000/v1'
+
+    Raises UserError for what is no URL.
+    """
+    try:
+        scheme, host, path, _, _ = urlsplit(url)
+    except ValueError as error:
+        raise UserError(f"the endpoint's address is no URL: {error}") from None
+    return urlunsplit((scheme, host.rpartition("@")[2], path, "", ""))
 
 
 def call(base_url: str, api_key: str, path: str, body: Any = None, timeout_s: float = 30) -> Any:

@@ -65,11 +65,7 @@ window.report.detail = (() => {
     const pane = element("section", { class: "side", "aria-label": `Run ${name.toUpperCase()}` });
     const draw = () => fill(pane, name, run, index);
     draw();
-    if (!traces.get(run, index, 0)) {
-      traces.load(run).then(draw, (reason) => {
-        pane.querySelector(".waiting").replaceWith(element("p", { class: "absent" }, String(reason.message)));
-      });
-    }
+    if (!traces.get(run, index, 0)) traces.load(run).then(draw, draw);
     return pane;
   }
 
@@ -88,8 +84,13 @@ window.report.detail = (() => {
       HEARD[run.condition] ? element("p", { class: "heard" }, HEARD[run.condition]) : "",
       run.samples > 1 ? samples(run, index, sample, turn) : "",
       facts(run, index, sample, trace),
-      ...(trace ? written(trace) : [element("p", { class: "waiting" }, "Loading traces …")]),
+      ...(trace ? written(trace) : [unwritten(run)]),
       origin(run));
+  }
+
+  function unwritten(run) {
+    const failure = traces.failure(run);
+    return failure ? element("p", { class: "absent" }, failure) : element("p", { class: "waiting" }, "Loading traces …");
   }
 
   function samples(run, index, chosen, turn) {

@@ -7,6 +7,8 @@
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const views = { overview: document.getElementById("overview"), browser: document.getElementById("browser") };
 
+  let linked = false; // whether the question shown is the one that a link named
+
   const steps = element("span", { class: "place" });
   const actions = [
     element("button", { type: "button", id: "previous", title: "Previous question (k)", onclick: () => step(-1) }, "← Previous"),
@@ -37,7 +39,8 @@
     const unknown = filters.read(new URLSearchParams(hash));
     tell(unknown.length ? `The link names ${unknown.join(" and ")}, which this report does not hold.` : "");
     if (before) window.scrollTo(0, 0);
-    refresh();
+    linked = filters.state.q !== "";
+    refresh(filters.state.text !== "");
     loadTraces();
   }
 
@@ -50,16 +53,24 @@
     window.history.replaceState(null, "", `#${filters.write()}`);
   }
 
-  /** Apply the filters, and show the question chosen, or the first found if that is not among them. */
-  function refresh() {
+  /**
+   * Apply the filters, and show the question chosen, or the first found if that is not among them. The question of a
+   * link stays while a search still waits for traces, and is told of if the link's own filters leave it out.
+   */
+  function refresh(searching = false) {
     list.show(filters.apply());
     const ids = list.ids();
-    if (!ids.includes(filters.state.q)) choose(ids[0] ?? "");
-    else choose(filters.state.q);
+    const { q } = filters.state;
+    if (ids.includes(q) || (linked && searching)) return choose(q);
+    if (linked) tell(`${notice.textContent} The question ${q} does not pass this link’s filters.`.trim());
+    choose(ids[0] ?? "");
   }
 
   function choose(id) {
-    if (id !== filters.state.q) filters.state.sa = filters.state.sb = "";
+    if (id !== filters.state.q) {
+      filters.state.sa = filters.state.sb = "";
+      linked = false;
+    }
     filters.state.q = id;
     list.select(id);
     const ids = list.ids();
@@ -80,15 +91,16 @@
   /** Traces are searched as well, so load those of both runs; a search that stands is done again with them. */
   function loadTraces() {
     const { a, b } = filters.runs();
-    Promise.all([traces.load(a), traces.load(b)]).then(
-      () => { if (filters.state.text) refresh(); },
-      () => {}, // the question's pane tells
-    );
+    Promise.allSettled([traces.load(a), traces.load(b)]).then(() => { // of what failed, the question's pane tells
+      const now = filters.runs();
+      if (filters.state.text && now.a === a && now.b === b) refresh();
+    });
   }
 
   function changed(key) {
     tell("");
     if (key === "sample") return remember();
+    linked = false;
     refresh();
     if (key === "a" || key === "b") loadTraces();
   }

@@ -55,6 +55,7 @@ window.report.traces = (() => {
   const loading = new Map(); // run's name: a promise of its rows
   const arrived = new Map(); // run's name: what to call with them
   const loaded = new Map();
+  const failed = new Map(); // run's name: why its traces are not here
 
   async function unpack(packed) {
     const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
@@ -79,6 +80,9 @@ window.report.traces = (() => {
         document.head.append(script);
       }).then((rows) => {
         loaded.set(run.name, { rows, texts: new Map() });
+      }, (reason) => {
+        failed.set(run.name, String(reason.message));
+        throw reason;
       }));
     }
     return loading.get(run.name);
@@ -90,6 +94,8 @@ window.report.traces = (() => {
     return row && Object.fromEntries(FIELDS.map((field, place) => [field, row[place]]));
   }
 
+  const failure = (run) => failed.get(run.name);
+
   /** All that a run wrote on a question, in lower case; empty while it is not loaded. */
   function text(run, index) {
     const found = loaded.get(run.name);
@@ -100,5 +106,5 @@ window.report.traces = (() => {
     return found.texts.get(index);
   }
 
-  return { add, load, get, text };
+  return { add, load, get, failure, text };
 })();
