@@ -14,7 +14,6 @@ same batches, collated beforehand, in turn. Nothing else should run meanwhile, o
 
 import argparse
 import json
-import re
 import shutil
 import statistics
 import subprocess
@@ -26,7 +25,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.run import environment, machine, temporary_clone
+from benchmarks.run import by_iteration, environment, machine, repro, temporary_clone
 from stages.common.files import BASE_MODEL, write_json
 from stages.common.params import load_params
 
@@ -40,17 +39,14 @@ def run(clone: Path, preset: str, seed: int) -> dict[str, Any]:
     subprocess.run(compose, cwd=clone, env=environment(), check=True, capture_output=True)
     subprocess.run(["dvc", "repro", "score"], cwd=clone, env=environment(), check=True, capture_output=True)
     _forget_iterations(clone)
-    seconds = _timed_repro(clone)
+    stages = repro(clone, "--no-run-cache", "rest_score", "rest_compare")["stages"]
     summary = json.loads((clone / "metrics/rest/summary.json").read_text())
     iterations = yaml.safe_load((clone / "params.yaml").read_text())["rest"]["iterations"]
     return {
         "versus_base": summary["versus_base"],
         "gate": summary["gate"],
-        "iteration_seconds": {
-            name: round(sum(s for stage, s in seconds.items() if re.search(rf"@{name}\b", stage)), 1)
-            for name in iterations
-        },
-        "stage_seconds": {stage: round(s, 1) for stage, s in seconds.items()},
+        "iteration_seconds": by_iteration(stages, iterations),
+        "stage_seconds": stages,
     }
 
 
@@ -62,29 +58,6 @@ def _forget_iterations(clone: Path) -> None:
     for name in ("responses.sqlite", "responses.sqlite-wal", "responses.sqlite-shm"):
         (clone / ".cache" / name).unlink(missing_ok=True)
     shutil.rmtree(clone / ".cache/merged", ignore_errors=True)
-
-
-def _timed_repro(clone: Path) -> dict[str, float]:
-    """Run all of self-training; the seconds from each stage's start to the next one's."""
-    process = subprocess.Popen(
-        ["dvc", "repro", "--no-run-cache", "rest_score", "rest_compare"],
-        cwd=clone,
-        env=environment() | {"PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    starts: list[tuple[str, float]] = []
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if found := re.match(r"Running stage '([^']+)'", line):
-            starts.append((found[1], time.monotonic()))
-    if process.wait():
-        sys.exit("dvc repro failed:\n" + "".join(lines[-40:]))
-    ends = [start for _, start in starts[1:]] + [time.monotonic()]
-    return {name: end - start for (name, start), end in zip(starts, ends, strict=True)}
 
 
 def training() -> dict[str, Any]:
