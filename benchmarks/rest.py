@@ -8,8 +8,9 @@
 
 For each preset and seed, every stage of self-training is run in a temporary clone of HEAD, from the base model
 that DVC's cache holds (made if it does not), with empty caches of answers: what it gave, with paired intervals, and
-the seconds of each iteration. Training speed is tokens a second of the stage's trainer beside a bare loop over the
-same batches, collated beforehand, in turn. Nothing else should run meanwhile, or say `--busy`: then nothing is timed.
+the seconds of each iteration. `make bench ARGS=cold` does so for the preset and seed of params.yaml. Training speed is
+tokens a second of the stage's trainer beside a bare loop over the same batches, collated beforehand, in turn. Nothing
+else should run meanwhile, or say `--busy`: then nothing is timed.
 """
 
 import argparse
@@ -39,15 +40,31 @@ def run(clone: Path, preset: str, seed: int) -> dict[str, Any]:
     subprocess.run(compose, cwd=clone, env=environment(), check=True, capture_output=True)
     subprocess.run(["dvc", "repro", "score"], cwd=clone, env=environment(), check=True, capture_output=True)
     _forget_iterations(clone)
-    stages = repro(clone, "--no-run-cache", "rest_score", "rest_compare")["stages"]
+    return outcome(clone, repro(clone, "--no-run-cache", "rest_score", "rest_compare")["stages"])
+
+
+def outcome(clone: Path, stages: dict[str, float]) -> dict[str, Any]:
+    """What self-training gave in `clone`, and the seconds of each iteration, from those of the stages that ran."""
     summary = json.loads((clone / "metrics/rest/summary.json").read_text())
     iterations = yaml.safe_load((clone / "params.yaml").read_text())["rest"]["iterations"]
     return {
         "versus_base": summary["versus_base"],
         "gate": summary["gate"],
         "iteration_seconds": by_iteration(stages, iterations),
-        "stage_seconds": stages,
+        "stage_seconds": {name: seconds for name, seconds in stages.items() if name.startswith("rest_")},
+        "on": machine(),
     }
+
+
+def keep(preset: str, seed: int, found: dict[str, Any]) -> None:
+    """Write one outcome to the results, beside those that are there."""
+    results = _results()
+    results["presets"].setdefault(preset, {})[str(seed)] = found
+    write_json(RESULTS, results)
+
+
+def _results() -> dict[str, Any]:
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {"presets": {}}
 
 
 def _forget_iterations(clone: Path) -> None:
@@ -137,16 +154,15 @@ def main() -> None:
     parser.add_argument("--busy", action="store_true", help="other work runs beside it: time nothing")
     parser.add_argument("--table", action="store_true", help="print the last results and measure nothing")
     args = parser.parse_args()
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"presets": {}}
     if args.table:
-        print(table(results))
+        print(table(_results()))
         return
     if args.busy:
         print("training: skipped, its speed says nothing beside other work")
     elif any(Path("data/rest").glob("*/bank.parquet")):
-        results["training"] = {**training(), "on": machine()}
-        print("training", json.dumps(results["training"]), flush=True)
-        write_json(RESULTS, results)
+        speed = {**training(), "on": machine()}
+        print("training", json.dumps(speed), flush=True)
+        write_json(RESULTS, {**_results(), "training": speed})
     else:
         print("training: skipped, it trains on this folder's traces and there are none; `make repro` makes them")
     if args.presets and args.seeds:
@@ -156,13 +172,12 @@ def main() -> None:
             subprocess.run(["dvc", "checkout", "-q"], cwd=clone, check=False, env=environment())
             for preset in args.presets:
                 for seed in args.seeds:
-                    found = {**run(clone, preset, seed), "on": machine()}
+                    found = run(clone, preset, seed)
                     if args.busy:
                         found |= {"iteration_seconds": None, "stage_seconds": None}
-                    results["presets"].setdefault(preset, {})[str(seed)] = found
-                    write_json(RESULTS, results)
+                    keep(preset, seed, found)
                     print(preset, seed, json.dumps(found["iteration_seconds"]), flush=True)
-    print(table(results))
+    print(table(_results()))
 
 
 if __name__ == "__main__":
