@@ -77,8 +77,8 @@ def repro(clone: Path, *options: str) -> dict[str, Any]:
             begun.append((found[1], time.monotonic()))
     if process.wait():
         sys.exit("dvc repro failed:\n" + "".join(lines[-40:]))
-    ends = [begin for _, begin in begun[1:]] + [time.monotonic()]
-    stages = {name: round(end - begin, 1) for (name, begin), end in zip(begun, ends, strict=True)}
+    limits = [*(begin for _, begin in begun), time.monotonic()]
+    stages = {name: round(end - begin, 1) for (name, begin), end in zip(begun, limits[1:], strict=True)}
     return {"seconds": round(time.monotonic() - started, 1), "stages": stages}
 
 
