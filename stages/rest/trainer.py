@@ -18,7 +18,7 @@ from stages.model.loss import completion_logits, kl_divergence, token_weights
 from stages.model.processor import AudioTextProcessor
 from stages.rest.dataset import LengthBuckets, Rows, collate
 
-LOG_STEPS = 10
+LOG_STEPS = 25
 _WHOLE = "complete"  # written into a checkpoint last
 
 
