@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from torch.nn.functional import cross_entropy, kl_div, log_softmax
+from torch.nn.functional import cross_entropy, kl_div, log_softmax, nll_loss
 
 from stages.common.errors import UserError
 from stages.common.files import read_json
 from stages.common.rest_params import Train
+from stages.model import loss
 from stages.model.checkpoint import load_thinker
-from stages.model.loss import kl_divergence
+from stages.model.loss import token_kl, token_losses
 from stages.rest import train as stage
 from stages.rest.dataset import LengthBuckets, collate, padding_share
 from stages.rest.layout import Trace
@@ -238,12 +240,39 @@ def test_weights_and_the_divergence_from_the_base_change_the_result() -> None:
     assert not same(plain, run(uneven(4), train.model_copy(update={"kl_coefficient": 0.5}), start=start))
 
 
-@given(seed=st.integers(0, 99), tokens=st.integers(1, 9), chunk=st.integers(1, 10))
-def test_the_divergence_is_torchs_whatever_the_chunks(seed: int, tokens: int, chunk: int) -> None:
-    own, other = torch.randn(2, tokens, 50, generator=torch.manual_seed(seed)) * 3
-    expected = kl_div(log_softmax(other, -1), log_softmax(own, -1), reduction="none", log_target=True).sum(-1)
-    assert torch.allclose(kl_divergence(own, other, chunk), expected, atol=1e-5)
-    assert torch.allclose(kl_divergence(own, own, chunk), torch.zeros(tokens), atol=1e-6)
+@given(seed=st.integers(0, 99), tokens=st.integers(1, 9), at_once=st.integers(1, 10 * 50))
+def test_losses_are_torchs_however_many_logits_are_held_at_once(seed: int, tokens: int, at_once: int) -> None:
+    generator = torch.manual_seed(seed)
+    head = torch.nn.Linear(8, 50)
+    states, reference = (3 * torch.randn(tokens, 8, generator=generator) for _ in range(2))
+    targets = torch.randint(50, (tokens,), generator=generator)
+    states.requires_grad_()
+    own, other = log_softmax(head(states), -1), log_softmax(head(reference), -1).detach()
+    model = SimpleNamespace(lm_head=head)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(loss, "LOGITS", at_once)
+        losses, divergence = token_losses(model, states, targets), token_kl(model, states, reference)
+        with torch.inference_mode():
+            assert torch.equal(token_losses(model, states, targets), losses)
+    for found, expected in (
+        (losses, nll_loss(own, targets, reduction="none")),
+        (divergence, kl_div(other, own, reduction="none", log_target=True).sum(-1)),
+    ):
+        assert torch.allclose(found, expected, atol=1e-5)
+        shares = torch.rand(tokens, generator=generator)
+        slopes = [
+            torch.autograd.grad((shares * each).sum(), states, retain_graph=True)[0] for each in (found, expected)
+        ]
+        assert torch.allclose(*slopes, atol=1e-5)
+
+
+def test_a_training_is_the_same_however_many_logits_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, train = write_iteration("iter1").parent, train_params(reset_to_base=False, kl_coefficient=0.5)
+    whole = run(uneven(4), train, start=start)
+    monkeypatch.setattr(loss, "LOGITS", 4 * whole.model.lm_head.out_features)  # of four tokens
+    parts = run(uneven(4), train, start=start)
+    assert same(whole, parts) and logged(whole) == pytest.approx(logged(parts), rel=1e-5)
+    assert logged(whole, "kl") == pytest.approx(logged(parts, "kl"), rel=1e-4)
 
 
 def test_the_divergence_is_always_logged_and_its_weight_pulls_towards_the_base() -> None:

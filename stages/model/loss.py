@@ -1,55 +1,83 @@
 """Training losses, on completion tokens only."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax
+from torch.utils.checkpoint import checkpoint
 
 MODEL_INPUTS = ("input_ids", "attention_mask", "position_ids", "input_features", "feature_attention_mask")
+LOGITS = 2**28  # that a loss holds at once: a gigabyte in float32
 
 
-def completion_logits(model: Any, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Logits [tokens, vocabulary] in float32 and targets [tokens] where a label is not -100, row by row.
+def completion_states(model: Any, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """What the vocabulary is projected from [tokens, hidden], and targets [tokens], where a label is not -100.
 
-    The vocabulary is projected only where there is something to predict: for a long prompt the full logits
-    would be the largest tensor of the step. `model` is a thinker, with or without an adapter.
+    Row by row. The projection itself is left to the losses: for a long text all its logits would be the largest
+    tensor of a training step. `model` is a thinker, with or without an adapter.
     """
     targets = batch["labels"][:, 1:]
     predicting = targets != -100
+    states: list[Tensor] = []
 
     def keep(_: torch.nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
-        return (args[0][:, :-1][predicting],)
+        states.append(args[0][:, :-1][predicting])
+        return (states[0][:0],)
 
     inputs = {name: batch[name] for name in MODEL_INPUTS if name in batch}
     inputs["input_features"] = inputs["input_features"].to(model.dtype)
     hook = model.lm_head.register_forward_pre_hook(keep)
     try:
-        logits = model(**inputs, use_cache=False).logits
+        model(**inputs, use_cache=False)
     finally:
         hook.remove()
-    assert logits.shape[0] == targets[predicting].shape[0], "the vocabulary was projected at other positions"
-    return logits.float(), targets[predicting]
+    assert len(states) == 1, f"the vocabulary was projected {len(states)} times"
+    return states[0], targets[predicting]
+
+
+def token_losses(model: Any, states: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of each predicted token [tokens], in nats, from `completion_states`."""
+
+    def loss(states: Tensor, targets: Tensor) -> Tensor:
+        return cross_entropy(model.lm_head(states).float(), targets, reduction="none")
+
+    return _in_parts(loss, model, states, targets)
+
+
+def token_kl(model: Any, states: Tensor, reference: Tensor) -> Tensor:
+    """KL(model || reference) for each predicted token [tokens], in nats, over the whole vocabulary.
+
+    Both are states of `completion_states`, of models that share the projection to the vocabulary. Exact rather than
+    estimated from the sampled tokens, which another policy has chosen.
+    """
+
+    def divergence(own: Tensor, other: Tensor) -> Tensor:
+        log_p, log_q = (log_softmax(model.lm_head(states).float(), dim=-1) for states in (own, other))
+        return (log_p.exp() * (log_p - log_q)).sum(-1)
+
+    return _in_parts(divergence, model, states, reference)
 
 
 def completion_loss(model: Any, batch: dict[str, Tensor]) -> Tensor:
     """Mean cross-entropy over the tokens whose label is not -100, in nats."""
-    return cross_entropy(*completion_logits(model, batch))
+    return token_losses(model, *completion_states(model, batch)).mean()
 
 
 def token_weights(batch: dict[str, Tensor]) -> Tensor:
-    """The weight of each predicted token [tokens], in the order of `completion_logits`."""
+    """The weight of each predicted token [tokens], in the order of `completion_states`."""
     return batch["weights"][:, 1:][batch["labels"][:, 1:] != -100]
 
 
-def kl_divergence(logits: Tensor, reference: Tensor, chunk: int = 512) -> Tensor:
-    """KL(model || reference) for each token [tokens], in nats, over the whole vocabulary.
-
-    Exact rather than estimated from the sampled tokens, which another policy has chosen. In chunks of positions,
-    since a softmax over 152,000 entries is large.
-    """
-    parts = []
-    for own, other in zip(logits.split(chunk), reference.split(chunk), strict=True):
-        log_p, log_q = log_softmax(own, dim=-1), log_softmax(other.float(), dim=-1)
-        parts.append((log_p.exp() * (log_p - log_q)).sum(-1))
-    return torch.cat(parts)
+def _in_parts(function: Callable[..., Tensor], model: Any, *tensors: Tensor) -> Tensor:
+    """`function` of tensors [tokens, …], some tokens at a time; the backward pass computes their logits anew."""
+    size = max(1, LOGITS // model.lm_head.out_features)
+    if len(tensors[0]) <= size:
+        return function(*tensors)
+    parts = zip(*(tensor.split(size) for tensor in tensors), strict=True)
+    if not torch.is_grad_enabled():
+        return torch.cat([function(*part) for part in parts])
+    # Nothing here is random, so the generators' states need not be kept for the second time.
+    kept = {"use_reentrant": False, "preserve_rng_state": False}
+    return torch.cat([checkpoint(function, *part, **kept) for part in parts])

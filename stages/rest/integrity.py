@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
 from stages.common.audio_tokens import HOP_SAMPLES, SAMPLE_RATE_HZ, audio_token_count
 from stages.common.records import Question
 from stages.evaluate.stats import LEVEL, bootstrap_differences
-from stages.model.loss import completion_logits
+from stages.model.loss import completion_states, token_losses
 from stages.model.processor import AudioTextProcessor
 from stages.rest.dataset import Example, collate, to_device
 from stages.rest.layout import Trace
@@ -109,7 +108,7 @@ def losses(model: Any, processor: AudioTextProcessor, examples: Sequence[Example
         chosen = order[start : start + batch_size]
         batch = to_device(collate(processor, [[examples[i]] for i in chosen]), model.device)
         with torch.inference_mode():
-            each = cross_entropy(*completion_logits(model, batch), reduction="none")
+            each = token_losses(model, *completion_states(model, batch))
         counts = (batch["labels"][:, 1:] != -100).sum(1).tolist()
         found[chosen] = [float(part.mean()) for part in each.split(counts)]
     return found
@@ -172,7 +171,7 @@ def overfit(
     for _ in range(steps + 1):
         history.append(0.0)
         for batch in batches:
-            loss = cross_entropy(*completion_logits(model, batch), reduction="sum") / tokens
+            loss = token_losses(model, *completion_states(model, batch)).sum() / tokens
             loss.backward()  # type: ignore[no-untyped-call]
             history[-1] += loss.item()
         if history[-1] < _LEARNT * history[0] or not np.isfinite(history[-1]):

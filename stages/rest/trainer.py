@@ -7,14 +7,13 @@ from typing import Any
 import torch
 from dvclive.live import Live
 from peft import PeftModel
-from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from stages.common.errors import UserError
 from stages.common.progress import progress
 from stages.common.rest_params import Train
-from stages.model.loss import completion_logits, kl_divergence, token_weights
+from stages.model.loss import completion_states, token_kl, token_losses, token_weights
 from stages.model.processor import AudioTextProcessor
 from stages.rest.dataset import LengthBuckets, Rows, collate
 
@@ -49,14 +48,14 @@ class RestTrainer(Trainer):  # type: ignore[misc]
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The micro-batch's share of the step's weighted mean loss a token, in nats."""
-        logits, targets = completion_logits(model, inputs)
+        states, targets = completion_states(model, inputs)
         shares = token_weights(inputs) / num_items_in_batch
-        loss = (shares * cross_entropy(logits, targets, reduction="none")).sum()
+        loss = (shares * token_losses(model, states, targets)).sum()
         if self.kl_coefficient or (self.state.global_step + 1) % self.args.logging_steps == 0:
             with torch.no_grad(), model.disable_adapter():
-                reference, _ = completion_logits(model, inputs)
+                reference, _ = completion_states(model, inputs)
             with torch.set_grad_enabled(self.kl_coefficient > 0):
-                kl = (shares * kl_divergence(logits, reference)).sum()
+                kl = (shares * token_kl(model, states, reference)).sum()
             self._kl += kl.detach()
             if self.kl_coefficient:
                 loss = loss + self.kl_coefficient * kl
