@@ -13,7 +13,7 @@ ARGS ?=
 export PYTHON
 # DVC's stages are `python -m …`: theirs must be .venv's.
 IN_VENV := export PATH="$(CURDIR)/.venv/bin:$$PATH" DVC_NO_ANALYTICS=1;
-SHOW_RESULTS := python -m stages.evaluate.compare --show && python -m stages.evaluate.arms --show \
+SHOW_RESULTS := python -m stages.evaluate.compare --show && python -m stages.arms.arms --show \
     && python -m stages.evaluate.compare_rest --show && echo "All of it, to look at and to listen to: reports/index.html"
 STOP_SERVER := python -m stages.serve.server stop
 

@@ -63,7 +63,7 @@ def write_metrics(folder: Path, variants: list[str]) -> None:
     for variant in variants:
         run(folder, "stages.evaluate.score", "--variant", variant)
     run(folder, "stages.evaluate.compare")
-    run(folder, "stages.evaluate.errors")
+    run(folder, "stages.errors.errors")
     shutil.copy(ROOT / "metrics/arms.json", folder / "metrics")
     shutil.copytree(ROOT / "metrics/rest", folder / "metrics/rest")
 

@@ -11,9 +11,10 @@ from dvc.repo import Repo
 from dvc_render.vega import VegaRenderer
 from scipy.stats import chisquare
 
+from stages.arms import arms, places
 from stages.common.files import write_json, write_jsonl
 from stages.common.records import Audio, Question, Response, to_dict
-from stages.evaluate import arms, places, score
+from stages.evaluate import score
 from stages.infer.orders import asked_orders
 
 ROOT = Path(__file__).parents[1]

@@ -13,8 +13,9 @@ from dvc_render.vega import VegaRenderer
 from stages import check
 from stages.common.files import write_jsonl
 from stages.common.records import Audio, Question, Response, to_dict
-from stages.evaluate import compare, headline, plots, score
+from stages.evaluate import compare, headline, score
 from stages.evaluate.compare_table import starred
+from stages.plots import draw
 
 ROOT = Path(__file__).parents[1]
 N = 60
@@ -375,7 +376,7 @@ def test_dvc_draws_the_comparison_into_a_picture(workplace, monkeypatch):
     subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], check=True)
     Path(".dvc/plots").mkdir()
     Path(".dvc/plots/accuracy_bars.json").write_bytes((ROOT / ".dvc/plots/accuracy_bars.json").read_bytes())
-    run(monkeypatch, plots, "--out", "docs/accuracy.svg")
+    run(monkeypatch, draw, "--out", "docs/accuracy.svg")
     picture = Path("docs/accuracy.svg").read_text()
     for word in ("baseline", "better", "Music Theory (30)", "all (60)", "Accuracy by sub-category"):
         assert word in picture.replace("\N{NO-BREAK SPACE}", " ").replace("  ", " ")
@@ -390,7 +391,7 @@ def test_the_plot_tells_revisions_apart_and_leaves_no_anchor_open(workplace, mon
     )
     spec = renderer.get_filled_template()
     assert "DVC_METRIC" not in json.dumps(spec)
-    pictures = [plots.render(json.dumps(spec), suffix) for suffix in (".svg", ".png")]
+    pictures = [draw.render(json.dumps(spec), suffix) for suffix in (".svg", ".png")]
     colours = spec["spec"]["layer"][0]["encoding"]["color"]["scale"]
     assert colours["domain"] == ["main", "workspace"]
     assert all(colour.encode() in pictures[0] for colour in colours["range"])
@@ -400,11 +401,11 @@ def test_the_plot_tells_revisions_apart_and_leaves_no_anchor_open(workplace, mon
 def test_a_plot_without_data_or_of_another_name_is_told(workplace, monkeypatch, capsys):
     Path("dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
     with pytest.raises(SystemExit) as caught:
-        run(monkeypatch, plots, "--out", "accuracy.svg")
+        run(monkeypatch, draw, "--out", "accuracy.svg")
     assert caught.value.code == 2 and "made no plot" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        run(monkeypatch, plots, "--out", "accuracy.gif")
+        run(monkeypatch, draw, "--out", "accuracy.gif")
     assert "must end in .svg or .png" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        run(monkeypatch, plots, "--out", "accuracy.svg", "--plot", "Accuracy by sub-categories")
+        run(monkeypatch, draw, "--out", "accuracy.svg", "--plot", "Accuracy by sub-categories")
     assert 'did you mean "Accuracy by sub-category"?' in capsys.readouterr().err

@@ -12,8 +12,9 @@ from dvc_render.vega import VegaRenderer
 
 from stages.common.files import write_json, write_jsonl
 from stages.common.records import Audio, Question, Response, to_dict
-from stages.evaluate import compare_rest, plots, score
-from stages.evaluate.compare import MINI_NOTE
+from stages.evaluate import compare_rest, score
+from stages.evaluate.tables import MINI_NOTE
+from stages.plots import draw
 
 ROOT = Path(__file__).parents[1]
 N = 80
@@ -313,7 +314,7 @@ def test_dvc_draws_both_plots(workplace, monkeypatch):
         "Pass rates by iteration": ["iter2, sampled from iter1", "challenging", "problems", "Profile mini: evidence"],
     }
     for name, words in said.items():
-        run(monkeypatch, plots, "--out", "picture.svg", "--plot", name)
+        run(monkeypatch, draw, "--out", "picture.svg", "--plot", name)
         picture = Path("picture.svg").read_text().replace("\N{NO-BREAK SPACE}", " ")
         assert [word for word in [*words, "of self-training"] if word not in picture] == []
 
@@ -334,5 +335,5 @@ def test_a_plot_tells_revisions_apart_and_leaves_no_anchor_open(workplace, monke
         points, "plot", template=template, template_dir=folder, x=x, y=y, title="T"
     ).get_filled_template()
     assert "DVC_METRIC" not in json.dumps(spec)
-    picture = plots.render(json.dumps(spec), ".svg").decode().replace("\N{NO-BREAK SPACE}", " ")
+    picture = draw.render(json.dumps(spec), ".svg").decode().replace("\N{NO-BREAK SPACE}", " ")
     assert [word for word in (">main<", ">other<", "Profile a100 and mini: evidence") if word not in picture] == []

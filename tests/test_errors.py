@@ -15,13 +15,13 @@ from markdown_it import MarkdownIt
 from stages.common.evidence_params import Errors
 from stages.common.files import write_jsonl
 from stages.common.records import Audio, Question, Response, to_dict
-from stages.evaluate import errors
-from stages.evaluate.counts import Counted, confusion, numbers_of, summary
-from stages.evaluate.error_analysis import analyse
-from stages.evaluate.errors import analysis_of
-from stages.evaluate.errors_markdown import markdown, overview
+from stages.errors import errors
+from stages.errors.analysis import analyse
+from stages.errors.counts import Counted, confusion, numbers_of, summary
+from stages.errors.errors import analysis_of
+from stages.errors.loops import most_repeated, second_thoughts, words_of
+from stages.errors.markdown import markdown, overview
 from stages.evaluate.inputs import Sample
-from stages.evaluate.loops import most_repeated, second_thoughts, words_of
 from stages.evaluate.shown import code_span, plain_text, printable, shortened
 from stages.evaluate.stats import wilson
 

@@ -21,10 +21,9 @@ from stages.common.evidence_params import Errors
 from stages.common.files import write_json
 from stages.common.params import load_params
 from stages.common.records import Audio
-from stages.evaluate.errors import analysis_of
+from stages.errors.errors import analysis_of
 from stages.evaluate.inputs import Sample
 from stages.evaluate.runs import Run, declared_runs, metrics_file
-from stages.evaluate.vote import vote_metrics
 from stages.report import build
 from stages.report.comparisons import count_verdicts
 from stages.report.failures import errors_section, judge_section
@@ -33,6 +32,7 @@ from stages.report.node import Node
 from stages.report.page import vendored
 from stages.report.screenshot import chromium
 from stages.report.sections import Table
+from stages.votes.vote import vote_metrics
 from tests.report_project import ROOT, question, response, write_params, write_questions, write_run
 
 HOSTILE = "<script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'>\"'&amp; </textarea>-->\u2028🔔 𝄞"

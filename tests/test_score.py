@@ -17,7 +17,7 @@ from stages.evaluate import score
 from stages.evaluate.inputs import Sample, read_question_set, read_samples
 from stages.evaluate.official import official_match
 from stages.evaluate.reward import correct
-from stages.evaluate.score import metrics_of
+from stages.evaluate.scoring import metrics_of
 
 METADATA = Path(os.environ.get("MMAR_METADATA", Path(__file__).parents[2] / "shared/data/MMAR-meta.jsonl"))
 CATEGORIES = [

@@ -8,9 +8,9 @@ import pytest
 
 from stages.common.errors import UserError
 from stages.common.files import write_json
-from stages.evaluate import sweep
-from stages.evaluate.plots import render
-from stages.evaluate.sweep import experiments, look_up, made_with, picture, sweep_rows
+from stages.plots import sweep
+from stages.plots.draw import render
+from stages.plots.sweep import experiments, look_up, made_with, picture, sweep_rows
 
 
 def git(*arguments):

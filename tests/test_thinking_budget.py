@@ -17,7 +17,7 @@ from stages.common.files import read_json, read_jsonl, sha256_file, write_json, 
 from stages.common.params import Params, load_params
 from stages.common.records import NO_AUDIO, Audio, Question, Response, response_from, to_dict
 from stages.evaluate.inputs import Sample
-from stages.evaluate.score import metrics_of
+from stages.evaluate.scoring import metrics_of
 from stages.infer import answer, samples
 from stages.infer.answer import answer_questions
 from stages.infer.extract import split_thinking

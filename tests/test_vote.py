@@ -12,12 +12,12 @@ from stages.common.evidence_params import Vote
 from stages.common.files import read_json, read_jsonl, write_json, write_jsonl
 from stages.common.params import load_params
 from stages.common.records import Audio, Question, Response, response_from, to_dict
-from stages.evaluate import vote as vote_stage
-from stages.evaluate import vote_tables
 from stages.evaluate.inputs import read_question_set, read_samples
 from stages.evaluate.runs import declared_runs, find_run, metrics_file
 from stages.evaluate.stats import wilson
-from stages.evaluate.vote import vote_metrics, voted
+from stages.votes import tables as vote_tables
+from stages.votes import vote as vote_stage
+from stages.votes.vote import vote_metrics, voted
 
 ROOT = Path(__file__).parents[1]
 RULE = Vote(variants=[], n=3, temperature=1.0, top_p=1.0, seed=0, trace="first", max_trace_chars=100)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.common.records import Response
-from stages.evaluate.voting import (
+from stages.votes.voting import (
     Bin,
     Votes,
     brier_score,

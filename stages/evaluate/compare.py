@@ -40,11 +40,11 @@ from stages.evaluate.paired import (
     within,
 )
 from stages.evaluate.runs import Run, declared_runs, find_run, metrics_file
+from stages.evaluate.tables import MINI_NOTE
 
 COMPARE = METRICS / "compare.json"
 SUMMARY = METRICS / "summary.json"
 REPORT = Path("reports/compare.md")
-MINI_NOTE = "mini figures are evidence about mechanics, not about any 30B model"
 BEST_NOTE = "best is the highest of {n} on the questions it is judged by: its own accuracy flatters it"
 
 Scores = dict[str, list[float]]  # by run: a strict score for each question, in order

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from stages.common.errors import UserError
 from stages.common.files import QUESTIONS
-from stages.evaluate.files_table import as_markdown, as_text
+from stages.evaluate.compare_files_table import as_markdown, as_text
 from stages.evaluate.inputs import Questions, Samples, read_question_set, read_samples, some
 from stages.evaluate.paired import Method, Pair, broken_down, judged, none_answered, scores_of, within
 from stages.evaluate.runs import named_run
-from stages.evaluate.score import BREAKDOWNS, FATES
+from stages.evaluate.scoring import BREAKDOWNS, FATES
 from stages.evaluate.stats import wilson
 
 BY = ("category", "sub_category")

@@ -27,11 +27,12 @@ from stages.common.errors import stage_main
 from stages.common.files import METRICS, QUESTIONS, read_json, write_json
 from stages.common.params import load_params
 from stages.common.rest_params import BASE
-from stages.evaluate.compare import MINI_NOTE, strict_scores
+from stages.evaluate.compare import strict_scores
+from stages.evaluate.compare_rest_table import Metrics, markdown, table
 from stages.evaluate.inputs import Questions, read_question_set
 from stages.evaluate.paired import Method, Pair, adjusted, broken_down, whole, within
-from stages.evaluate.rest_table import Metrics, markdown, table
 from stages.evaluate.runs import Run, metrics_file
+from stages.evaluate.tables import MINI_NOTE
 
 REST_METRICS = METRICS / "rest"
 COMPARE = REST_METRICS / "compare.json"

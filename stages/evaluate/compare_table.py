@@ -4,7 +4,7 @@ from typing import Any
 
 from stages.common.errors import UserError
 from stages.evaluate.paired import BETTER, EXPLORATORY, NONE, SAME, WORSE, Method
-from stages.evaluate.score import FATES
+from stages.evaluate.scoring import FATES
 from stages.evaluate.shown import plain_text
 from stages.evaluate.stats import ALPHA
 from stages.evaluate.tables import markdown_table, p_value, percent, percent_range, points, points_range, text_table

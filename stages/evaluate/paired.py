@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from stages.common.records import Comparison, Question
 from stages.evaluate.inputs import Questions, Samples
-from stages.evaluate.score import BREAKDOWNS, score_question
+from stages.evaluate.scoring import BREAKDOWNS, score_question
 from stages.evaluate.stats import ALPHA, benjamini_hochberg, compare_runs, detectable, equivalence_p, holm
 
 # The verdicts.

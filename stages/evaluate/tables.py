@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
+MINI_NOTE = "mini figures are evidence about mechanics, not about any 30B model"
+
 
 def percent(fraction: float) -> str:
     """A fraction of one in percent.

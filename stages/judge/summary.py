@@ -13,7 +13,7 @@ from typing import Any
 
 from stages.common.errors import UserError
 from stages.common.params import Params
-from stages.evaluate.score import slug
+from stages.evaluate.scoring import slug
 from stages.evaluate.stats import compare_runs, holm
 from stages.evaluate.tables import p_value, percent, percent_range, points, points_range, text_table
 from stages.judge.evidence import RULES

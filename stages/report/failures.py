@@ -1,8 +1,7 @@
 """Sections on what goes wrong, and on how good the reasoning is where the answer is right."""
 
 from stages.common.files import METRICS
-from stages.evaluate.compare import MINI_NOTE
-from stages.evaluate.tables import p_value, points, points_range
+from stages.evaluate.tables import MINI_NOTE, p_value, points, points_range
 from stages.report.mistakes import run_part
 from stages.report.node import Node, read_node
 from stages.report.sections import Cell, Section, Table, browser_link, cells

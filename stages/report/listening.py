@@ -3,7 +3,7 @@
 from typing import Any
 
 from stages.common.files import METRICS
-from stages.evaluate.score import FATES
+from stages.evaluate.scoring import FATES
 from stages.evaluate.tables import p_value, percent, percent_range, points, points_range
 from stages.report.drawing import draw
 from stages.report.figures import calibration, curves, gains

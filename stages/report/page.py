@@ -10,9 +10,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from stages.common.errors import UserError
-from stages.evaluate.compare import MINI_NOTE
 from stages.evaluate.inputs import Questions
 from stages.evaluate.runs import Run
+from stages.evaluate.tables import MINI_NOTE
 from stages.report.answers import RunAnswers
 from stages.report.sections import Section
 

@@ -3,9 +3,8 @@
 from typing import Any
 
 from stages.common.files import METRICS
-from stages.evaluate.compare import MINI_NOTE
-from stages.evaluate.score import FATES
-from stages.evaluate.tables import percent, percent_range
+from stages.evaluate.scoring import FATES
+from stages.evaluate.tables import MINI_NOTE, percent, percent_range
 from stages.report.comparisons import COLUMNS, TONES, count_verdicts, versus_cells
 from stages.report.drawing import draw
 from stages.report.figures import accuracy_panels

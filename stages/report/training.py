@@ -1,8 +1,7 @@
 """Sections on self-training: what the iterations gained, what the gate said, and what there was to learn from."""
 
 from stages.common.files import METRICS
-from stages.evaluate.compare import MINI_NOTE
-from stages.evaluate.tables import percent, points, points_range
+from stages.evaluate.tables import MINI_NOTE, percent, points, points_range
 from stages.report.comparisons import COLUMNS, versus_cells
 from stages.report.drawing import draw
 from stages.report.figures import iteration_panels, pass_rates

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from stages.evaluate.score import FATES
+from stages.evaluate.scoring import FATES
 from stages.evaluate.stats import wilson
-from stages.evaluate.tables import p_value, percent, percent_range, points, points_range, text_table
+from stages.evaluate.tables import MINI_NOTE, p_value, percent, percent_range, points, points_range, text_table
 
 LEGEND = """\
 Percent and, for gain, its interval and ±80 %, points. gain: accuracy with the clip minus the arm's (of permuted: with
@@ -21,7 +21,7 @@ def table(summary: dict[str, Any]) -> str:
     """All tables of metrics/arms.json, one variant after the other."""
     if not summary["variants"]:
         return "arms.variants is []: no control arms"
-    notes = [f"profile {summary['profile']}: mini figures are evidence about mechanics, not about any 30B model"]
+    notes = [f"profile {summary['profile']}: {MINI_NOTE}"]
     parts = [part for variant in summary["variants"] for part in _variant(variant, summary)]
     return "\n\n".join([*parts, *(notes if summary["profile"] == "mini" else [])])
 

@@ -1,9 +1,9 @@
 """Make the challenge's submission of one run, or say everything that is wrong with a submission.
 
-    python -m stages.evaluate.submission build                     # the DVC stage: the run of submission.run
-    python -m stages.evaluate.submission build --run baseline@vote --out vote.zip
-    python -m stages.evaluate.submission build --predictions result.jsonl --questions MMAR-meta.jsonl --out mine.zip
-    python -m stages.evaluate.submission validate mine.zip --questions MMAR-meta.jsonl
+    python -m stages.submission.submission build                     # the DVC stage: the run of submission.run
+    python -m stages.submission.submission build --run baseline@vote --out vote.zip
+    python -m stages.submission.submission build --predictions result.jsonl --questions MMAR-meta.jsonl --out mine.zip
+    python -m stages.submission.submission validate mine.zip --questions MMAR-meta.jsonl
 
 A submission holds each question once, with a choice verbatim and a trace of fewer than
 `submission.max_trace_chars` characters. `build` writes nothing else: it refuses traces that are too long, and
@@ -28,8 +28,8 @@ from stages.common.records import Response
 from stages.evaluate.inputs import Questions, read_question_set, some
 from stages.evaluate.official import official_match
 from stages.evaluate.reward import correct
-from stages.evaluate.submission_file import MAX_BYTES, MEMBER, Entry, Problem, accuracies, check, pack, parse, unpack
-from stages.evaluate.submission_source import Source, outputs, source_of_files, source_of_run
+from stages.submission.file import MAX_BYTES, MEMBER, Entry, Problem, accuracies, check, pack, parse, unpack
+from stages.submission.source import Source, outputs, source_of_files, source_of_run
 
 SUBMISSION = Path("data/submission/submission.zip")
 MANIFEST = METRICS / "submission.json"

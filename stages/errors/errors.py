@@ -1,9 +1,9 @@
 """Where answers go wrong: by kind of question, in counting, in thinking that loops, and for want of an answer.
 
-    python -m stages.evaluate.errors                     # the DVC stage: all prompts of prompts.variants
-    python -m stages.evaluate.errors --show              # the overview of the last run of the stage
-    python -m stages.evaluate.errors --run baseline@samples --run iter1/baseline
-    python -m stages.evaluate.errors --questions MMAR-meta.jsonl --predictions result.jsonl --out-md errors.md
+    python -m stages.errors.errors                     # the DVC stage: all prompts of prompts.variants
+    python -m stages.errors.errors --show              # the overview of the last run of the stage
+    python -m stages.errors.errors --run baseline@samples --run iter1/baseline
+    python -m stages.errors.errors --questions MMAR-meta.jsonl --predictions result.jsonl --out-md errors.md
 
 The stage writes metrics/errors.json and reports/errors.md. The last two forms take any runs of the pipeline, or any
 predictions in our format or the challenge's (a question without a prediction is wrong, and counted as missing); they
@@ -21,11 +21,11 @@ from stages.common.errors import stage_main
 from stages.common.evidence_params import Errors
 from stages.common.files import METRICS, QUESTIONS, atomic_write, read_json, write_json
 from stages.common.params import load_params
-from stages.evaluate.compare import MINI_NOTE
-from stages.evaluate.error_analysis import analyse, in_common
-from stages.evaluate.errors_markdown import markdown, overview
+from stages.errors.analysis import analyse, in_common
+from stages.errors.markdown import markdown, overview
 from stages.evaluate.inputs import Questions, Samples, read_question_set, read_samples
 from stages.evaluate.runs import Run, named_run
+from stages.evaluate.tables import MINI_NOTE
 
 ERRORS = METRICS / "errors.json"
 PAGE = Path("reports/errors.md")

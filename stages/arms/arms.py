@@ -1,12 +1,12 @@
 """What the control arms say: how much of the accuracy comes from the audio, and whether the order of choices decides.
 
-    python -m stages.evaluate.arms          # the DVC stage
-    python -m stages.evaluate.arms --show   # print the tables of the last run
+    python -m stages.arms.arms          # the DVC stage
+    python -m stages.arms.arms --show   # print the tables of the last run
 
 Writes metrics/arms.json: for each variant of `arms.variants` what guessing would give (`chance`), its accuracy and
 each arm's, with the shares of responses `truncated`, with `no_answer` or an `error`; the audio gain, which is the
 accuracy with the clip minus that with silence, with another clip or in text alone; of `permuted`, the shares and the
-test of stages/evaluate/places.py. In lists, which `dvc metrics show` leaves out: `comparisons`, a Comparison of each
+test of stages/arms/places.py. In lists, which `dvc metrics show` leaves out: `comparisons`, a Comparison of each
 arm (a) with the ordinary run (b); `sub_categories`, the same for each of them, with `q`, adjusted over those of one arm
 (Benjamini-Hochberg); `unanswered`, the arms that are compared with nothing, since they or the ordinary run hold no
 answer at all, which measures failure and no gain; `consistency` and `places`.
@@ -18,16 +18,16 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
+from stages.arms.places import SHARES, asked_in_orders, consistency_rows, place_rows, place_test
+from stages.arms.table import table
 from stages.common.errors import UserError, stage_main
 from stages.common.files import METRICS, QUESTIONS, read_json, write_json
 from stages.common.params import load_params
 from stages.common.records import Question
-from stages.evaluate.arms_table import table
 from stages.evaluate.inputs import Questions, Samples, read_question_set, read_samples
 from stages.evaluate.paired import Method, Pair, broken_down, explored, none_answered, rounded, scores_of, within
-from stages.evaluate.places import SHARES, asked_in_orders, consistency_rows, place_rows, place_test
 from stages.evaluate.runs import Run
-from stages.evaluate.score import FATES
+from stages.evaluate.scoring import FATES
 from stages.evaluate.stats import ALPHA
 
 SUMMARY = METRICS / "arms.json"

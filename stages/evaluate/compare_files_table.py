@@ -3,7 +3,7 @@
 from typing import Any
 
 from stages.evaluate.compare_table import VERDICT, improvement, part_cells
-from stages.evaluate.score import FATES
+from stages.evaluate.scoring import FATES
 from stages.evaluate.shown import plain_text
 from stages.evaluate.tables import markdown_table, p_value, percent, percent_range, points, points_range, text_table
 

@@ -1,8 +1,8 @@
 """Draw one of DVC's plots into an SVG or PNG file, for a page or a paper. Works offline.
 
-    python -m stages.evaluate.plots --out docs/accuracy.svg
-    python -m stages.evaluate.plots --out docs/iterations.svg --plot "Accuracy by iteration"
-    python -m stages.evaluate.plots --out difference.png main workspace
+    python -m stages.plots.draw --out docs/accuracy.svg
+    python -m stages.plots.draw --out docs/iterations.svg --plot "Accuracy by iteration"
+    python -m stages.plots.draw --out difference.png main workspace
 
 With revisions, it is the picture of `dvc plots diff`. `dvc plots show` draws the same as a web page, which
 loads its renderer from the network.

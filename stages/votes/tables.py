@@ -1,6 +1,6 @@
 """Stage `vote_tables`: the vote curves and calibrations of all sampled variants, as tables for plots.
 
-    python -m stages.evaluate.vote_tables
+    python -m stages.votes.tables
 
 Writes metrics/vote_curve.json (variant, what, k, acc, low, high; `what` is "vote" or "pass@k") and
 metrics/calibration.json (variant, confidence, accuracy, accuracy_low, accuracy_high, n, ece).

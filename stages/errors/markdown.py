@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from stages.evaluate.score import FATES
+from stages.evaluate.scoring import FATES
 from stages.evaluate.shown import code_span, plain_text
 from stages.evaluate.tables import markdown_table, percent, percent_range, text_table
 

@@ -1,6 +1,6 @@
 """Stage `vote`: from several samples a question, the answer that most of them give, and what that is worth.
 
-    python -m stages.evaluate.vote --variant baseline
+    python -m stages.votes.vote --variant baseline
 
 Reads data/samples/<variant>.jsonl. Writes data/votes/<variant>.jsonl, one Response a question: the voted answer, with
 a trace of one of the samples that gave this very answer (`vote.trace` says which; `sample_index` is its number). In a
@@ -33,9 +33,9 @@ from stages.common.records import Response, to_dict
 from stages.evaluate.inputs import Questions, Samples, read_question_set, read_samples
 from stages.evaluate.paired import Method, rounded
 from stages.evaluate.runs import SAMPLES, VOTE, Run, metrics_file
-from stages.evaluate.score import metrics_of
+from stages.evaluate.scoring import metrics_of
 from stages.evaluate.stats import LEVEL, bootstrap_differences, compare_runs, wilson
-from stages.evaluate.voting import (
+from stages.votes.voting import (
     Bin,
     Votes,
     brier_score,

@@ -15,7 +15,7 @@ from typing import Any
 from stages.common.records import Question
 from stages.evaluate.inputs import Questions, Sample, Samples
 from stages.evaluate.reward import correct
-from stages.evaluate.score import FATES, Score
+from stages.evaluate.scoring import FATES, Score
 from stages.evaluate.shown import printable
 from stages.evaluate.stats import wilson
 

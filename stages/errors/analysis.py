@@ -8,7 +8,7 @@ from typing import Any
 
 from stages.common.evidence_params import Errors
 from stages.common.records import Question, Response
-from stages.evaluate.breakdowns import (
+from stages.errors.breakdowns import (
     Answered,
     by_question,
     by_response,
@@ -20,10 +20,10 @@ from stages.evaluate.breakdowns import (
     response_accuracy,
     share,
 )
-from stages.evaluate.counts import Counted, confusion, numbers_of, summary
+from stages.errors.counts import Counted, confusion, numbers_of, summary
+from stages.errors.loops import SECOND_THOUGHTS, Repetition, most_repeated, second_thoughts, words_of
 from stages.evaluate.inputs import Questions, Sample, Samples
-from stages.evaluate.loops import SECOND_THOUGHTS, Repetition, most_repeated, second_thoughts, words_of
-from stages.evaluate.score import FATES, score_question
+from stages.evaluate.scoring import FATES, score_question
 from stages.evaluate.shown import printable, shortened
 
 EXAMPLES = 20  # of each kind of failure that are written out; their number is always told

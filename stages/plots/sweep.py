@@ -1,7 +1,7 @@
 """Draw accuracy and mean thinking length against a parameter that experiments have swept.
 
-    python -m stages.evaluate.sweep --param infer.max_tokens --out reports/sweep.svg
-    python -m stages.evaluate.sweep --param infer.temperature --variants baseline --out sweep.png
+    python -m stages.plots.sweep --param infer.max_tokens --out reports/sweep.svg
+    python -m stages.plots.sweep --param infer.temperature --variants baseline --out sweep.png
 
 Takes the commit that is checked out and its experiments (`dvc exp show`), and of each the metrics of all prompt
 variants, or of those named. An experiment that ran other stages only still holds this commit's metrics of the rest:
@@ -20,8 +20,8 @@ from typing import Any
 
 from stages.common.errors import UserError, nearest, stage_main
 from stages.common.files import METRICS
-from stages.evaluate.plots import render
 from stages.evaluate.tables import percent, percent_range, text_table
+from stages.plots.draw import render
 
 PROMPTS = METRICS / "prompts"
 MADE_BY = {"infer": "decoding", "serve": "serve", "thinking": "thinking"}  # where a manifest tells a group's values

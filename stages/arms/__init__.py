@@ -1,0 +1,1 @@
+"""What the control arms show: audio gain, consistency, liking for places."""

@@ -1,0 +1,1 @@
+"""Where answers go wrong: sub-categories, counts, loops in thinking."""

@@ -1,0 +1,1 @@
+"""DVC's plots as pictures, and sweeps of one parameter."""

@@ -1,0 +1,1 @@
+"""The MMAR challenge's zip, built and validated."""

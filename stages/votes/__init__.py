@@ -1,0 +1,1 @@
+"""Several samples a question: majority, pass@k, vote curve, calibration."""
