@@ -19,6 +19,7 @@ What `score`, `compare` and `errors` say of these runs is written first, and the
 and of self-training lie beside it.
 """
 
+import argparse
 import os
 import platform
 import shutil
@@ -102,6 +103,8 @@ def use(folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Measure everything and write the results."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         write_metrics(Path(folder), write_large(Path(folder), QUESTIONS, RUNS, WORDS))
         results = {"questions": QUESTIONS, "runs": RUNS, **build(Path(folder)), **use(Path(folder))}

@@ -27,7 +27,7 @@ from typing import Any
 import yaml
 
 from benchmarks.run import by_iteration, environment, machine, repro, temporary_clone
-from stages.common.files import BASE_MODEL, write_json
+from stages.common.files import BASE_MODEL, REST, write_json
 from stages.common.params import load_params
 
 RESULTS = Path("benchmarks/rest.json")
@@ -83,7 +83,7 @@ def training() -> dict[str, Any]:
 
     from stages.model.processor import AudioTextProcessor
     from stages.rest.dataset import Clips, Rows, collate, padding_share
-    from stages.rest.layout import DATA, Trace, read_records
+    from stages.rest.layout import Trace, read_records
     from stages.rest.train import adapted_model
     from stages.rest.trainer import trainer_for
 
@@ -91,7 +91,7 @@ def training() -> dict[str, Any]:
     name, iteration = list(params.rest.iterations.items())[-1]
     train = params.rest.train.model_copy(update={"reset_to_base": True})
     processor = AudioTextProcessor.from_checkpoint(BASE_MODEL)
-    data = Rows(read_records(DATA / name / "bank.parquet", Trace), Clips(processor), train.share_prompts)
+    data = Rows(read_records(REST / name / "bank.parquet", Trace), Clips(processor), train.share_prompts)
     rate = iteration.learning_rate * train.learning_rate_scale
     ours, bare = [], []
     for _ in range(REPEATS):

@@ -4,7 +4,6 @@ python -m stages.check
 """
 
 import argparse
-import os
 from pathlib import Path
 
 from dvc.dependency.param import ParamsDependency
@@ -12,15 +11,16 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
+from stages.common.compose import overridden
+from stages.common.data_params import FilesSource, MiniSource
 from stages.common.errors import UserError, stage_main
-from stages.common.params import FilesSource, Params, load_params
+from stages.common.files import QUESTIONS, read_json
+from stages.common.params import PARAMS, Params, load_params
+from stages.common.rest_params import BASE
 from stages.data.loaders.from_files import check_pinned
-from stages.evaluate.compare import declared_contrasts
-from stages.evaluate.runs import declared_runs, find_run
-from stages.judge.endpoint import KEY, URL
+from stages.judge import endpoint as judge_endpoint
 from stages.prompt.registry import load_prompt
-
-ENDPOINT_VARIABLES = ("AUDIO_REASONING_BASE_URL", "AUDIO_REASONING_API_KEY")
+from stages.serve import endpoint
 
 
 def problems() -> list[str]:
@@ -34,7 +34,7 @@ def problems() -> list[str]:
         *_prompt_problems(params),
         *_backend_problems(params),
         *_rest_problems(params),
-        *_run_problems(params),
+        *_submission_problems(params),
         *_judge_problems(params),
         *_stage_problems(),
     ]
@@ -64,7 +64,7 @@ def _prompt_problems(params: Params) -> list[str]:
 
 def _backend_problems(params: Params) -> list[str]:
     if params.infer.backend == "openai":
-        return [f"infer.backend is openai: set {name}" for name in ENDPOINT_VARIABLES if not os.environ.get(name)]
+        return endpoint.unset(*endpoint.ENDPOINT)
     if params.infer.backend == "transformers" and params.model.kind == "hub":
         return ["infer.backend transformers runs local checkpoints only; use vllm for model.kind hub"]
     return []
@@ -82,37 +82,59 @@ def _rest_problems(params: Params) -> list[str]:
                 f"rest.iterations: no source in data.sources has {split} questions, which self-training needs; "
                 "add one, or choose the preset rest=none"
             )
+    if not found:
+        found += _chain_problems(params)
     if params.infer.backend == "openai":
         found.append("rest.iterations: infer.backend openai serves no adapters of ours; choose the preset rest=none")
     return found
 
 
-def _run_problems(params: Params) -> list[str]:
-    """Runs that parameters name and no stage makes: what reads them comes last, and would find it hours later."""
-    found = []
-    try:
-        declared_contrasts(params)
-    except UserError as error:
-        found.append(str(error))
-    for key, names in (("judge.runs", params.judge.runs), ("submission.run", [params.submission.run])):
-        for name in names:
-            try:
-                find_run(name, declared_runs(params))
-            except UserError as error:
-                found.append(f"{key}: {error}")
-    if params.infer.n > 1 and "@" not in params.submission.run:
-        found.append(
-            f"submission.run: infer.n {params.infer.n} gives {params.submission.run} several answers a question, and "
-            "one is submitted; submit a vote (<variant>@vote)"
-        )
-    return found
+def _chain_problems(params: Params) -> list[str]:
+    """Iterations that would find no fresh problems left: each one looks only when it starts."""
+    depths = {BASE: 0}
+    for name, iteration in params.rest.iterations.items():
+        depths[name] = depths[iteration.start] + 1
+    deepest, generate = max(depths, key=depths.__getitem__), params.rest.generate
+    rounds = depths[deepest] if generate.fresh else 1
+    there = _train_questions(params)
+    if there is None or there >= rounds * generate.problems:
+        return []
+    return [
+        f"rest.iterations: up to {deepest}, {rounds} x rest.generate.problems = {rounds * generate.problems} train "
+        f"questions are needed, and data.sources have {there} (`dvc repro questions` counts those of a source that has "
+        "changed): add some, lower rest.generate.problems, or set rest.generate.fresh to false"
+    ]
+
+
+def _train_questions(params: Params) -> int | None:
+    """How many train questions the sources have; None where one is neither synthesised nor gathered yet."""
+    manifest, count = QUESTIONS / "manifest.json", 0
+    splits = read_json(manifest)["splits"] if manifest.is_file() else {}
+    for name, source in params.data.sources.items():
+        if isinstance(source, MiniSource):
+            count += source.train
+        elif any(name in split["by_source"] for split in splits.values()):
+            count += splits["train"]["by_source"].get(name, 0)
+        else:
+            return None
+    return count
+
+
+def _submission_problems(params: Params) -> list[str]:
+    """A run that cannot be submitted: what submits it comes last, and would find it hours later."""
+    if params.infer.n == 1 or "@" in params.submission.run:
+        return []
+    return [
+        f"submission.run: infer.n {params.infer.n} gives {params.submission.run} several answers a question, and "
+        "one is submitted; submit a vote (<variant>@vote)"
+    ]
 
 
 def _judge_problems(params: Params) -> list[str]:
     """An address and a key that a judge model needs; `_stage_problems` finds that its rubrics are missing."""
     if params.judge.kind != "endpoint" or not params.judge.runs:
         return []
-    return [f"judge.kind is endpoint: set {name}" for name in (URL, KEY) if not os.environ.get(name)]
+    return endpoint.unset(*judge_endpoint.ENDPOINT)
 
 
 def _stage_problems() -> list[str]:
@@ -147,6 +169,11 @@ def main() -> None:
     if found:
         raise UserError(f"{len(found)} problem(s) before anything ran\n" + "\n".join(f"  - {p}" for p in found))
     print("check: parameters, questions, prompts and stages are sound")
+    if keys := overridden():
+        print(
+            f"note: {PARAMS} has values of its own, not those of conf/: {', '.join(keys)}; "
+            "`python -m stages.common.compose --write` takes what conf/ says"
+        )
 
 
 if __name__ == "__main__":

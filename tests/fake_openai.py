@@ -54,6 +54,17 @@ def hang(seconds: float) -> Fault:
     return fault
 
 
+def hold(until: Callable[[], bool], seconds: float = 15) -> Fault:
+    """Answer once `until()` holds, or after `seconds` all the same, so that a test fails instead of standing still."""
+
+    async def fault(request: web.Request) -> None:
+        deadline = time.monotonic() + seconds
+        while not until() and time.monotonic() < deadline:
+            await asyncio.sleep(0.005)
+
+    return fault
+
+
 def answer(payload: Any) -> Fault:
     """Answer 200 with this JSON."""
 
@@ -175,13 +186,13 @@ class FakeOpenAI:
 
         self._thread = threading.Thread(target=run, daemon=True)
         self._thread.start()
-        assert started.wait(10)
+        assert started.wait(30)
 
     def stop(self) -> None:
         """Drop all connections and end the thread."""
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(30)
 
     @property
     def base_url(self) -> str:

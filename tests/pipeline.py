@@ -29,7 +29,6 @@ MICRO = [
     "model.tiny.questions=600",
     "model.tiny.steps=220",
     f"prompts.variants=[{','.join(VARIANTS)}]",
-    f"compare.contrasts=[{{a: {VARIANTS[0]}, b: {VARIANTS[1]}}}]",
     "arms.variants=[]",
     "vote.variants=[]",
     "infer.max_tokens=48",
@@ -89,14 +88,7 @@ class Pipeline:
         return json.loads((self.root / name).read_text())
 
     def cached_answers(self) -> int:
-        path = self.root / ".cache/responses.sqlite"
-        if not path.exists():
-            return 0
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
-            try:
-                return int(connection.execute("SELECT count(*) FROM responses").fetchone()[0])
-            except sqlite3.OperationalError:
-                return 0
+        return cached_answers(self.root / ".cache/responses.sqlite")
 
     def forget_answers(self) -> None:
         """As if no question had been asked: no predictions anywhere, no response cache, no run cache."""
@@ -138,6 +130,17 @@ def create(root: Path, overrides: Sequence[str] = MICRO, preset: str = "none") -
     pipeline.run("git", "init", "-q")
     pipeline.commit("Micro pipeline")
     return pipeline
+
+
+def cached_answers(path: Path) -> int:
+    """How many answers a response cache holds, which another process may be making or writing just now."""
+    if not path.exists():
+        return 0
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+        try:
+            return int(connection.execute("SELECT count(*) FROM responses").fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 120) -> None:

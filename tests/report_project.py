@@ -1,8 +1,9 @@
-"""A project to build a report of: questions, runs that answer them, and nothing else."""
+"""A project to build a report of: questions, runs that answer them, and what `score` and `compare` say of two runs."""
 
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -16,6 +17,9 @@ KINDS = [
     ("Music Theory", "Perception Layer", "music"),
     ("Imagination", "Cultural Layer", "mix-sound-speech"),
 ]
+HOSTILE = "<script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'>\"'&amp; </textarea>-->\u2028🔔 𝄞"
+# Of 12 questions, right under: baseline 0-6, expert_analyst 4-9.
+WON, LOST, BOTH, NEITHER = 3, 4, 3, 2
 
 
 def question(index: int, **other) -> Question:
@@ -61,7 +65,7 @@ def write_params(folder: Path, variants: Sequence[str], sampled: Sequence[str] =
     params["vote"]["variants"] = list(sampled)
     params["rest"] |= {"iterations": {}, "eval_prompts": [variants[0]]}
     params["headline"]["variant"] = params["submission"]["run"] = variants[0]
-    params["compare"]["contrasts"] = [{"a": variants[0], "b": other} for other in variants[1:]]
+    params["judge"]["runs"] = []
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
 
 
@@ -78,6 +82,40 @@ def write_run(folder: Path, run: Run, responses: Sequence[Response]) -> None:
         "decoding": {"temperature": 0.1, "max_tokens": 64},
     }
     write_json(folder / run.manifest, manifest)
+
+
+def versus(a: str, b: str, **other: Any) -> dict[str, Any]:
+    """A judged comparison as `compare` writes it."""
+    fields = {"a": a, "b": b, "difference": -0.1, "low": -0.3, "high": 0.1, "p": 0.7, "p_holm": 0.7}
+    fields |= {"only_a": LOST, "only_b": WON, "detectable": 0.4, "verdict": "not distinguishable"}
+    return {**fields, "verdict_text": "not distinguishable: this test can see 40.0 points", **other}
+
+
+def write_comparison(folder: Path, contrasts: Sequence[dict[str, Any]] = ()) -> None:
+    """Metrics of baseline and expert_analyst as `score` and `compare` write them, as far as the overview reads them.
+
+    `contrasts` are the declared comparisons, to which breakdowns by sub-category are added.
+    """
+    row = {"n": 12, "low": 0.2, "high": 0.8}
+    groups = [("all", "all", 0.5), ("sub_category", HOSTILE, 0.25)]
+    for name, acc in (("baseline", 7 / 12), ("expert_analyst", 0.5)):
+        figures = {"n": 12, "acc_strict": round(acc, 4), "acc_official": 0.5}
+        figures |= {"truncated": 0.0, "no_answer": 0.25, "error": 0.0}
+        detail = {**row, "official_low": 0.21, "official_high": 0.79}
+        write_json(folder / f"metrics/prompts/{name}.json", {**figures, "detail": [detail]})
+    rows = [
+        {"variant": name, "by": by, "name": group, "acc": acc, **row}
+        for name in ("baseline", "expert_analyst")
+        for by, group, acc in groups
+    ]
+    write_json(folder / "metrics/compare.json", rows)
+    parts = {"improves": 1, "worsens": 2, "rise": [], "fall": [HOSTILE], "rows": [{"n": 7}, {"n": 5}, {"n": 0}]}
+    summary = {
+        "versus_baseline": [versus("baseline", "expert_analyst")],
+        "contrasts": [{**contrast, "sub_category": parts} for contrast in contrasts],
+        "notes": [],
+    }
+    write_json(folder / "metrics/summary.json", summary)
 
 
 def write_large(folder: Path, questions: int, runs: int, thinking_words: int) -> list[str]:

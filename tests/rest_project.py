@@ -10,7 +10,7 @@ import soundfile
 import torch
 import yaml
 
-from stages.common.files import AUDIO, sha256_file, write_json
+from stages.common.files import AUDIO, REST, sha256_file, write_json
 from stages.common.models import base_identity
 from stages.common.params import Tiny, load_params
 from stages.common.rest_params import Lora, Rest, Train
@@ -20,7 +20,7 @@ from stages.model.processor import AudioTextProcessor
 from stages.model.tiny import new_feature_extractor, new_thinker
 from stages.model.tokenizer import train_tokenizer
 from stages.rest.dataset import Clips, Rows
-from stages.rest.layout import DATA, Trace, write_records
+from stages.rest.layout import Trace, write_records
 
 ROOT = Path(__file__).parent.parent
 BASE = Path("models/base")
@@ -139,4 +139,4 @@ def write_params(train: Train, checkpoint_steps: int = 10, **iterations: dict[st
 
 
 def write_bank(name: str, traces: Sequence[Trace]) -> None:
-    write_records(DATA / name / "bank.parquet", Trace, traces)
+    write_records(REST / name / "bank.parquet", Trace, traces)

@@ -25,6 +25,7 @@ from stages.prompt.registry import Prompt, load_prompt
 from stages.serve.answers import ChatResult
 from stages.serve.endpoint import Server
 from stages.serve.messages import cache_key
+from tests import tiny_thinker
 from tests.fake_openai import FakeOpenAI
 
 ROOT = Path(__file__).parent.parent
@@ -172,6 +173,23 @@ def test_an_arm_says_in_its_manifest_how_well_the_clips_fit():
 # ── silence and text alone ───────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_two_who_write_the_same_silence_at_once_do_not_disturb_each_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write, others = soundfile.write, []
+
+    def interrupted(*args, **options):
+        monkeypatch.setattr(soundfile, "write", write)
+        write(*args, **options)
+        others.extend(arms.asked([question(2)], "silence", ARMS))  # another process does the same meanwhile
+
+    monkeypatch.setattr(soundfile, "write", interrupted)
+    [silent] = arms.asked([question(1)], "silence", ARMS)
+    assert [silent.audio] == [other.audio for other in others]
+    samples, _ = soundfile.read(Path("data/audio") / silent.audio.path)
+    assert len(samples) == 32_000
+    assert [path.name for path in Path("data/audio/_silence").iterdir()] == ["200.flac"]
+
+
 def test_silence_is_as_long_as_the_clip(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (silent,) = arms.asked([question(0, audio=Audio("mini/0.flac", "0", 1.65))], "silence", ARMS)
@@ -302,40 +320,13 @@ def test_a_name_that_does_not_exist_is_told_with_the_nearest(project, monkeypatc
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from stages.model.checkpoint import save_servable
-    from stages.model.tiny import new_feature_extractor, new_thinker
-    from stages.model.tokenizer import train_tokenizer
-    from tests.test_model import TINY
-
-    folder = tmp_path_factory.mktemp("models") / "base"
-    tokenizer = train_tokenizer(["HEARD: a bell rings. ANSWER: a bell", "Which sound is heard? - rain"] * 5, 600, 4096)
-    save_servable(new_thinker(tokenizer, TINY), tokenizer, new_feature_extractor(), folder)
-    return folder
+    return tiny_thinker.save(tmp_path_factory.mktemp("models") / "base")
 
 
 def in_process() -> Params:
     params = load_params(path=ROOT / "params.yaml")
     infer = {"backend": "transformers", "temperature": 0.0, "max_tokens": 6, "n": 1}
     return params.model_copy(update={"infer": params.infer.model_copy(update=infer)})
-
-
-def test_equal_requests_have_the_first_ones_answer_at_once_and_from_the_cache(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    BASE_MODEL.parent.mkdir()
-    BASE_MODEL.symlink_to(checkpoint)
-    params = in_process()
-    infer = params.infer.model_copy(update={"temperature": 2.0, "max_tokens": 12})
-    params = params.model_copy(update={"infer": infer})  # so hot that two answers differ
-    same = [replace(question(0, ("a bell", "rain"), 0, audio=NO_AUDIO), id=f"twin{i}") for i in range(6)]
-
-    def answers():
-        return [
-            r.text for r in answer_questions(same, load_prompt("baseline", ROOT / "prompts"), BASE_MODEL, params)[0]
-        ]
-
-    first = answers()
-    assert len(set(first)) == 1 and answers() == first
 
 
 def test_a_model_in_process_answers_in_text_alone_without_an_audio_token(checkpoint, tmp_path, monkeypatch):

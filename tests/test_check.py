@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from stages import check
+from stages.common.files import QUESTIONS, write_json
 from stages.judge.endpoint import KEY, URL
 
 ROOT = Path(__file__).parent.parent
@@ -25,7 +26,7 @@ def problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
         params = yaml.safe_load((ROOT / "params.yaml").read_text())
         for group, values in groups.items():
             params[group] |= values
-        Path("params.yaml").write_text(yaml.safe_dump(params))
+        Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
         return check.problems()
 
     return changed
@@ -37,10 +38,22 @@ def about(found: list[str], key: str) -> list[str]:
 
 def test_a_judge_model_needs_its_address_and_its_key(problems: Change, monkeypatch: pytest.MonkeyPatch) -> None:
     judge = {"kind": "endpoint", "model": "judge", "runs": ["baseline"]}
-    assert about(problems(judge=judge), "judge.") == [f"judge.kind is endpoint: set {name}" for name in (URL, KEY)]
+    missing = [f"judge.kind is endpoint: set {name} in the environment" for name in (URL, KEY)]
+    assert about(problems(judge=judge), "judge.") == missing
     monkeypatch.setenv(URL, "https://example.org/v1")
     monkeypatch.setenv(KEY, "secret")
     assert about(problems(judge=judge), "judge.") == []
+
+
+def test_an_endpoint_that_answers_needs_its_address_and_its_key(
+    problems: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    infer = {"backend": "openai", "endpoint_model": "theirs"}
+    monkeypatch.delenv("AUDIO_REASONING_BASE_URL", raising=False)
+    monkeypatch.setenv("AUDIO_REASONING_API_KEY", "secret")
+    assert about(problems(infer=infer), "infer.backend is") == [
+        "infer.backend is openai: set AUDIO_REASONING_BASE_URL in the environment"
+    ]
 
 
 @pytest.mark.parametrize("judge", [{"kind": "endpoint", "model": "judge", "runs": []}, {"kind": "evidence"}])
@@ -62,3 +75,62 @@ def test_prompts_votes_and_iterations_can_be_submitted(problems: Change, run: st
 def test_several_answers_a_question_need_a_vote_to_be_submitted(problems: Change) -> None:
     assert about(problems(infer={"n": 4}, submission={"run": "baseline"}), "submission.run: infer.n 4 gives baseline")
     assert about(problems(infer={"n": 4}, submission={"run": "structured_reasoning@vote"}), "submission.run") == []
+
+
+# ── Self-training ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+CHAIN = "train questions are needed"
+FILES = {"loader": "files", "questions": "q.jsonl", "audio": "audio", "split": "train", "invalid": "stop", "sha256": ""}
+
+
+def generate(**changes: Any) -> dict[str, Any]:
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())["rest"]
+    return {"generate": raw["generate"] | {"fresh": True} | changes}
+
+
+def iterations(**starts: str) -> dict[str, Any]:
+    return {"iterations": {name: {"from": start, "learning_rate": 1e-5} for name, start in starts.items()}}
+
+
+def mini(train: int) -> dict[str, Any]:
+    source = yaml.safe_load((ROOT / "params.yaml").read_text())["data"]["sources"]["mini"]
+    return source | {"train": train}
+
+
+def gathered(**sources: int) -> None:
+    splits = {"train": {"by_source": sources}, "dev": {"by_source": {}}, "test": {"by_source": {}}}
+    write_json(QUESTIONS / "manifest.json", {"splits": splits})
+
+
+def test_the_deepest_chain_of_iterations_must_find_fresh_problems(problems: Change) -> None:
+    rest = generate(problems=100) | iterations(iter1="base", iter2="iter1", branch="iter1", iter3="iter2", b="base")
+    assert about(problems(rest=rest, data={"sources": {"mini": mini(300)}}), "rest.iterations") == []
+    [found] = about(problems(rest=rest, data={"sources": {"mini": mini(299)}}), CHAIN)
+    assert "up to iter3, 3 x rest.generate.problems = 300 train" in found and "data.sources have 299" in found
+
+
+def test_the_same_problems_in_every_iteration_are_needed_once(problems: Change) -> None:
+    rest = generate(problems=100, fresh=False) | iterations(iter1="base", iter2="iter1")
+    assert about(problems(rest=rest, data={"sources": {"mini": mini(100)}}), "rest.iterations") == []
+    assert about(problems(rest=rest, data={"sources": {"mini": mini(99)}}), "1 x rest.generate.problems = 100 train")
+
+
+def test_questions_of_ones_own_are_counted_once_they_are_gathered(problems: Change) -> None:
+    rest = generate(problems=100) | iterations(iter1="base", iter2="iter1")
+    data = {"sources": {"mini": mini(150), "mine": FILES}}
+    assert about(problems(rest=rest, data=data), "rest.iterations") == [], "nobody knows yet"
+    gathered(mini=150, mine=50)
+    assert about(problems(rest=rest, data=data), "rest.iterations") == []
+    gathered(mini=7, mine=49)  # mini's are made as params.yaml says
+    assert about(problems(rest=rest, data=data), "data.sources have 199")
+
+
+def test_values_that_conf_does_not_give_are_noted(
+    problems: Change, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problems(infer={"temperature": 0.9})
+    Path("conf").symlink_to(ROOT / "conf")
+    monkeypatch.setattr("sys.argv", ["check"])
+    monkeypatch.setattr(check, "problems", list)
+    check.main()
+    assert "not those of conf/: infer.temperature; `python -m" in capsys.readouterr().out

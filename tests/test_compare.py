@@ -61,8 +61,12 @@ def workplace(tmp_path, monkeypatch):
     params["prompts"]["variants"] = ["baseline", "better", "same"]
     params["headline"]["variant"] = "better"
     params["rest"].update(eval_prompts=["better"], iterations={"iter1": {"from": "base", "learning_rate": 1e-5}})
+    params["judge"]["runs"], params["submission"]["run"] = [], "better"
     params["arms"]["variants"] = params["vote"]["variants"] = ["better"]
-    params["compare"]["contrasts"] = [{"a": "baseline", "b": "better"}, {"a": "baseline", "b": "same"}]
+    params["compare"] |= {
+        "each_with_first": False,
+        "contrasts": [{"a": "baseline", "b": "better"}, {"a": "baseline", "b": "same"}],
+    }
     Path("params.yaml").write_text(yaml.safe_dump(params))
     write_jsonl(Path("data/questions/test.jsonl"), (to_dict(question(i)) for i in range(N)))
     write_variant(monkeypatch, "baseline", set(range(30)))
@@ -304,8 +308,15 @@ def test_a_contrast_declared_the_other_way_round_is_no_exploratory_comparison(wo
 def test_a_star_stands_only_where_there_is_a_verdict():
     row = {"difference": 0.05, "p_holm": 0.01, "low": -0.01, "high": 0.1}
     assert starred({**row, "verdict": "not distinguishable"}) == starred({**row, "verdict": "no verdict"}) == "+5.0 "
-    assert starred({**row, "verdict": "better"}) == starred(row) == "+5.0*"
-    assert starred({**row, "p_holm": None, "verdict": "exploratory"}) == starred({**row, "p_holm": 0.06}) == "+5.0 "
+    assert starred({**row, "verdict": "better"}) == "+5.0*"
+    assert starred({**row, "p_holm": None, "verdict": "exploratory"}) == "+5.0 "
+
+
+def test_each_variant_is_declared_against_the_first_if_so_asked(workplace, monkeypatch):
+    set_params(compare__each_with_first=True, compare__contrasts=[{"a": "same", "b": "baseline"}])
+    run(monkeypatch, compare)
+    assert [(row["a"], row["b"]) for row in summary()["contrasts"]] == [("baseline", "better"), ("same", "baseline")]
+    assert {row["verdict"] for row in summary()["versus_baseline"]}.isdisjoint({"exploratory"})
 
 
 def test_so_many_contrasts_that_no_resampled_p_could_hold_are_refused(workplace, monkeypatch, capsys):

@@ -105,7 +105,7 @@ def test_markdown_holds_the_reference_form(run):
     printed = run(B, A, "--md").out
     assert "| approach | accuracy | Δ to A | p | verdict |" in printed
     row = next(line for line in printed.splitlines() if line.startswith("| B: first |"))
-    assert "| 50.0 (41.2–58.8) | -15.0 (-" in row and row.endswith("| worse |")
+    assert "| 50.0 (41.2–58.8) | -15.0 (-" in row and row.endswith("| worse (one comparison, unadjusted) |")
     assert "| Signal Layer | 60 | 33.3 | 0.0 | **-33.3** |" in printed
 
 
@@ -154,7 +154,7 @@ def test_names_of_runs_stand_for_their_files(run, fails):
     result = json.loads(run("baseline", "iter1/baseline", "--json").out)
     assert (result["difference"], result["a"], result["b"]) == (0.25, "baseline", "iter1/baseline")
     assert [found["name"] for found in result["runs"]] == ["baseline", "iter1/baseline"]
-    assert "data/predictions/baselin.jsonl: no such file" in fails("baselin", "baseline")
+    assert "no run is called 'baselin' here" in fails("baselin", "baseline")
     assert 'did you mean "vote"' in fails("baseline@votes", "baseline")
 
 
@@ -264,6 +264,41 @@ def test_names_cannot_break_a_markdown_table(run):
     Path(A).rename("x|y.jsonl")
     printed = run("x|y.jsonl", B, "--md").out
     assert r"| a\|b \<i\> | 120 |" in printed and r"| A: x\|y |" in printed
+
+
+@pytest.mark.parametrize("form", [(), ("--md",), ("--json",)])
+def test_no_text_of_a_question_reaches_the_terminal_as_a_command(run, form):
+    evil = "\x1b[2J\x9b31m\ud800<b>"
+    rows = [replace(question(i), sub_category=evil, id=f"{evil}{i}") for i in range(N)]
+    Path("questions.jsonl").write_text("".join(f"{json.dumps(to_dict(row))}\n" for row in rows))
+    for name, right in ((A, 20), (B, 80)):  # 20 questions are in neither file
+        answers = [to_dict(replace(response(i, i < right), question_id=f"{evil}{i}")) for i in range(100)]
+        Path(name).write_text("".join(f"{json.dumps(row)}\n" for row in answers))
+    printed = run(A, B, *form)
+    shown = printed.out + printed.err
+    assert not [c for c in shown if not c.isprintable() and c != "\n"] and "left out" in shown and "[2J" in shown
+    assert "↑" in shown or form == ("--json",)
+    assert "<b>" not in printed.out or form != ("--md",)
+
+
+def test_no_id_reaches_the_terminal_as_a_command_in_a_message(fails):
+    rows = [replace(question(i), id=f"\x1b[2J{i}") for i in range(N)]
+    write_jsonl(Path("questions.jsonl"), map(to_dict, rows))
+    for name, ids in ((A, range(100)), (B, range(5, 102))):
+        write_jsonl(Path(name), (to_dict(replace(response(i, True), question_id=f"\x1b[2J{i}")) for i in ids))
+    message = fails(A, B)
+    assert "5 only in first.jsonl ([2J0, [2J1, [2J2, …)" in message and "\x1b" not in message
+    write_jsonl(Path(B), [to_dict(replace(response(0, True), question_id="\x1b[2J0"))] * 2)
+    message = fails(A, B)
+    assert "sample 0 of [2J0 is already at second.jsonl:1" in message and "\x1b" not in message
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"id": ' * 100_000, "1" * 5_000])
+@pytest.mark.parametrize("name", ["questions.jsonl", A])
+def test_json_that_python_cannot_read_is_told_with_its_line(fails, name, text):
+    first = "" if text.startswith("[") else Path(name).read_text().split("\n")[0] + "\n"
+    Path(name).write_text(f"{first}{text}\n")
+    assert f"{name}:{2 if first else 1}: " in fails(A, B)
 
 
 def test_answers_that_are_all_wrong_are_a_result_like_another(run):

@@ -136,6 +136,44 @@ def test_each_iteration_is_compared_with_the_base_under_the_same_prompt(workplac
     assert first["p_holm"] == pytest.approx(4 * first["p"], rel=1e-5)  # the smallest of four
 
 
+def test_the_comparisons_are_judged_like_all_others(workplace, monkeypatch):
+    run(monkeypatch, compare_rest)
+    first, _, same, _ = summary()["versus_base"]
+    assert (first["verdict"], first["verdict_text"]) == ("better", "better")
+    assert same["verdict"] == "not distinguishable" and "one of 4, can see" in same["verdict_text"]
+    assert summary()["versus_predecessor"][0]["verdict"] == "not distinguishable"
+    set_params(compare={"margin": 0.5})
+    run(monkeypatch, compare_rest)
+    assert summary()["versus_base"][2]["verdict_text"].endswith("within ±50.0 points: no harm")
+
+
+def test_an_iteration_without_any_answer_gets_no_verdict(workplace, monkeypatch, capsys):
+    rows = [Response(f"q{i}", 0, "truncated", "", "", None, "", "length", 5, 5) for i in range(N)]
+    write_jsonl(Path("data/rest/predictions/iter1/baseline.jsonl"), map(to_dict, rows))
+    run(monkeypatch, score, "--variant", "baseline", "--model", "iter1")
+    capsys.readouterr()
+    run(monkeypatch, compare_rest)
+    row = summary()["versus_base"][0]
+    assert row["p_holm"] < 0.05 and row["high"] < 0 and row["verdict"] == "no verdict"
+    assert summary()["versus_predecessor"][0]["verdict"] == "no verdict", "iter2 starts from it"
+    assert summary()["versus_base"][2]["verdict"] == "not distinguishable", "under the other prompt it answers"
+    printed = capsys.readouterr().out
+    assert "-50.0 " in printed and "-50.0*" not in printed
+    assert "iter1 against base under baseline: no verdict: one of the runs has no answer at all" in printed
+
+
+def test_a_star_takes_the_interval_too(workplace, monkeypatch, capsys):
+    run(monkeypatch, compare_rest)
+    told = summary()
+    told["versus_base"][0] |= {"low": -0.01, "verdict": "not distinguishable"}
+    write_json(Path("metrics/rest/summary.json"), told)
+    capsys.readouterr()
+    for option in ("--show", "--markdown"):
+        run(monkeypatch, compare_rest, option)
+        printed = capsys.readouterr().out
+        assert "+15.0 " in printed and "+15.0*" not in printed
+
+
 def test_an_iteration_is_compared_with_its_predecessor_where_that_is_not_the_base(workplace, monkeypatch):
     run(monkeypatch, compare_rest)
     rows = summary()["versus_predecessor"]

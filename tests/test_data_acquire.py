@@ -14,8 +14,9 @@ import soundfile as sf
 import yaml
 
 from stages import check
+from stages.common.data_params import FilesSource, MiniSource
 from stages.common.errors import UserError
-from stages.common.params import FilesSource, MiniSource, load_params
+from stages.common.params import load_params
 from stages.common.records import read_questions
 from stages.data import questions
 from stages.data.acquire import acquire

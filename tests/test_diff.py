@@ -109,8 +109,8 @@ def test_verdicts_of_both_revisions_stand_side_by_side(report):
 
 def test_a_run_whose_answers_changed_is_compared_with_itself(report):
     line = next(line for line in report.splitlines() if line.startswith("| baseline | +25.0"))
-    assert "| 0 / 15 |" in line and line.endswith("| better; within ±60.0 points: no harm |")
-    assert "p is Holm-adjusted over the 1 runs whose answers changed; these comparisons are not declared" in report
+    assert "| 0 / 15 |" in line and line.endswith("| exploratory |"), "nobody declared it"
+    assert "p is Holm-adjusted over the 1 runs whose answers changed. Nobody declared these comparisons" in report
     assert "The same answers at both revisions: better." in report
 
 
@@ -144,6 +144,36 @@ def test_what_dvc_cannot_read_is_told_instead_of_no_change(repository):
     (repository / "dvc.yaml").write_text("stages: {make: [broken")
     text = diff(repository, "HEAD", "workspace").stdout
     assert text.count("DVC could not read workspace: ") == 2 and "No change." not in text
+
+
+@pytest.mark.parametrize("file", ["metrics/summary.json", "dvc.lock", "params.yaml"])
+def test_a_file_in_conflict_is_told_with_its_revision(repository, file):
+    path = repository / file
+    text = path.read_text()
+    path.write_text(f"<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> theirs\n")
+    done = diff(repository, "HEAD~1", "workspace", check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: workspace: {file}:") and "merge conflict" in done.stderr
+    assert "Traceback" not in done.stderr
+    command(repository, "git", "add", "-A")
+    command(repository, "git", "-c", "user.name=t", "-c", "user.email=t@e.org", "commit", "-qm", "Conflict")
+    done = diff(repository, "HEAD~2", "HEAD", check=False)
+    assert done.returncode == 2 and done.stderr.startswith(f"error: HEAD: {file}:")
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '"a"'])
+def test_a_summary_of_another_shape_is_told(repository, text):
+    (repository / "metrics/summary.json").write_text(text)
+    done = diff(repository, "HEAD", "workspace", check=False)
+    assert done.returncode == 2 and "workspace: metrics/summary.json: expected a mapping" in done.stderr
+
+
+def test_a_run_that_answers_nothing_is_told_apart(repository):
+    rows = [Response(f"q{i}", 0, "truncated", "", "", None, "", "length", 1, 1) for i in range(N)]
+    path = repository / "data/predictions/better.jsonl"
+    path.unlink()  # it may be a link into the cache
+    write_jsonl(path, map(to_dict, rows))
+    assert "| no verdict: one of the runs has no answer at all |" in diff(repository, "HEAD", "workspace").stdout
 
 
 def test_nothing_changed_is_said(made):

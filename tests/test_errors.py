@@ -385,6 +385,7 @@ def workplace(tmp_path, monkeypatch):
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["prompts"]["variants"] = ["good", "bad"]
     params["headline"]["variant"] = "good"
+    params["judge"]["runs"], params["submission"]["run"] = [], "good"
     params["rest"]["eval_prompts"] = params["arms"]["variants"] = params["vote"]["variants"] = ["good"]
     Path("params.yaml").write_text(yaml.safe_dump(params))
     write_jsonl(Path("data/questions/test.jsonl"), (to_dict(question(i)) for i in range(8)))
@@ -450,7 +451,8 @@ def test_predictions_in_the_challenges_format_are_analysed(workplace, monkeypatc
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("--run", "absent"), "data/predictions/absent.jsonl: no such file"),
+        (("--run", "goood"), "no run is called 'goood'; did you mean \"good\"?"),
+        (("--run", "bad@vote"), "vote.variants does not list 'bad'"),
         (("--run", "good@silent"), 'did you mean "silence"?'),
         (("--questions", "q.jsonl"), "go together"),
         (("--show", "--run", "good"), "give one of"),

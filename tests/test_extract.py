@@ -217,9 +217,9 @@ def test_an_answer_reads_like_its_choice_or_bears_its_letter(text, choices):
 
 @pytest.mark.parametrize("loop", ["answer: cat ", "answer: cat\n", "*", "(", "answer", "\n", "answer:", "</think>"])
 def test_a_looping_output_is_read_in_no_time(loop):
-    start = time.perf_counter()
+    start = time.process_time()  # a busy machine does not count
     extract("ANSWER: " + loop * (200_000 // len(loop)), ANIMALS)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 # ── Status ───────────────────────────────────────────────────────────────────────────────────────

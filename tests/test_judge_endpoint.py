@@ -1,11 +1,9 @@
 """Judging by an endpoint, with its faults: each rating is asked for once, within the budget, and none is lost."""
 
-import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from stages.serve.cache import ResponseCache
 from stages.serve.endpoint import Server
 from tests.fake_judge import FakeJudge, reply
 from tests.fake_openai import hang, reset, status
+from tests.pipeline import cached_answers, wait_until
 from tests.test_serve_client import RUNTIME
 
 ROOT = Path(__file__).parent.parent
@@ -64,10 +63,9 @@ def prompts(count: int) -> list[tuple[str, list[dict[str, Any]]]]:
 
 
 def ratings(count: int, cache: ResponseCache, **changes: Any) -> list[list[Rating | Failure]]:
-    timeout_s = changes.pop("timeout_s", 5)
+    runtime = {key: changes.pop(key) for key in ("request_timeout_s", "concurrency") if key in changes}
     judge = JUDGE.model_copy(update=changes)
-    runtime = RUNTIME.model_copy(update={"request_timeout_s": timeout_s})
-    replies = rate(prompts(count), judge_server(judge.model), judge, cache, runtime)
+    replies = rate(prompts(count), judge_server(judge.model), judge, cache, RUNTIME.model_copy(update=runtime))
     return [[reply.rating if isinstance(reply, Reply) else reply for reply in row] for row in replies]
 
 
@@ -130,11 +128,17 @@ def test_a_judge_that_talks_nonsense_fails_after_a_few_attempts(
 # ── Faults ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("fault", [status(500), status(503), status(429, Retry_After="0"), reset(), hang(2)])
+@pytest.mark.parametrize("fault", [status(500), status(503), status(429, Retry_After="0"), reset()])
 def test_a_passing_fault_is_tried_again(fake: FakeJudge, cache: ResponseCache, fault: Callable[..., Any]) -> None:
     fake.faults["prompt 1"] = [fault, fault]
-    assert ratings(3, cache, ratings=1, timeout_s=0.4) == [[(1, 1, 1, 1, 0)]] * 3
+    assert ratings(3, cache, ratings=1) == [[(1, 1, 1, 1, 0)]] * 3
     assert fake.asked == {"prompt 0": 1, "prompt 1": 3, "prompt 2": 1}
+
+
+def test_a_judge_that_hangs_is_asked_again(fake: FakeJudge, cache: ResponseCache) -> None:
+    fake.faults["prompt 1"] = [hang(60)]
+    assert ratings(3, cache, ratings=1, request_timeout_s=1.0) == [[(1, 1, 1, 1, 0)]] * 3
+    assert fake.asked["prompt 1"] >= 2
 
 
 def test_a_fault_that_stays_is_a_failure_and_is_asked_again_next_time(fake: FakeJudge, cache: ResponseCache) -> None:
@@ -199,15 +203,22 @@ def test_a_plan_over_the_budget_is_refused_before_anything_is_sent(fake: FakeJud
     assert len(fake.bodies) == 5
 
 
-def test_further_tries_count_and_never_exceed_the_budget(fake: FakeJudge, cache: ResponseCache) -> None:
+def test_further_tries_count_against_the_budget(fake: FakeJudge, cache: ResponseCache) -> None:
     fake.faults["prompt 0"] = [status(500)] * 3
     with pytest.raises(UserError, match=r"judge.max_calls = 10 requests were sent"):
-        ratings(10, cache, ratings=1, max_calls=10)
-    assert len(fake.bodies) == 10
-    fake.faults.clear()
+        ratings(10, cache, ratings=1, max_calls=10, concurrency=1)
+    assert fake.asked == {"prompt 0": 4} | {f"prompt {i}": 1 for i in range(1, 7)}
     fake.bodies.clear()
-    assert ratings(10, cache, ratings=1, max_calls=10) == [[(1, 1, 1, 1, 0)]] * 10
-    assert 1 <= len(fake.bodies) <= 4  # what failed, and what was in flight at the end
+    assert ratings(10, cache, ratings=1, max_calls=3) == [[(1, 1, 1, 1, 0)]] * 10
+    assert len(fake.bodies) == 3
+
+
+def test_requests_at_once_never_exceed_the_budget(fake: FakeJudge, cache: ResponseCache) -> None:
+    for i in range(10):
+        fake.faults[f"prompt {i}"] = [status(500)]
+    with pytest.raises(UserError, match=r"judge.max_calls = 15 requests were sent"):
+        ratings(10, cache, ratings=1, max_calls=15)
+    assert len(fake.bodies) <= 15
 
 
 def test_new_attempts_at_nonsense_stay_within_the_budget(fake: FakeJudge, cache: ResponseCache) -> None:
@@ -230,20 +241,20 @@ ratings(12, ResponseCache(Path(sys.argv[1])))
 
 
 def test_a_killed_run_asks_only_for_what_it_lacks(fake: FakeJudge, tmp_path: Path) -> None:
-    fake.latency_s = 0.1
-    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "responses.sqlite")]
-    running = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while len(fake.answered) < 20 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    fake.latency_s = 0.02
+    fake.faults["prompt 11"] = [hang(60)] * 5  # the last of 12, so the run cannot end before it is killed
+    path = tmp_path / "responses.sqlite"
+    running = subprocess.Popen([sys.executable, "-c", PROGRAM, str(path)], stderr=subprocess.DEVNULL)
+    wait_until(lambda: cached_answers(path) >= 20)
     running.send_signal(signal.SIGKILL)
     running.wait()
-    sent = len(fake.bodies)
-    assert 20 <= sent < 60
-    fake.latency_s = 0.0
-    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
-    lost = len(fake.bodies) - 60  # asked twice: in flight, or answered while the last commit was under way
-    assert 0 <= lost <= 2 * RUNTIME.concurrency
+    left = 60 - cached_answers(path)
+    assert 5 <= left <= 40
+    fake.faults.clear()
+    cache = ResponseCache(path)
+    with pytest.raises(UserError, match=f"needs {left} more requests"):
+        ratings(12, cache, max_calls=left - 1)
+    assert ratings(12, cache, max_calls=left) == [[(1, 1, 1, 1, 0)] * 5] * 12
 
 
 def test_two_runs_of_one_plan_share_the_cache(fake: FakeJudge, tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
 """Ratings: read strictly, trimmed in two ways, compared; and the figures of a run made of them."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.common.records import Audio, Question, Response
+from stages.evaluate.stats import wilson
 from stages.judge.ratings import agreement, failed_as, parse_reply, per_item, per_run, trimmed_mean
 from stages.judge.scores import Answer, items_met, metrics_of_run
 from tests.fake_judge import reply
@@ -177,4 +180,39 @@ def test_several_answers_to_a_question_share_its_weight() -> None:
 
 def test_a_run_without_a_right_answer_has_no_trace_quality() -> None:
     figures = metrics_of_run([answer("1", False)], 5, 1000, 0)
-    assert figures["score"] == 0.0 and figures["trace_quality"] is None and figures["low"] is None
+    assert figures["score"] == 0.0 and (figures["low"], figures["high"]) == (0.0, 1.0)  # one clip tells nothing
+    assert (figures["score_per_run_low"], figures["score_per_run_high"]) == (0.0, 1.0)
+    assert figures["trace_quality"] is figures["trace_quality_low"] is figures["trace_quality_high"] is None
+
+
+@pytest.mark.parametrize("right", [False, True])
+def test_scores_that_are_all_alike_have_an_interval_of_some_width(right: bool) -> None:
+    answers = [answer(str(i), right, [ALL] * 5 if right else ()) for i in range(20)]
+    figures = metrics_of_run(answers, 5, 1000, 0)
+    low, high = (round(bound, 4) for bound in wilson(20 * right, 20))
+    assert figures["score"] == right and (figures["low"], figures["high"]) == (low, high)
+    for key in ("score_per_run", "score_excluded", "score_official", *(["trace_quality"] if right else [])):
+        assert (figures[f"{key}_low"], figures[f"{key}_high"]) == (low, high)
+
+
+def test_intervals_go_by_clips_and_trim_each_resample_anew() -> None:
+    rng = np.random.default_rng(6)
+    answers = []
+    for i in range(40):  # ten clips, each all right or all wrong, and three raters of whom the second is generous
+        ratings = [(1, *rng.integers(2, size=4)), ALL, (0, *rng.integers(2, size=4))]
+        one = answer(str(i), i % 20 < 12, ratings if i % 20 < 12 else ())
+        answers.append(replace(one, question=replace(one.question, group=f"clip {i // 4}")))
+    figures = metrics_of_run(answers, 3, 500, 9)
+    rows = [[sum(r) / 5 for r in one.ratings] or [0.0] * 3 for one in answers]
+    drawn = np.random.default_rng(9).integers(10, size=(500, 10))
+    resampled = [per_run([rows[4 * clip + k] for clip in row for k in range(4)]) for row in drawn]
+    low, high = np.quantile(np.asarray(resampled, dtype=float), [0.025, 0.975])
+    assert (figures["score_per_run_low"], figures["score_per_run_high"]) == pytest.approx((low, high), abs=1e-4)
+    assert (low, high) != pytest.approx((figures["low"], figures["high"]), abs=1e-3)
+
+
+def test_several_right_answers_to_a_question_are_no_more_evidence_than_one() -> None:
+    once = [answer(str(i), True, [ALL] * 3) for i in range(10)]
+    twice = [answer(str(i), True, [ALL] * 3, sample=k) for i in range(10) for k in (0, 1)]
+    bounds = [metrics_of_run(answers, 3, 1000, 0)["trace_quality_low"] for answers in (once, twice)]
+    assert bounds[0] == bounds[1] == round(wilson(10, 10)[0], 4)

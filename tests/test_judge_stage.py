@@ -150,6 +150,15 @@ def test_the_evidence_judge_says_what_it_is_and_asks_nobody(project: Project, mo
     assert found["made_by"][0]["ratings"] == 1
 
 
+def test_the_table_shows_the_interval_of_each_score(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    first, last = project.judge()["runs"]
+    printed = capsys.readouterr().out
+    for row in (first, last):
+        low, high = (f"{100 * row[f'trace_quality_{end}']:.1f}" for end in ("low", "high"))
+        assert f"{100 * row['trace_quality']:.1f} ({low}–{high})" in printed
+        assert f"{100 * row['low']:.1f}–{100 * row['high']:.1f}" in printed
+
+
 def test_later_runs_are_compared_with_the_first_question_by_question(project: Project) -> None:
     [row] = project.judge()["comparisons"]
     assert (row["a"], row["b"], row["n"], row["only_a"], row["only_b"]) == ("baseline", "dspy_v1", 4, 0, 3)

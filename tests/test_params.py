@@ -2,12 +2,13 @@
 
 import copy
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
-from stages.common.compose import composed
+from stages.common.compose import composed, overridden
 from stages.common.errors import UserError
 from stages.common.params import load_params, parse_params
 
@@ -36,6 +37,39 @@ def test_the_a100_profile_composes() -> None:
     values = composed(["profile=a100"])
     assert values["model"]["id"] == "Qwen/Qwen3-Omni-30B-A3B-Thinking"
     assert "mini" not in values["data"]["sources"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("infer.temprature=0.7", 'unknown parameter infer.temprature; did you mean "infer.temperature"?'),
+        ("rest.select.bnd=wide", 'unknown parameter rest.select.bnd; did you mean "rest.select.band"?'),
+        ("infr.n=2", 'unknown parameter infr.n; did you mean "infer.n"?'),
+        ("zzz=1", "unknown parameter zzz; valid: arms, compare, "),
+        ("rest=defaults", "conf/rest/ has no 'defaults'; valid: none, reference, rest_em"),
+        ("profile=a10", "conf/profile/ has no 'a10'; did you mean \"a100\"?"),
+        ("infer.temperature=hot", "infer.temperature: Input should be a valid number"),
+        ("infer.temperature=[", "no viable alternative"),
+    ],
+)
+def test_a_mistyped_override_is_named_with_the_nearest_valid_one(override: str, message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        composed([override])
+
+
+def test_a_value_that_conf_does_not_give_is_told(raw: dict, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert overridden() == []
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    monkeypatch.chdir(tmp_path)
+    raw["infer"]["temperature"] = 0.9
+    raw["rest"]["iterations"]["iter4"] = {"from": "iter3", "learning_rate": 1e-5}
+    Path("params.yaml").write_text(yaml.safe_dump(raw))
+    assert overridden() == ["infer.temperature", "rest.iterations.iter4.from", "rest.iterations.iter4.learning_rate"]
+
+
+def test_fewer_variants_need_no_other_change() -> None:
+    params = parse_params(composed(["prompts.variants=[baseline,structured_reasoning]"]), "conf/")
+    assert [(contrast.a, contrast.b) for contrast in params.contrasts()] == [("baseline", "structured_reasoning")]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "conf").rglob("*.yaml")), ids=lambda p: str(p.relative_to(ROOT)))

@@ -17,29 +17,30 @@ import soundfile
 import yaml
 
 from stages.common.errors import UserError
-from stages.common.evidence_params import Errors
 from stages.common.files import write_json
 from stages.common.params import load_params
 from stages.common.records import Audio
-from stages.errors.errors import analysis_of
-from stages.evaluate.inputs import Sample
 from stages.evaluate.runs import Run, declared_runs, metrics_file
 from stages.report import build
-from stages.report.comparisons import count_verdicts
-from stages.report.failures import errors_section, judge_section
-from stages.report.listening import arms_section, votes_section
-from stages.report.node import Node
 from stages.report.page import vendored
 from stages.report.screenshot import chromium
-from stages.report.sections import Table
-from stages.votes.vote import vote_metrics
-from tests.report_project import ROOT, question, response, write_params, write_questions, write_run
+from tests.report_project import (
+    BOTH,
+    HOSTILE,
+    LOST,
+    NEITHER,
+    ROOT,
+    WON,
+    question,
+    response,
+    write_comparison,
+    write_params,
+    write_questions,
+    write_run,
+)
 
-HOSTILE = "<script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'>\"'&amp; </textarea>-->\u2028🔔 𝄞"
-# Of 12 questions, right under: baseline 0-6, expert_analyst 4-9.
 BASELINE, EXPERT = Run("baseline"), Run("expert_analyst")
 SAMPLED, VOTED = Run("baseline", condition="samples"), Run("baseline", condition="vote")
-WON, LOST, BOTH, NEITHER = 3, 4, 3, 2
 
 
 def write_project(folder: Path) -> None:
@@ -387,6 +388,27 @@ class TestOverview:
         assert any("baseline@vote" in told for told in absent)
         assert opened.page.locator("#browser").is_hidden()
 
+    def test_begins_with_an_answer_to_each_question(self, open_page, project, monkeypatch):
+        write_comparison(project)
+        run_stage(project, monkeypatch)
+        opened = open_page(folder=project)
+        told = dict(
+            zip(*(opened.page.locator(f".answers {tag}").all_inner_texts() for tag in ("dt", "dd")), strict=True)
+        )
+        assert told["Which prompt is better?"].startswith("Of 1 prompt tested against baseline, none is better")
+        assert told["Was it the audio?"].startswith("Not here: no control arms")
+        opened.page.click(".answers a >> nth=0")
+        assert opened.page.evaluate("location.hash") == "#section-prompts"
+
+    @pytest.mark.parametrize("width", [420, 1280])
+    def test_captions_are_read_without_scrolling_their_tables(self, open_page, project, monkeypatch, width):
+        write_comparison(project)
+        run_stage(project, monkeypatch)
+        opened = open_page(folder=project, viewport={"width": width, "height": 800})
+        ends = "nodes => nodes.map(node => node.getBoundingClientRect().right)"
+        found = opened.page.locator("#section-prompts caption .told").evaluate_all(ends)
+        assert found and max(found) <= width
+
     def test_says_that_mini_is_about_mechanics(self, open_page):
         assert "not about any 30B model" in open_page().text(".banner >> nth=0")
 
@@ -396,7 +418,7 @@ class TestOverview:
         write_questions(tmp_path, [question(0)])
         run_stage(tmp_path, monkeypatch)
         opened = open_page(folder=tmp_path)
-        rows = opened.page.locator("#section-prompts tbody tr").all_inner_texts()
+        rows = opened.page.locator("#section-prompts > .tables tbody tr").all_inner_texts()
         assert len(rows) == 8 and "the reference" in rows[0]
         assert all(re.search("better|worse|not distinguishable", row) for row in rows[1:])
         figures = opened.page.locator("svg.figure")
@@ -409,7 +431,7 @@ class TestOverview:
         write_comparison(project)
         run_stage(project, monkeypatch)
         opened = open_page(folder=project)
-        for column, count, flip in ((7, WON, "won"), (8, LOST, "lost")):
+        for column, count, flip in ((5, WON, "won"), (6, LOST, "lost")):
             opened.page.goto(opened.page.url.partition("#")[0])
             cell = opened.page.locator(f"#section-prompts tbody tr >> nth=1 >> td >> nth={column}")
             assert cell.inner_text() == str(count)
@@ -425,217 +447,6 @@ class TestOverview:
         opened.page.click("#section-sub-categories summary")
         assert HOSTILE in opened.page.locator("#section-sub-categories details").text_content()
         assert opened.page.evaluate("window.pwned") is None
-
-    def test_shows_the_votes_of_samples(self, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        questions = {q.id: q for q in (question(index) for index in range(20))}
-        samples = {n: [response(q, (i + s) % 3 > 0, s) for s in range(4)] for i, (n, q) in enumerate(questions.items())}
-        write_json(Path("metrics/votes/baseline.json"), vote_metrics("baseline", questions, samples))
-        section = votes_section(["baseline"])
-        assert len(section.figures[0].table.rows) == 4
-        told = texts(section.tables[0])[0]
-        assert told["samples"] == "4" and told["pass@n"].startswith("100.0 (")
-        assert all(re.fullmatch(r"[\d.]+ \([\d.]+–[\d.]+\)", told[key]) for key in ("mean", "vote", "pass@n"))
-        assert [note for note in section.notes if "Ties" in note]
-        assert all(figure.svg.startswith("<svg") for figure in section.figures)
-
-
-def texts(table: Table) -> list[dict[str, str]]:
-    """The rows of a table, each cell under its column; of columns of one name, the last."""
-    return [{name: cell.text for name, cell in zip(table.columns, row, strict=True)} for row in table.rows]
-
-
-def mistaken() -> dict[str, Any]:
-    """The analysis of two runs on 12 questions, of which six ask how many: the wrong are 3, 4, 5, 10 and 11."""
-    questions = [question(i, choices=("one", "two", "three"), answer=i % 3) for i in range(6)]
-    questions += [question(i) for i in range(6, 12)]
-    wrong = (3, 4, 5, 10, 11)
-    baseline = [response(q, i not in wrong) for i, q in enumerate(questions)]
-    baseline[0] = replace(baseline[0], thinking="Actually, it rings.")
-    none = {"answer": None, "extraction": ""}
-    loop = 3 * "Wait, it rings and rings again. "
-    baseline[5] = response(questions[5], status="truncated", thinking=loop, **none)
-    baseline[10:] = [response(q, status="error", thinking="", **none) for q in questions[10:]]
-    runs = {"baseline": baseline, "expert": [response(q, i not in wrong) for i, q in enumerate(questions)]}
-    samples = {name: {r.question_id: [Sample(r, "")] for r in found} for name, found in runs.items()}
-    return analysis_of({q.id: q for q in questions}, samples, Errors(loop_ngram=6, loop_repeats=3), [])
-
-
-class TestSections:
-    """Figures that all differ, so that none can stand in another's column."""
-
-    def test_verdicts_are_counted_apart(self, tmp_path):
-        verdicts = ["better", "worse", "not distinguishable", "not distinguishable", "exploratory", "no verdict"]
-        rows = [Node({"verdict": verdict, "verdict_text": verdict}, tmp_path) for verdict in verdicts]
-        assert count_verdicts(rows, "baseline") == (
-            "Of 4 prompts tested against baseline, 1 is better, 1 worse, and 2 cannot be told apart from it. "
-            "Exploratory, so without a verdict: 1. No verdict, since a run has no answer at all: 1."
-        )
-        assert "xploratory" not in count_verdicts(rows[:3], "baseline")
-
-    def test_arms_show_accuracies_with_intervals(self, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        overall = {"variant": "baseline", "difference": 0.3, "low": 0.2, "high": 0.4, "p": 0.0123, "detectable": 0.15}
-        nothing = dict.fromkeys(("difference", "low", "high", "p", "q"))
-        part = {"variant": "baseline", "name": "Music Theory", "n": 40}
-        fates = {"truncated": 0.25, "no_answer": 0.0, "error": 0.75}
-        figures = {"n": 100, "acc": 0.6, "silence": {"acc": 0.3}, "text_only": {"acc": 0.0, **fates}}
-        arms = {
-            "false_discovery_rate": 0.1,
-            "variants": {"baseline": {**figures, "permuted": {"acc": 0.5, "consistency": 0.9}}},
-            "comparisons": [
-                {**overall, "arm": "silence"},
-                {**overall, "arm": "permuted"},
-            ],
-            "unanswered": [{"variant": "baseline", "arm": "text_only"}],
-            "sub_categories": [
-                {**part, **overall, "arm": "silence", "difference": 0.25, "q": 0.01},
-                {**part, **nothing, "arm": "text_only"},
-            ],
-        }
-        write_json(Path("metrics/arms.json"), arms)
-        section = arms_section()
-        silence, permuted, text_only = texts(section.tables[0])
-        assert silence == {
-            "run": "baseline@silence",
-            "with the clip": "60.0 (50.2–69.1)",
-            "in this arm": "30.0 (21.9–39.6)",
-            "gain": "+30.0",
-            "95 %": "+20.0 to +40.0",
-            "interval": "",
-            "p": "0.0123",
-            "can see": "15.0",
-            "steady": "",
-            "no answer": "–",
-        }
-        assert permuted["steady"] == "90.0"
-        assert [text_only[key] for key in ("gain", "95 %", "p", "can see", "no answer")] == [*["–"] * 4, "100.0"]
-        assert texts(section.figures[0].table) == [
-            {"sub-category (questions)": "Music Theory (40)", "silence": "+25.0*"}
-        ]
-
-    def test_judged_runs_show_scores_under_the_judges_name(self, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        run = {"run": "baseline", "n": 100, "score": 0.4, "low": 0.31, "high": 0.49, "acc_strict": 0.6}
-        run |= {"trace_quality": 0.7, "score_per_run": 0.35, "failed": 2, "ratings": 300}
-        versus = {"b": "iter1/baseline", "difference": 0.1, "low": -0.02, "high": 0.22, "p_holm": 0.045, "p": 0.01}
-        judged = {"judge": "evidence", "note": "a fixed rule", "comparisons": [versus]}
-        write_json(
-            Path("metrics/judge.json"),
-            {**judged, "runs": [run, {**run, "run": "iter1/baseline", "trace_quality": None}]},
-        )
-        section = judge_section()
-        first, second = texts(section.tables[0])
-        assert second == {
-            "run": "iter1/baseline",
-            "score": "40.0 (31.0–49.0)",
-            "Δ baseline": "+10.0",
-            "95 %": "-2.0 to +22.0",
-            "p Holm": "0.0450",
-            "accuracy": "60.0 (50.2–69.1)",
-            "right answers alone": "–",
-            "trimmed per run": "35.0",
-            "ratings that failed": "2 of 300",
-        }
-        assert first["right answers alone"] == "70.0" and first["Δ baseline"] == ""
-        assert "“evidence”" in section.tables[0].caption and section.lead == "Judged by evidence: a fixed rule."
-
-    def test_mistakes_are_told_with_their_uncertainty(self, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        write_json(Path("metrics/errors.json"), mistaken())
-        section = errors_section("baseline")
-        assert section.lead.startswith(
-            "No prompt gets 5 of 12 questions right, 41.7 (19.3–68.0) %; every prompt gets 7"
-        )
-        failures, thinking, counting, hardest = section.tables
-        assert texts(failures)[0] == {
-            "run": "baseline",
-            "accuracy": "58.3 (31.9–80.7)",
-            "by chance": "29.2",
-            "worst sub-category": "Imagination",
-            "accuracy there": "50.0 (15.0–85.0)",
-            "questions": "4",
-            "cut off": "8.3",
-            "no answer": "0.0",
-            "failed": "16.7",
-        }
-        assert texts(thinking)[0] == {
-            "run": "baseline",
-            "words": "3.1",
-            "“Wait”": "81.08",
-            "“Actually”": "27.03",
-            "“Hmm”": "0.00",
-            "looping": "8.3 (1.5–35.4)",
-            "accuracy of looping": "0.0 (0.0–79.3)",
-            "of others": "63.6 (35.4–84.8)",
-            "looping and cut off": "100.0",
-        }
-        assert texts(counting)[0] == {
-            "run": "baseline",
-            "questions": "6",
-            "right": "50.0 (18.8–81.2)",
-            "too few": "0.0 (0.0–39.0)",
-            "too many": "33.3 (9.7–70.0)",
-            "off by, on average": "+0.40",
-        }
-        assert len(hardest.rows) == 5
-
-    def test_one_run_is_shown_in_detail_and_the_others_are_folded(self, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        write_json(Path("metrics/errors.json"), mistaken())
-        first, second = errors_section("expert").parts
-        assert (first.title, first.folded) == ("expert in detail", False)
-        assert (second.title, second.folded) == ("baseline in detail", True)
-        confusion, rules, invalid = second.tables
-        assert list(confusion.columns) == ["right", "1", "2", "3", "no answer"]
-        assert texts(confusion)[1] == {"right": "2", "1": "·", "2": "1", "3": "1", "no answer": "·"}
-        assert [cell.tone for cell in confusion.rows[1]] == ["", "heat0", "heat2 hit", "heat2", "heat0"]
-        assert texts(rules)[0] == {
-            "rule": "verbatim",
-            "responses": "9",
-            "in percent": "75.0",
-            "accuracy (95 %)": "77.8 (45.3–93.7)",
-        }
-        assert texts(invalid) == [
-            {"status": "cut off", "responses": "1", "in percent": "8.3", "rules": "none 1"},
-            {"status": "failed", "responses": "2", "in percent": "16.7", "rules": "none 2"},
-        ]
-        groups = {row["group"]: row for row in texts(second.figures[0].table)}
-        assert groups["Number of choices: 4"] == {
-            "group": "Number of choices: 4",
-            "n": "6",
-            "accuracy (95 %)": "66.7 (30.0–90.3)",
-            "by chance": "25.0",
-        }
-        assert not [name for name in groups if name.startswith("Language")]  # there is only one
-
-
-def write_comparison(folder: Path) -> None:
-    """Metrics of the two prompts as `score` and `compare` write them, as far as the overview reads them."""
-    row = {"n": 12, "low": 0.2, "high": 0.8}
-    groups = [("all", "all", 0.5), ("sub_category", HOSTILE, 0.25)]
-    for name, acc in (("baseline", 7 / 12), ("expert_analyst", 0.5)):
-        figures = {"acc_strict": round(acc, 4), "acc_official": 0.5, "truncated": 0.0, "no_answer": 0.0, "error": 0.0}
-        write_json(folder / f"metrics/prompts/{name}.json", {**figures, "detail": [row]})
-    rows = [
-        {"variant": name, "by": by, "name": group, "acc": acc, **row}
-        for name in ("baseline", "expert_analyst")
-        for by, group, acc in groups
-    ]
-    write_json(folder / "metrics/compare.json", rows)
-    versus = {
-        "a": "baseline",
-        "b": "expert_analyst",
-        "difference": -0.1,
-        "low": -0.3,
-        "high": 0.1,
-        "p": 0.7,
-        "p_holm": 0.7,
-        "verdict": "not distinguishable",
-        "verdict_text": "not distinguishable: this test can see 40.0 points",
-    }
-    versus |= {"only_a": LOST, "only_b": WON, "detectable": 0.4}
-    write_json(folder / "metrics/summary.json", {"versus_baseline": [versus], "notes": []})
 
 
 def covers(deps: list[str], path: Path) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from stages.common.files import QUESTIONS, read_json, write_jsonl
+from stages.common.files import QUESTIONS, REST, read_json, write_jsonl
 from stages.common.records import Audio, Question, to_dict
 from stages.model.checkpoint import load_thinker, save_servable
 from stages.model.loss import completion_loss
@@ -20,7 +20,7 @@ from stages.model.tiny import new_feature_extractor
 from stages.rest import check, integrity
 from stages.rest.check import control_traces, failures
 from stages.rest.dataset import Example, collate
-from stages.rest.layout import DATA, DEV, HEARD, Sample, Trace, write_records
+from stages.rest.layout import DEV, HEARD, Sample, Trace, write_records
 from stages.rest.train import adapted_model
 from tests.rest_project import (
     BASE,
@@ -36,7 +36,7 @@ from tests.rest_project import (
 
 LEARNING_RATE = 3e-3
 TRAIN = train_params(lora={"targets": "all", "rank": 8, "alpha": 16}, micro_batch_size=4)
-DEV_CLIPS, TEST_CLIPS = range(20, 28), range(30, 34)
+DEV_CLIPS, TEST_CLIPS = range(20, 30), range(30, 34)
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +249,7 @@ def sound() -> None:
     """Everything that the stage reads, without a defect."""
     write_params(TRAIN, iter1={"from": "base", "learning_rate": LEARNING_RATE})
     write_bank("iter1", bank())
-    write_records(DATA / "iter1" / "samples.parquet", Sample, [dev_sample(i) for i in DEV_CLIPS])
+    write_records(REST / "iter1" / "samples.parquet", Sample, [dev_sample(i) for i in DEV_CLIPS])
     for split, clips in (("dev", DEV_CLIPS), ("test", TEST_CLIPS)):
         write_jsonl(QUESTIONS / f"{split}.jsonl", [to_dict(question(i)) for i in clips])
 
@@ -287,7 +287,8 @@ def test_sound_traces_and_a_model_that_hears_pass(checked: Any) -> None:
     code, said, metrics = checked()
     assert code == 0 and metrics["passed"] and failures(metrics) == []
     assert "iter1: 10 traces are sound" in said and "8 traces learnt by heart in" in said
-    assert metrics["hearing"]["n"] == 8 and metrics["overfit"]["examples"] == 8
+    assert metrics["hearing"]["n"] == 10 and metrics["overfit"]["examples"] == 8
+    assert metrics["controls"] == {"asked": 10, "answered": 10, "source_clips": 10}
 
 
 def test_a_deaf_model_stops_the_iteration(checked: Any) -> None:
@@ -322,7 +323,7 @@ def test_wrong_traces_stop_it_before_any_model_is_loaded(
     if defect == "control":
         ids = tuple(i for i in dev_sample(20).prompt_token_ids if i != processor().audio_token_id)
         samples = [replace(dev_sample(20), prompt_token_ids=ids), *(dev_sample(i) for i in DEV_CLIPS[1:])]
-        write_records(DATA / "iter1" / "samples.parquet", Sample, samples)
+        write_records(REST / "iter1" / "samples.parquet", Sample, samples)
     else:
         first = {
             "audio": replace(first, duration_s=9.0),
@@ -347,10 +348,12 @@ def test_all_that_is_wrong_is_told_at_once(checked: Any) -> None:
     assert "2 check(s) failed" in said and "  - 10 prompts" in said and "  - 10 traces of questions" in said
 
 
-def test_hearing_needs_two_clips(checked: Any) -> None:
-    write_records(DATA / "iter1" / "samples.parquet", Sample, [dev_sample(20)])
+def test_hearing_needs_ten_source_clips(checked: Any) -> None:
+    shared = [question(i, group="g21" if i == 20 else f"g{i}") for i in DEV_CLIPS]
+    write_jsonl(QUESTIONS / "dev.jsonl", map(to_dict, shared))
     code, said, metrics = checked()
-    assert code == 2 and "on fewer than two clips" in said and not metrics
+    assert code == 2 and not metrics
+    assert "those of 10 dev questions that were answered right are about 9 source clips; 10 are needed" in said
 
 
 def test_what_needs_a_gpu_is_refused_before_anything_is_loaded(checked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,7 +368,7 @@ def test_a_later_iteration_hears_with_the_adapter_that_it_starts_from(checked: A
     write_iteration("iter1", targets="all")
     entries = (("iter1", "base"), ("iter2", "iter1"))
     write_params(TRAIN, **{name: {"from": start, "learning_rate": LEARNING_RATE} for name, start in entries})
-    shutil.copytree(DATA / "iter1", DATA / "iter2")
+    shutil.copytree(REST / "iter1", REST / "iter2")
     _, _, metrics = checked()
     _, _, later = checked("iter2")
     assert later["hearing"]["loss_true"] != metrics["hearing"]["loss_true"]

@@ -1,5 +1,6 @@
 """The gate: when a candidate is accepted, at which strength, and the model folder that comes of it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,12 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from stages.common.errors import UserError
-from stages.common.files import read_json, write_json, write_jsonl
+from stages.common.files import REST, read_json, write_json, write_jsonl
 from stages.common.models import CONFIG, WEIGHTS, adapter_of, resolve
 from stages.common.params import load_params
 from stages.common.records import Comparison, Response, to_dict
-from stages.rest import gate
-from stages.rest.layout import DATA, Trace, bank_of, depth_of, read_records, write_records
+from stages.rest import asking, gate
+from stages.rest.layout import Trace, bank_of, depth_of, read_records, trained_problems, write_records
 from tests.rest_records import ROOT, question, trace, write_questions
 
 BASE = Path("models/base")
@@ -31,7 +32,7 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "prompts").symlink_to(ROOT / "prompts")
     write_json(BASE / "config.json", {"the": "base"})
     write_adapter(CANDIDATE)
-    write_records(DATA / "iter1/bank.parquet", Trace, [trace("t1"), trace("t2")])
+    write_records(REST / "iter1/bank.parquet", Trace, [trace("t1"), trace("t2")])
 
 
 def write_adapter(folder, strength=1.0):
@@ -55,12 +56,17 @@ def compared(difference, low=0.0):
 @pytest.mark.parametrize(
     ("dev", "retention", "accepted", "reason"),
     [
-        (compared(0.03, 0.01), None, True, "on dev +3.0 points [+1.0, +8.0]"),
-        (compared(0.03, 0.01), compared(-0.01), True, "on dev +3.0 points"),
+        (compared(0.03, 0.01), None, True, "on dev +3.0 points [+1.0, +8.0]; no mastered problem was left out"),
+        (
+            compared(0.03, 0.01),
+            compared(-0.01, -0.03),
+            True,
+            "on dev +3.0 points [+1.0, +8.0]; -1.0 points [-3.0, +4.0] on 50 mastered problems",
+        ),
         (compared(0.00, -0.02), None, True, "on dev +0.0 points"),
         (compared(0.03, -0.021), compared(0.0), False, "worse by more than epsilon: +3.0 points [-2.1, +8.0]"),
         (compared(0.03, 0.01), compared(-0.03), True, "on dev +3.0 points"),
-        (compared(0.03, 0.01), compared(-0.06), False, "it forgets: -6.0 points on 50 mastered problems"),
+        (compared(0.03, 0.01), compared(-0.06), False, "forgets: -6.0 points [+0.0, -1.0] on 50 mastered problems"),
     ],
     ids=["better", "forgets little", "not surely worse", "maybe worse", "maybe forgets", "forgets"],
 )
@@ -82,7 +88,7 @@ def test_an_accepted_adapter_is_found_again_with_its_bank():
     adapter = adapter_of(Path("models/iter1"), BASE)
     assert adapter == Path("models/iter1/adapter") and resolve(Path("models/iter1")) == (BASE, adapter)
     assert {f.name: f.read_bytes() for f in adapter.iterdir()} == {f.name: f.read_bytes() for f in CANDIDATE.iterdir()}
-    assert bank_of("iter1") == read_records(DATA / "iter1/bank.parquet", Trace) and depth_of("iter1") == 1
+    assert bank_of("iter1") == read_records(REST / "iter1/bank.parquet", Trace) and depth_of("iter1") == 1
     manifest = read_json(Path("models/iter1/model.json"))
     assert (manifest["iteration"], manifest["from"], manifest["accepted"]) == ("iter1", "base", True)
 
@@ -90,17 +96,28 @@ def test_an_accepted_adapter_is_found_again_with_its_bank():
 def test_an_iteration_that_kept_the_base_has_no_adapter_but_a_depth():
     gate.write_model("iter1", "base", None, {"accepted": False})
     assert adapter_of(Path("models/iter1"), BASE) is None and depth_of("iter1") == 1
-    write_records(DATA / "iter2/bank.parquet", Trace, [])
+    write_records(REST / "iter2/bank.parquet", Trace, [])
     gate.write_model("iter2", "iter1", None, {"accepted": False})
     assert depth_of("iter2") == 2 and adapter_of(Path("models/iter2"), BASE) is None
+
+
+def test_a_model_remembers_every_problem_that_led_to_it():
+    """With banks that do not accumulate, the third adapter has been trained on the first one's traces as well."""
+    for name, start, problems in (("iter1", "base", "ab"), ("iter2", "iter1", "bc"), ("iter3", "iter2", "d")):
+        write_records(REST / name / "bank.parquet", Trace, [trace(problem) for problem in problems])
+        gate.write_model(name, start, CANDIDATE, {"accepted": True})
+    assert [trained_problems(name) for name in ("base", "iter1", "iter2", "iter3")] == [
+        set(), {"a", "b"}, {"a", "b", "c"}, {"a", "b", "c", "d"},
+    ]  # fmt: skip
+    assert {t.problem_id for t in bank_of("iter3")} == {"d"}
 
 
 def test_the_model_of_an_earlier_run_is_replaced_as_a_whole():
     gate.write_model("iter1", "base", CANDIDATE, {"accepted": True})
     gate.write_model("iter1", "base", None, {"accepted": False})
-    assert {file.name for file in Path("models/iter1").iterdir()} == {"model.json", "bank.parquet"}
-    (DATA / "iter1/bank.parquet").unlink()
-    with pytest.raises(FileNotFoundError):
+    assert {file.name for file in Path("models/iter1").iterdir()} == {"model.json", "bank.parquet", "trained.json"}
+    (REST / "iter1/bank.parquet").unlink()
+    with pytest.raises(UserError, match="no such file"):
         gate.write_model("iter1", "base", CANDIDATE, {"accepted": True})
     assert adapter_of(Path("models/iter1"), BASE) is None, "what was there stays when writing fails"
 
@@ -133,10 +150,14 @@ MASTERED = [question(f"m{i:02}") for i in range(20)]
 
 
 class Backend:
-    """Stands in for models: what an adapter of each strength gets right of dev, and of the mastered problems."""
+    """Stands in for models: what an adapter of each strength gets right of dev, and of the mastered problems.
 
-    def __init__(self, dev, mastered=20, served_alike=True):
+    Adapters change the tokens of the dev questions `changed` alone; an `adapter_served` not is left out by the server.
+    """
+
+    def __init__(self, dev, mastered=20, served_alike=True, changed=range(60), adapter_served=True):
         self.dev, self.mastered, self.served_alike, self.asked = dev, mastered, served_alike, []
+        self.changed, self.adapter_served = {f"d{i:02}" for i in changed}, adapter_served
 
     def __call__(self, questions, prompt, folder, params, keep_ids=False, adapter=None):
         assert folder == BASE and keep_ids
@@ -147,7 +168,8 @@ class Backend:
             right = i < (self.dev.get(strength, 30) if q.id[0] == "d" else self.mastered if strength else 20)
             garbled = params.infer.backend == "vllm" and not self.served_alike and i == 1
             fields = ("ok", "", "", 0 if right else 1, "verbatim", "stop", 2, 2)
-            ids = (int(100 * strength), int(garbled))
+            heeded = q.id in self.changed and (self.adapter_served or params.infer.backend != "vllm")
+            ids = (int(100 * strength * heeded), int(garbled))
             rows += [Response(q.id, k, *fields, completion_token_ids=ids) for k in range(params.infer.n)]
         return rows, {}
 
@@ -165,9 +187,9 @@ def run(monkeypatch, backend, start="base", **settings):
     }
     Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     write_questions("dev", DEV)
-    if not (DATA / "iter1/retention.jsonl").exists():
-        write_jsonl(DATA / "iter1/retention.jsonl", map(to_dict, MASTERED))
-    monkeypatch.setattr(gate, "answer_questions", backend)
+    if not (REST / "iter1/retention.jsonl").exists():
+        write_jsonl(REST / "iter1/retention.jsonl", map(to_dict, MASTERED))
+    monkeypatch.setattr(asking, "answer_questions", backend)
     monkeypatch.setattr("sys.argv", ["gate", "--iteration", "iter1"])
     gate.main()
     return read_json(Path("metrics/rest/gates/iter1.json"))
@@ -180,13 +202,13 @@ def test_the_best_strength_on_dev_becomes_the_model(monkeypatch, capsys):
     assert [row["acc_strict"] for row in found["scales"]] == [0.5333, 0.6667, 0.5833]
     adapter = adapter_of(Path("models/iter1"), BASE)
     assert adapter and strength_of(adapter) == 0.5 and (adapter / CONFIG).is_file()
-    assert found["parity"] == {"questions": 5, "agree": 1.0}
+    assert found["parity"] == {"questions": 5, "agree": 1.0, "differ_from_base": 5}
     assert found["retention"]["n"] == 20 and found["retention"]["difference"] == 0
     assert [row for row in backend.asked if row[3] == 2] == [
         (0.0, "transformers", 0.9, 2),
         (0.5, "transformers", 0.9, 2),
     ]
-    assert [row[:2] for row in backend.asked[-2:]] == [(0.5, "transformers"), (0.5, "vllm")]
+    assert [row[:2] for row in backend.asked[-3:]] == [(0.5, "transformers"), (0.0, "transformers"), (0.5, "vllm")]
     assert "iter1 x 0.5: accepted: on dev +16.7 points" in capsys.readouterr().out
 
 
@@ -209,12 +231,13 @@ def test_a_rejected_candidate_leaves_the_model_it_started_from(monkeypatch, caps
     assert not found["accepted"] and found["scale"] is None and reason in found["reason"]
     assert adapter_of(Path("models/iter1"), BASE) is None and len(bank_of("iter1")) == 2
     assert {row[0] for row in backend.asked[-2:]} == {0.0}, "parity is tried with the model that is kept"
+    assert found["parity"] == {"questions": 5, "agree": 1.0, "differ_from_base": 0}, "there is no adapter to be seen"
     assert "rejected, base is kept: " in capsys.readouterr().out
 
 
 def test_a_rejected_candidate_leaves_its_predecessors_adapter(monkeypatch):
     write_adapter(Path("models/candidates/warm"), 7.0)
-    write_records(DATA / "warm/bank.parquet", Trace, [])
+    write_records(REST / "warm/bank.parquet", Trace, [])
     gate.write_model("warm", "base", Path("models/candidates/warm"), {"accepted": True})
     found = run(monkeypatch, Backend({7.0: 50}), start="warm")
     adapter = adapter_of(Path("models/iter1"), BASE)
@@ -229,7 +252,7 @@ def test_without_a_gate_the_candidate_is_kept_and_still_measured(monkeypatch):
 
 
 def test_nothing_mastered_is_nothing_to_forget(monkeypatch):
-    write_jsonl(DATA / "iter1/retention.jsonl", [])
+    write_jsonl(REST / "iter1/retention.jsonl", [])
     found = run(monkeypatch, Backend({1.0: 40}, mastered=0))
     assert found["accepted"] and found["retention"] is None
 
@@ -242,6 +265,43 @@ def test_a_server_that_writes_other_tokens_than_the_trainer_stops_the_stage(monk
     assert "different tokens for 1 of 5 questions (the first: d01, [100, 1] against [100, 0])" in told
     assert not Path("models/iter1").exists() and not Path("metrics/rest").exists()
     assert run(monkeypatch, Backend({1.0: 40}, served_alike=False), parity_share=0.8)["parity"]["agree"] == 0.8
+
+
+def test_a_server_that_leaves_a_weak_adapter_out_is_found_on_the_questions_that_it_changes(monkeypatch, capsys):
+    served = run(monkeypatch, Backend({1.0: 40}, changed=[13]))
+    assert served["parity"] == {"questions": 15, "agree": 1.0, "differ_from_base": 1}
+    with pytest.raises(SystemExit):
+        run(monkeypatch, Backend({1.0: 40}, changed=[13], adapter_served=False))
+    assert "different tokens for 1 of 15 questions (the first: d13, [0, 0] against [100, 0])" in capsys.readouterr().err
+
+
+def test_as_many_changed_answers_are_looked_for_as_the_share_would_not_forgive(monkeypatch, capsys):
+    left_out = Backend({1.0: 40}, changed=[0, 7, 8], adapter_served=False)
+    with pytest.raises(SystemExit):
+        run(monkeypatch, left_out, parity_share=0.8)  # of 5 questions it would forgive the one that is changed
+    assert "different tokens for 3 of 10 questions" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("strength", "changed", "share"), [(0.0, 0, 1.0), (1.0, 0, 1.0), (1.0, 2, 0.9)], ids=["zeros", "none", "few"]
+)
+def test_an_adapter_that_changes_too_little_to_be_seen_stops_the_stage(monkeypatch, capsys, strength, changed, share):
+    shutil.rmtree(CANDIDATE)
+    write_adapter(CANDIDATE, strength)
+    backend = Backend({1.0: 40}, changed=range(18, 18 + changed) if strength else range(60))
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, backend, parity_share=share, epsilon=0.1)
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert f"iter1: its adapter changes too little to tell whether it is served: {changed} of 60 greedy" in told
+    assert f"parity_share {share:g} forgives as many; train it further" in told
+    assert not Path("models/iter1").exists() and "vllm" not in {row[1] for row in backend.asked}
+
+
+def test_fewer_dev_questions_than_asked_for_are_said(monkeypatch, capsys):
+    found = run(monkeypatch, Backend({1.0: 40}), parity_questions=100)
+    assert found["parity"]["questions"] == 60
+    assert "rest.gate.parity_questions is 100, and dev has 60 questions" in capsys.readouterr().out
 
 
 def test_the_predecessor_must_be_there(monkeypatch, capsys):

@@ -246,7 +246,16 @@ def test_the_stage_samples_problems_controls_and_silence(project, backend, monke
     assert {s.problem_id for s in rows if s.condition == DEV} == {"d0", "d1"}
     orders = {(s.problem_id, s.order) for s in rows if s.condition != DEV}
     assert len(orders) == 2, "heard or not, a problem's choices come in one order"
-    assert "iter1: 2 problems x 4 samples from base" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "iter1: 2 problems x 4 samples from base" in told and "control_questions" not in told
+
+
+def test_fewer_dev_questions_than_controls_asked_for_are_said(project, backend, monkeypatch, capsys):
+    configure()
+    write_questions("dev", [heard("d0")])
+    monkeypatch.setattr("sys.argv", ["generate", "--iteration", "iter1"])
+    generate.main()
+    assert "iter1: rest.check.control_questions is 2, and dev has 1 questions" in capsys.readouterr().out
 
 
 def test_an_endpoint_cannot_be_trained(project, backend, monkeypatch, capsys):

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from stages.common.errors import UserError
 from stages.common.files import write_json
-from stages.rest.layout import Sample, Trace, bank_of, depth_of, model_dir, read_records, write_records
+from stages.rest.layout import (
+    Sample,
+    Trace,
+    bank_of,
+    depth_of,
+    model_dir,
+    read_records,
+    trained_problems,
+    write_records,
+)
 from tests.rest_records import sample, trace
 
 IDS = st.lists(st.integers(0, 2**31 - 1), max_size=5).map(tuple)
@@ -122,3 +131,5 @@ def test_a_model_that_is_not_there_is_told(tmp_path, monkeypatch):
         depth_of("iter1")
     with pytest.raises(UserError, match=r"models/iter1/bank\.parquet: no such file"):
         bank_of("iter1")
+    with pytest.raises(UserError, match=r"models/iter1/trained\.json: no such file"):
+        trained_problems("iter1")

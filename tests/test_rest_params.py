@@ -69,6 +69,22 @@ def test_a_profile_overrides_what_differs_by_size_in_any_preset():
     assert mini["select"] == large["select"]
 
 
+@pytest.mark.parametrize("preset", ["reference", "rest_em"])
+def test_what_decides_no_result_fits_a_large_model_too(preset):
+    params = parse_params(composed(["profile=a100", f"rest={preset}"]), "conf/")
+    generate, runtime = params.rest.generate, params.runtime
+    samples = max(generate.n // generate.requests, generate.silence_n, params.rest.gate.retention_n, params.vote.n)
+    tokens = runtime.concurrency * samples * max(generate.max_tokens, params.infer.max_tokens)
+    assert tokens / runtime.request_timeout_s < 300, "tokens a second that answer even the longest requests in time"
+    rows = 3 * generate.problems * params.rest.train.epochs / 2  # traces that a first iteration may well have
+    assert runtime.checkpoint_steps < rows / params.rest.train.batch_size / 5, "an interruption costs a part of it"
+
+
+def test_a_large_model_learns_by_heart_at_a_rate_of_its_size():
+    large = parse_params(composed(["profile=a100"]), "conf/").rest
+    assert 1e-4 <= large.check.overfit_learning_rate * large.train.learning_rate_scale <= 1e-3
+
+
 # ── Iterations ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -167,7 +183,15 @@ def test_a_limit_on_silence_needs_answers_to_silence(rest):
     change("generate.silence_n", 0)(rest)
     parse_params(rest, "params.yaml")
     change("select.max_silence_rate", 0.75)(rest)
-    assert "select.max_silence_rate compares with answers to silence" in mistake(rest)
+    assert "select.max_silence_rate is compared with a pass rate on silence" in mistake(rest)
+
+
+def test_a_few_answers_to_silence_are_no_rate(rest):
+    change("select.max_silence_rate", 0.75)(rest)
+    change("generate.silence_n", 3)(rest)
+    assert "generate.silence_n 3 does not give: raise it to 4, or set max_silence_rate to null" in mistake(rest)
+    change("generate.silence_n", 4)(rest)
+    parse_params(rest, "params.yaml")
 
 
 def test_an_eval_prompt_must_be_among_the_variants_and_the_nearest_is_named(rest):

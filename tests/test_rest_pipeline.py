@@ -77,7 +77,8 @@ def test_the_adapter_that_was_trained_is_the_one_that_answers(pipeline: Pipeline
     hashes = set()
     for name in ITERATIONS:
         assert pipeline.json(f"metrics/rest/check_{name}.json")["passed"]
-        assert pipeline.json(f"metrics/rest/gates/{name}.json")["parity"] == {"questions": 8, "agree": 1.0}
+        parity = pipeline.json(f"metrics/rest/gates/{name}.json")["parity"]
+        assert parity["questions"] >= 8 and parity["agree"] == 1.0 and parity["differ_from_base"] > 0
         adapter = pipeline.json(f"models/{name}/model.json")["adapter"]
         for variant in VARIANTS:
             run = pipeline.json(f"data/rest/predictions/{name}/{variant}.run.json")

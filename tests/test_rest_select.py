@@ -366,10 +366,11 @@ def metrics(name="iter1"):
     return read_json(Path(f"metrics/rest/generation_{name}.json"))
 
 
-def accepted(name, traces):
-    """A model folder as an iteration leaves it."""
+def accepted(name, traces, before=()):
+    """A model folder as an iteration leaves it, which started from a model that was trained on problems `before`."""
     write_json(Path(f"models/{name}/model.json"), {"depth": 1})
     write_records(Path(f"models/{name}/bank.parquet"), Trace, traces)
+    write_json(Path(f"models/{name}/trained.json"), sorted({*before, *(t.problem_id for t in traces)}))
 
 
 def test_the_stage_writes_the_bank_the_retention_questions_and_what_it_counted(project, monkeypatch, capsys):
@@ -486,6 +487,15 @@ def test_retention_leaves_out_what_an_earlier_iteration_was_trained_on(second, m
     configure(mastered_share=0.0, accumulate=accumulate)
     run(monkeypatch, "iter2")
     assert [q.id for q in read_questions(Path("data/rest/iter2/retention.jsonl"))] == ["always", "always3"]
+
+
+def test_retention_leaves_out_what_the_adapter_before_the_last_was_trained_on(project, monkeypatch):
+    """Where banks do not accumulate and one adapter is trained on and on, the last bank does not tell."""
+    accepted("iter1", [trace("always2")], before=["always3"])
+    write_samples("iter2", [s for name, right in RIGHT.items() for s in samples(name, right, 8)])
+    configure(mastered_share=0.0, accumulate=False)
+    run(monkeypatch, "iter2")
+    assert [q.id for q in read_questions(Path("data/rest/iter2/retention.jsonl"))] == ["always"]
 
 
 def test_one_question_about_two_clips_of_one_length_is_two_traces(second, monkeypatch):

@@ -1,5 +1,6 @@
 """Training on traces: the loss that was asked for, whatever the batches, and an interruption that changes nothing."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,10 +28,11 @@ from stages.model import loss
 from stages.model.checkpoint import load_thinker
 from stages.model.loss import token_kl, token_losses
 from stages.rest import train as stage
+from stages.rest.checkpoints import WholeCheckpoints, last_checkpoint
 from stages.rest.dataset import LengthBuckets, collate, padding_share
 from stages.rest.layout import Trace
-from stages.rest.train import adapted_model, check_machine
-from stages.rest.trainer import LOG_STEPS, RestTrainer, last_checkpoint, trainer_for
+from stages.rest.train import adapted_model, check_machine, recipe
+from stages.rest.trainer import RestTrainer, log_interval, trainer_for
 from tests.pipeline import wait_until
 from tests.rest_project import (
     BASE,
@@ -45,6 +48,7 @@ from tests.rest_project import (
 )
 
 TOO_FAST = 1e37  # a learning rate whose first step still fits into float32
+TRAININGS = Path(".cache/training")
 
 
 @pytest.fixture(scope="module")
@@ -277,17 +281,21 @@ def test_a_training_is_the_same_however_many_logits_are_held_at_once(monkeypatch
 
 def test_the_divergence_is_always_logged_and_its_weight_pulls_towards_the_base() -> None:
     traces = [trace(i) for i in range(8)]
-    free, held = (run(traces, train_params(epochs=2 * LOG_STEPS, kl_coefficient=weight)) for weight in (0.0, 100.0))
-    assert [row["step"] for row in free.state.log_history if "kl" in row] == [LOG_STEPS, 2 * LOG_STEPS]
-    print(logged(held, "kl"), logged(free, "kl"), logged(held), logged(free))
+    free, held = (run(traces, train_params(epochs=50, kl_coefficient=weight)) for weight in (0.0, 100.0))
+    assert [row["step"] for row in free.state.log_history if "kl" in row] == list(range(2, 51, 2))
     assert 0 < logged(held, "kl")[-1] < logged(free, "kl")[-1] / 2
     assert logged(free)[-1] < logged(free)[0], "it learns"
 
 
 def test_a_training_of_a_few_steps_is_logged_too() -> None:
     trainer = run([trace(i) for i in range(8)], train_params(batch_size=2, micro_batch_size=2))
-    assert [row["step"] for row in trainer.state.log_history if "loss" in row] == [4]
-    assert logged(trainer, "kl")[0] > 0
+    assert [row["step"] for row in trainer.state.log_history if "loss" in row] == [1, 2, 3, 4]
+    assert logged(trainer, "kl")[-1] > 0
+
+
+@pytest.mark.parametrize(("steps", "interval"), [(1, 1), (39, 1), (63, 3), (190, 9), (712, 25), (2_032, 25)])
+def test_a_short_training_is_logged_and_saved_more_often(steps: int, interval: int) -> None:
+    assert log_interval(steps) == interval
 
 
 # ── How it is trained ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -374,7 +382,7 @@ def results() -> dict[str, bytes]:
 
 
 def checkpoints() -> list[Path]:
-    return [mark.parent for mark in Path(".cache/training").glob("*/checkpoint-*/complete")]
+    return [mark.parent for mark in TRAININGS.glob("*/checkpoint-*/complete")]
 
 
 @pytest.fixture
@@ -392,7 +400,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(
     train(monkeypatch)
     whole = results()
     assert "metrics/rest/train_iter1/plots/metrics/kl.tsv" in whole and not checkpoints()
-    assert Path("metrics/rest/train_iter1/plots/metrics/loss.tsv").read_text().count("\n") == 1 + 60 // LOG_STEPS
+    assert Path("metrics/rest/train_iter1/plots/metrics/loss.tsv").read_text().count("\n") == 1 + 60 // 3
     shutil.rmtree("models/candidates")
     shutil.rmtree("metrics")
 
@@ -414,21 +422,90 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(
     assert len(batches) == 2 * (60 - int(newest.name.partition("-")[2])) < 2 * 60, "only what was still to do"
     assert f"going on from {newest.resolve()}" in capsys.readouterr().out
     assert results() == whole
-    assert not list(Path(".cache/training").iterdir())
+    assert not list(TRAININGS.iterdir())
 
 
-def test_a_training_with_other_parameters_does_not_go_on_from_this_ones_checkpoint(
-    iterations: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def interrupted(monkeypatch: pytest.MonkeyPatch, rate: float = 1e-2, name: str = "iter1") -> Path:
+    """Where a training that is interrupted at once leaves its checkpoints."""
+    write_params(train_params(), **{name: {"from": "base", "learning_rate": rate}})
+    write_bank(name, [trace(0)])
+    folders: list[Path] = []
+
+    def interrupt(trainer: RestTrainer, **_: Any) -> None:
+        folders.append(Path(trainer.args.output_dir))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(RestTrainer, "train", interrupt)
+        train(patch, name)
+    return folders[0]
+
+
+def test_a_training_with_other_parameters_does_not_go_on_from_this_ones_checkpoints_and_deletes_them(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    folders = []
-    for rate in (TOO_FAST, TOO_FAST / 2):
-        write_params(train_params(batch_size=2, micro_batch_size=2), iter1={"from": "base", "learning_rate": rate})
-        with pytest.raises(SystemExit) as ended:
-            train(monkeypatch)
-        assert ended.value.code == 2 and "error: training diverged" in capsys.readouterr().err
-        folders.append(set(Path(".cache/training").iterdir()))
-    assert len(folders[0]) == 1 and len(folders[1]) == 2
-    assert not Path("models/candidates").exists()
+    first, again = interrupted(monkeypatch), interrupted(monkeypatch)
+    assert first == again and first.is_dir()
+    of_another_iteration = interrupted(monkeypatch, name="iter10")
+    other = interrupted(monkeypatch, rate=2e-2)
+    assert other != first and {*TRAININGS.absolute().iterdir()} == {other, of_another_iteration}
+
+
+def test_checkpoints_that_another_process_is_making_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = interrupted(monkeypatch)
+    descriptor = os.open(folder, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    interrupted(monkeypatch, rate=2e-2)
+    assert folder.is_dir()
+    os.close(descriptor)
+    interrupted(monkeypatch, rate=2e-2)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("package", ["torch", "transformers", "peft", "bitsandbytes"])
+def test_nor_does_one_with_another_version_of_a_library(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    version, before = metadata.version, recipe()
+    monkeypatch.setattr(metadata, "version", lambda name: "another" if name == package else version(name))
+    assert recipe() == before | {package: "another"}
+
+
+@pytest.mark.parametrize("file", ["rest/dataset.py", "rest/train.py", "rest/trainer.py", "model/loss.py"])
+def test_nor_does_one_by_other_code(tmp_path: Path, file: str) -> None:
+    for area in ("rest", "model"):
+        shutil.copytree(ROOT / "stages" / area, tmp_path / "stages" / area)
+    before = recipe(tmp_path / "stages")
+    assert before == recipe()
+    with (tmp_path / "stages" / file).open("a") as source:
+        source.write("# changed\n")
+    after = recipe(tmp_path / "stages")
+    assert {name for name in before if before[name] != after[name]} == {file}
+
+
+def test_code_decides_where_checkpoints_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = interrupted(monkeypatch)
+    monkeypatch.setattr(stage, "PACKAGES", ("torch",))
+    assert interrupted(monkeypatch) != first
+
+
+def test_a_training_that_diverged_leaves_no_checkpoint_to_diverge_from_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = train_params(batch_size=2, micro_batch_size=2)
+    write_params(settings, checkpoint_steps=1, iter1={"from": "base", "learning_rate": TOO_FAST})
+    write_bank("iter1", [trace(i) for i in range(12)])
+    saved: list[Path] = []
+    remembered = WholeCheckpoints.on_save
+
+    def on_save(*args: Any, **options: Any) -> None:
+        remembered(*args, **options)
+        saved.extend(checkpoints())
+
+    monkeypatch.setattr(WholeCheckpoints, "on_save", on_save)
+    with pytest.raises(SystemExit) as ended:
+        train(monkeypatch)
+    assert ended.value.code == 2 and "error: training diverged" in capsys.readouterr().err
+    assert saved, "there was one"
+    assert not list(TRAININGS.iterdir()) and not Path("models/candidates").exists()
 
 
 def test_only_whole_checkpoints_count_and_the_newest_of_them(tmp_path: Path) -> None:

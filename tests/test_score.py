@@ -18,6 +18,7 @@ from stages.evaluate.inputs import Sample, read_question_set, read_samples
 from stages.evaluate.official import official_match
 from stages.evaluate.reward import correct
 from stages.evaluate.scoring import metrics_of
+from stages.evaluate.stats import wilson
 
 METADATA = Path(os.environ.get("MMAR_METADATA", Path(__file__).parents[2] / "shared/data/MMAR-meta.jsonl"))
 CATEGORIES = [
@@ -133,8 +134,10 @@ def test_the_stage_writes_the_metrics_of_a_variant(workplace, monkeypatch, capsy
         "acc_official": 0.5,
         "low": 0.1876,
         "high": 0.8124,
+        "official_low": 0.1876,
+        "official_high": 0.8124,
     }
-    assert "strict 50.0%" in capsys.readouterr().out
+    assert "strict 50.0% (18.8–81.2), official 50.0% (18.8–81.2) of 6" in capsys.readouterr().out
 
 
 def test_an_iteration_is_scored_like_the_base_and_beside_it(workplace, monkeypatch):
@@ -159,6 +162,10 @@ def test_the_official_match_reads_what_the_model_wrote_where_no_choice_was_found
     text = "<think>x</think>I think it is a dog."
     metrics = metrics_of({"q1": q}, {"q1": [Sample(response("q1", None, "no_answer", text), "I think it is a dog.")]})
     assert (metrics["acc_strict"], metrics["acc_official"]) == (0, 1)
+    row, none, all_ = metrics["detail"][0], wilson(0, metrics["n"]), wilson(metrics["n"], metrics["n"])
+    assert (row["low"], row["high"], row["official_low"], row["official_high"]) == pytest.approx(
+        (*none, *all_), abs=1e-4
+    )
 
 
 def test_several_samples_count_as_their_mean():

@@ -47,7 +47,7 @@ TINY = Tiny(
 )  # fmt: skip
 MERGE = Serve(dtype="float32", max_model_len=2048, tensor_parallel_size=1, adapters="merge")
 HOT = MERGE.model_copy(update={"adapters": "lora"})
-RUNTIME = load_params(path=ROOT / "params.yaml").runtime.model_copy(update={"retries": 5, "server_start_s": 30.0})
+RUNTIME = load_params(path=ROOT / "params.yaml").runtime.model_copy(update={"retries": 5, "server_start_s": 120.0})
 
 
 @pytest.fixture(scope="module")

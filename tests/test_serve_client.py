@@ -25,11 +25,11 @@ from stages.serve.cache import ResponseCache
 from stages.serve.client import ask
 from stages.serve.endpoint import Server, external_server
 from stages.serve.messages import ChatRequest, audio_part, body, cache_key, text_part
-from tests.fake_openai import FakeOpenAI, answer, hang, reset, status
-from tests.pipeline import heed_interrupts
+from tests.fake_openai import FakeOpenAI, answer, hang, hold, reset, status
+from tests.pipeline import heed_interrupts, wait_until
 
 RUNTIME = Runtime(
-    concurrency=4, request_timeout_s=5, retries=3, server_start_s=10, server_idle_s=10, checkpoint_steps=1
+    concurrency=4, request_timeout_s=30, retries=3, server_start_s=10, server_idle_s=10, checkpoint_steps=1
 )
 
 
@@ -74,7 +74,7 @@ def texts(results: list[ChatResult]) -> list[str]:
 
 
 def test_results_keep_the_order_of_the_requests(fake: FakeOpenAI, server: Server, cache: ResponseCache) -> None:
-    fake.faults["question 0"] = [hang(0.3)]
+    fake.faults["question 0"] = [hold(lambda: len(fake.answered) == 11)]
     assert texts(ask(requests(12), server, cache, RUNTIME)) == [f"question {i}" for i in range(12)]
     assert fake.answered[-1] == "question 0"
 
@@ -131,16 +131,16 @@ def test_a_passing_fault_is_tried_again(
 
 
 def test_a_timeout_is_tried_again(fake: FakeOpenAI, server: Server, cache: ResponseCache) -> None:
-    fake.faults["q"] = [hang(5)]
-    [result] = ask([request("q")], server, cache, RUNTIME.model_copy(update={"request_timeout_s": 0.3}))
-    assert not result.error and fake.asked["q"] == 2
+    fake.faults["q"] = [hang(60)]
+    [result] = ask([request("q")], server, cache, RUNTIME.model_copy(update={"request_timeout_s": 1.0}))
+    assert not result.error and fake.asked["q"] >= 2
 
 
 def test_retry_after_is_honoured(fake: FakeOpenAI, server: Server, cache: ResponseCache) -> None:
     fake.faults["q"] = [status(429, Retry_After="1")]
     began = time.monotonic()
     ask([request("q")], server, cache, RUNTIME)
-    assert 0.8 <= time.monotonic() - began < 3
+    assert time.monotonic() - began >= 0.8, "a first wait is 0.02 s otherwise"
 
 
 def test_a_broken_off_sample_is_no_answer(fake: FakeOpenAI, server: Server, cache: ResponseCache) -> None:
@@ -227,14 +227,15 @@ def test_too_many_failures_in_a_row_end_the_run_and_answers_are_kept(
 
 
 def test_concurrency_is_used_and_never_exceeded(fake: FakeOpenAI, server: Server, cache: ResponseCache) -> None:
-    fake.latency_s = 0.01
+    for i in range(RUNTIME.concurrency):
+        fake.faults[f"question {i}"] = [hold(lambda: fake.peak == RUNTIME.concurrency)]
     ask(requests(40), server, cache, RUNTIME)
     assert fake.peak == RUNTIME.concurrency
 
 
 def test_a_slow_request_holds_up_no_other(fake: FakeOpenAI, server: Server, cache: ResponseCache) -> None:
-    fake.faults["question 0"] = [hang(1)]
     seen: list[int] = []
+    fake.faults["question 0"] = [hold(lambda: len(seen) == 39)]
     ask(requests(40), server, cache, RUNTIME, lambda index, result: seen.append(index))
     assert seen[-1] == 0 and len(seen) == 40
 
@@ -295,7 +296,7 @@ from stages.serve.cache import ResponseCache
 from stages.serve.client import ask
 from stages.serve.endpoint import Server
 server = Server("vllm", sys.argv[1], "key", "fake", {"backend": "vllm", "model": "a hash"}, "", Path("."))
-ask(requests(int(sys.argv[3])), server, ResponseCache(Path(sys.argv[2])), RUNTIME, lambda i, r: print(i, flush=True))
+ask(requests(int(sys.argv[3])), server, ResponseCache(Path(sys.argv[2])), RUNTIME)
 """
 
 
@@ -303,25 +304,25 @@ ask(requests(int(sys.argv[3])), server, ResponseCache(Path(sys.argv[2])), RUNTIM
 def test_an_interrupted_run_goes_on_where_it_stopped(
     fake: FakeOpenAI, server: Server, cache: ResponseCache, tmp_path: Path, kill: signal.Signals
 ) -> None:
-    count = 120
+    count, enough, most = 120, 40, 80
     fake.latency_s = 0.01
+    for i in range(most, count):  # the run cannot end before it is interrupted
+        fake.faults[f"question {i}"] = [hang(60)]
     command = [sys.executable, "-c", RUN, fake.base_url, str(tmp_path / "responses.sqlite"), str(count)]
     process = subprocess.Popen(
-        [*command, str(Path(__file__).parent.parent)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        preexec_fn=heed_interrupts,
+        [*command, str(Path(__file__).parent.parent)], stderr=subprocess.DEVNULL, preexec_fn=heed_interrupts
     )
-    assert process.stdout is not None
-    for _ in range(40):
-        assert process.stdout.readline()
+    keys = [cache_key(one, server) for one in requests(count)]
+    wait_until(lambda: len(cache.get_many(keys)) >= enough)
     process.send_signal(kill)
-    assert process.wait(10) != 0
-    time.sleep(0.1)  # let the fake server finish what was in flight
-    assert len(ask(requests(count), server, cache, RUNTIME)) == count
-    lost = fake.asked.total() - count
-    assert len(fake.asked) == count and lost <= 2 * RUNTIME.concurrency
+    assert process.wait(60) != 0
+    kept = len(cache.get_many(keys))
+    assert enough <= kept <= most
+    if kill == signal.SIGINT:  # which leaves time to put into the cache what has come
+        assert len(fake.asked) - kept <= RUNTIME.concurrency, "only what was in flight is lost"
+    with FakeOpenAI() as another:
+        assert len(ask(requests(count), replace(server, base_url=another.base_url), cache, RUNTIME)) == count
+        assert another.asked.total() == len(another.asked) == count - kept
 
 
 def test_what_was_answered_is_kept_when_a_run_ends_with_an_error(
@@ -360,6 +361,7 @@ def test_a_server_that_dies_is_found_again_and_nothing_is_asked_twice(tmp_path: 
             death.start()
 
     death = threading.Thread(target=first.stop)
+    first.faults["question 99"] = [hang(60)]  # the run cannot end before the server does
     first.start()
     results = ask(requests(100), there(first), cache, RUNTIME, on_result)
     death.join()

@@ -16,12 +16,15 @@ from stages.evaluate.paired import Method, Pair, adjusted, broken_down, judged, 
 from stages.evaluate.stats import (
     benjamini_hochberg,
     bootstrap_differences,
+    bootstrap_means,
     clustered_mean,
     compare_runs,
     detectable,
     equivalence_p,
     holm,
     mcnemar_mid_p,
+    mean_interval,
+    percentile_interval,
     sign_flip_p,
     wilson,
 )
@@ -59,9 +62,41 @@ def test_wilson_holds_the_share_and_stays_within_bounds(n, share):
 
 
 def test_wilson_refuses_what_is_no_proportion():
-    for successes, n in [(1, 0), (-1, 5), (6, 5)]:
+    for successes, n in [(1, 0), (-1, 5), (6, 5), (5.0001, 5), (float("nan"), 5)]:
         with pytest.raises(ValueError):
             wilson(successes, n)
+
+
+def test_wilson_of_scores_whose_sum_is_a_hair_above_their_number_is_that_of_all_of_them():
+    assert wilson(np.nextafter(10, 11), 10) == wilson(10 + 1e-12, 10) == wilson(10, 10)
+
+
+# ── The interval of a mean ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
+def test_scores_that_are_all_alike_have_the_interval_of_wilson(value):
+    clips = [str(i) for i in range(20)]
+    assert mean_interval([value] * 20, clips, 1_000, 0) == pytest.approx(wilson(20 * value, 20))
+    assert mean_interval([value] * 40, clips * 2, 1_000, 0, n=20) == pytest.approx(wilson(20 * value, 20))
+
+
+def test_one_clip_tells_nothing_of_a_mean():
+    assert mean_interval([1.0, 1.0], ["x", "x"], 1_000, 0) == (0.0, 1.0)
+
+
+def test_clips_answered_alike_make_the_interval_of_a_mean_wider_than_wilsons():
+    scores, clips = [float(i < 100) for i in range(200)], [str(i // 10) for i in range(200)]
+    low, high = mean_interval(scores, clips, 2_000, 0)
+    assert low < wilson(100, 200)[0] - 0.1 and high > wilson(100, 200)[1] + 0.1
+    assert (low, high) == percentile_interval(bootstrap_differences(scores, clips, 2_000, 0))
+
+
+def test_rows_are_resampled_alike_and_each_as_if_it_were_alone():
+    rows, clips = np.random.default_rng(19).random((3, 60)), [str(i // 2) for i in range(60)]
+    drawn = bootstrap_means([*rows, rows[0] - rows[1]], clips, 1_500, 4)
+    assert drawn.shape == (4, 1_500) and drawn[3] == pytest.approx(drawn[0] - drawn[1])
+    assert all((drawn[i] == bootstrap_differences(rows[i], clips, 1_500, 4)).all() for i in range(3))
 
 
 @given(st.integers(0, 400), st.integers(0, 400))

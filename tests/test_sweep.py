@@ -67,6 +67,16 @@ def test_an_experiment_that_carries_everything_along_is_told_as_such(swept):
         sweep_rows("infer.max_tokens", [], experiments(shown_rows))
 
 
+@pytest.mark.parametrize("text", ["<<<<<<< HEAD\n{}\n", "[" * 100_000, "[]"])
+def test_metrics_that_cannot_be_read_are_told_with_their_revision(swept, text):
+    Path("metrics/prompts/a.json").write_text(text)
+    git("add", "-A")
+    git("commit", "-qm", "broken")
+    rev = git("rev-parse", "HEAD")
+    with pytest.raises(UserError, match=f"{rev}: metrics/prompts/a.json"):
+        sweep_rows("infer.max_tokens", ["a"], experiments([shown(rev, 64, experiments=[])]))
+
+
 def test_a_value_is_looked_up_where_the_manifest_tells_it():
     thinking = {"force_answer": True, "force_answer_tokens": 16, "forced": 3}
     forced, plain = (

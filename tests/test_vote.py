@@ -1,8 +1,10 @@
 """The stages `vote` and `vote_tables`: one answer a question, with a trace of its own, and honest figures beside it."""
 
 import json
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given
@@ -13,11 +15,13 @@ from stages.common.files import read_json, read_jsonl, write_json, write_jsonl
 from stages.common.params import load_params
 from stages.common.records import Audio, Question, Response, response_from, to_dict
 from stages.evaluate.inputs import read_question_set, read_samples
+from stages.evaluate.paired import Method
 from stages.evaluate.runs import declared_runs, find_run, metrics_file
 from stages.evaluate.stats import wilson
 from stages.votes import tables as vote_tables
 from stages.votes import vote as vote_stage
 from stages.votes.vote import vote_metrics, voted
+from stages.votes.voting import calibration, calibration_error, count_votes, vote_score
 
 ROOT = Path(__file__).parents[1]
 RULE = Vote(variants=[], n=3, temperature=1.0, top_p=1.0, seed=0, trace="first", max_trace_chars=100)
@@ -118,6 +122,47 @@ def test_a_mean_of_ones_has_an_interval_like_wilsons_and_one_mean_has_one_interv
     assert [end["acc"] for end in metrics["detail"]] == [metrics["acc_mean"], metrics["acc_vote"]]
 
 
+def several(rng, agreement, n=60, samples=8):
+    """Questions of which `agreement(rng)` is the chance that a sample gives the right answer."""
+    found = {}
+    for i in range(n):
+        chance = agreement(rng)
+        found[f"q{i}"] = [sample(k, 0 if rng.random() < chance else 1, name=f"q{i}") for k in range(samples)]
+    return {name: question(name, f"g{i // 2}") for i, name in enumerate(found)}, found
+
+
+def test_ece_and_brier_score_have_the_interval_of_resampling_clips_and_binning_anew():
+    questions, found = several(random.Random(1), lambda rng: rng.random())
+    method = Method(resamples=1_000, seed=3)
+    metrics = vote_metrics("v", questions, found, method)
+    votes = {name: count_votes(found[name], 0) for name in questions}
+    clips = sorted({q.group for q in questions.values()})
+    drawn = np.random.default_rng(3).integers(len(clips), size=(1_000, len(clips)))
+    of_clip = [[votes[name] for name, q in questions.items() if q.group == clip] for clip in clips]
+    resampled = [[one for index in row for one in of_clip[index]] for row in drawn]
+    for key, figure in (("ece", lambda some: calibration_error(calibration(some))), ("brier", brier_by_hand)):
+        expected = np.quantile([figure(some) for some in resampled], [0.025, 0.975])
+        assert [metrics[f"{key}_low"], metrics[f"{key}_high"]] == pytest.approx(expected, rel=1e-5)
+        assert metrics[f"{key}_low"] < metrics[key] < metrics[f"{key}_high"]
+
+
+def brier_by_hand(some):
+    confidence = np.array([one.most / one.n for one in some])
+    won = np.array([vote_score(one) for one in some])
+    return np.mean(won * (1 - confidence) ** 2 + (1 - won) * confidence**2)
+
+
+def test_perfect_agreement_on_right_answers_is_no_proof_of_perfect_calibration():
+    metrics = vote_metrics("v", *several(random.Random(2), lambda rng: 1.0, n=20))
+    assert (metrics["ece"], metrics["ece_low"], metrics["brier"], metrics["brier_low"]) == (0, 0, 0, 0)
+    assert metrics["ece_high"] == metrics["brier_high"] == pytest.approx(1.96 * 2**0.5 / 22, rel=1e-3)
+
+
+def test_one_clip_tells_nothing_of_calibration():
+    metrics = vote_metrics("v", {"q0": question("q0")}, {"q0": [sample(0, 0), sample(1, 0)]})
+    assert [metrics[key] for key in ("ece_low", "ece_high", "brier_low", "brier_high")] == [0, 1, 0, 1]
+
+
 # ── The stages ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -151,7 +196,11 @@ def test_the_stage_writes_answers_and_figures_where_runs_are_looked_for(project,
     assert metrics["acc_vote"] == pytest.approx((1 + 1 / 3 + 0 + 0 + 1 + 1 / 2) / 6, abs=1e-6)
     assert metrics["acc_mean"] == pytest.approx((2 + 1 + 0 + 1 + 3 + 1) / 18, abs=1e-6)
     assert (metrics["tied"], metrics["unanswered"]) == (pytest.approx(2 / 6, abs=1e-6), pytest.approx(1 / 6, abs=1e-6))
-    assert "tied 33.3%, unanswered 16.7%" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "tied 33.3%, unanswered 16.7%" in printed
+    vote = metrics["detail"][1]
+    assert f"vote 47.2% ({100 * vote['low']:.1f}–{100 * vote['high']:.1f})" in printed
+    assert f"ECE {metrics['ece']:.3f} ({metrics['ece_low']:.3f}–{metrics['ece_high']:.3f}), Brier" in printed
     runs = declared_runs(load_params())
     questions = read_question_set(Path("data/questions/test.jsonl"))
     for name, n in ((f"{VARIANT}@samples", 3), (f"{VARIANT}@vote", 1)):
@@ -221,6 +270,7 @@ def test_the_tables_hold_each_sampled_variant(project, monkeypatch):
     curve, bins = read_json(vote_tables.CURVE), read_json(vote_tables.CALIBRATION)
     assert [(row["what"], row["k"]) for row in curve] == [(what, k) for what in ("vote", "pass@k") for k in (1, 2, 3)]
     assert all(row["low"] <= row["acc"] <= row["high"] for row in curve)
+    assert all(row["ece_low"] <= row["ece"] <= row["ece_high"] for row in bins)
     assert sum(row["n"] for row in bins) == 6 and {row["variant"] for row in [*curve, *bins]} == {VARIANT}
 
 

@@ -12,9 +12,10 @@ from stages.common.records import Response
 from stages.votes.voting import (
     Bin,
     Votes,
-    brier_score,
+    brier_losses,
     calibration,
     calibration_error,
+    calibration_gaps,
     count_votes,
     pass_at_k,
     vote_curve,
@@ -114,7 +115,8 @@ def test_each_question_falls_into_one_bin_that_holds_its_agreement(several):
     assert all(b.low - 1e-9 <= b.confidence <= b.high + 1e-9 for b in bins)
     assert isclose(sum(b.n * b.accuracy for b in bins), sum(map(vote_score, votes)), abs_tol=1e-9)
     assert 0 <= calibration_error(bins) <= 1
-    assert 0 <= brier_score(votes) <= 1
+    assert isclose(abs(calibration_gaps(votes).mean(axis=1)).sum(), calibration_error(bins), abs_tol=1e-9)
+    assert all(0 <= loss <= 1 for loss in brier_losses(votes))
 
 
 def test_agreement_on_the_edge_of_a_bin_belongs_below_it():
@@ -135,7 +137,5 @@ def test_calibration_error_is_the_weighted_distance():
 
 
 def test_a_tie_costs_the_mean_of_winning_and_losing_it():
-    assert isclose(brier_score([Votes(2, (2,), 0)]), 0.25)
-    assert isclose(brier_score([Votes(3, (1,), 0)]), 0.0625)
-    assert isclose(brier_score([Votes(1, (3,), 0)]), 0.5625)
-    assert brier_score([Votes(0, (), 4)]) == 0.0  # confidence 0, and wrong
+    lost = brier_losses([Votes(2, (2,), 0), Votes(3, (1,), 0), Votes(1, (3,), 0), Votes(0, (), 4)])
+    assert lost == pytest.approx([0.25, 0.0625, 0.5625, 0.0])  # the last has confidence 0, and is wrong

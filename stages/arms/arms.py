@@ -3,14 +3,15 @@
     python -m stages.arms.arms          # the DVC stage
     python -m stages.arms.arms --show   # print the tables of the last run
 
-Writes metrics/arms.json: for each variant of `arms.variants` what guessing would give (`chance`), its accuracy and
-each arm's, with the shares of responses `truncated`, with `no_answer` or an `error`; the audio gain, which is the
-accuracy with the clip minus that with silence, with another clip or in text alone; of `permuted`, the shares and the
-test of stages/arms/places.py. In lists, which `dvc metrics show` leaves out: `comparisons`, a Comparison of each
-arm (a) with the ordinary run (b); `sub_categories`, the same for each of them, with `q`, adjusted over those of one arm
-(Benjamini-Hochberg); `unanswered`, the arms that are compared with nothing, since they or the ordinary run hold no
-answer at all, which measures failure and no gain; `consistency` and `places`.
-Writes metrics/audio_gain.json, the long table of the plot.
+Writes metrics/arms.json: for each variant of `arms.variants` what guessing would give (`chance`), its accuracy and each
+arm's, with the shares of responses `truncated`, with `no_answer` or an `error`; the audio gain, which is the accuracy
+with the clip minus that with silence, with another clip or in text alone; of `permuted`, the shares and the test of
+stages/arms/places.py, with the interval of `consistency`. In lists, which `dvc metrics show` leaves out: `comparisons`,
+a Comparison of each arm (a) with the ordinary run (b); `sub_categories`, the same for each of them, with `q`, adjusted
+over those of one arm (Benjamini-Hochberg); `unanswered`, the arms that are compared with nothing, since they or the
+ordinary run hold no answer at all, which measures failure and no gain; `consistency` and `places`.
+Writes metrics/audio_gain.json, the long table of the plot: there a gain over all questions is `significant` if its p is
+so among all of them, of every variant and arm (Holm), and one of a sub-category by its `q`.
 """
 
 import argparse
@@ -18,21 +19,30 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from stages.arms.places import SHARES, asked_in_orders, consistency_rows, place_rows, place_test
+from stages.arms.places import asked_in_orders, consistency_rows, place_rows, place_test, shares
 from stages.arms.table import table
 from stages.common.errors import UserError, stage_main
 from stages.common.files import METRICS, QUESTIONS, read_json, write_json
 from stages.common.params import load_params
 from stages.common.records import Question
 from stages.evaluate.inputs import Questions, Samples, read_question_set, read_samples
-from stages.evaluate.paired import Method, Pair, broken_down, explored, none_answered, rounded, scores_of, within
-from stages.evaluate.runs import Run
+from stages.evaluate.paired import (
+    Method,
+    Pair,
+    broken_down,
+    explored,
+    method_of,
+    none_answered,
+    rounded,
+    scores_of,
+    within,
+)
+from stages.evaluate.runs import PERMUTED, Run
 from stages.evaluate.scoring import FATES
-from stages.evaluate.stats import ALPHA
+from stages.evaluate.stats import ALPHA, holm
 
 SUMMARY = METRICS / "arms.json"
 GAIN = METRICS / "audio_gain.json"
-PERMUTED = "permuted"
 
 Row = dict[str, Any]
 Scores = Sequence[float]
@@ -48,7 +58,7 @@ def arm_rows(
     return overall, [{"variant": variant, "arm": arm, **part} for part in parts]
 
 
-def order_effects(variant: str, questions: Questions, normal: Samples) -> dict[str, Any]:
+def order_effects(variant: str, questions: Questions, normal: Samples, method: Method) -> dict[str, Any]:
     """What `permuted` tells of a variant: its `figures`, and the rows of `consistency` and of `places`.
 
     Of a run with several samples a question, the first stands for the question's own order.
@@ -64,12 +74,11 @@ def order_effects(variant: str, questions: Questions, normal: Samples) -> dict[s
                 f"{arm['permutations']} orders: one of them is out of date; `dvc repro` mends it"
             )
         asked.append(asked_in_orders(question, own[0], found, arm["seed"]))
-    places = place_rows(asked)
     figures = {
-        **{key: fmean(is_so(one) for one in asked) for key, is_so in SHARES.items()},
-        **{f"place_{key}": value for key, value in place_test(places).items()},
+        **shares(asked, method),
+        **{f"place_{key}": value for key, value in place_test(asked, method).items()},
     }
-    lists = {"consistency": consistency_rows(asked), "places": places}
+    lists = {"consistency": consistency_rows(asked, method), "places": place_rows(asked)}
     return {"figures": figures, **{key: [{"variant": variant, **row} for row in rows] for key, rows in lists.items()}}
 
 
@@ -97,7 +106,7 @@ def summarise(variants: Sequence[str], kinds: Sequence[str], questions: Question
                 if arm != PERMUTED:
                     figures[variant][arm]["audio_gain"] = overall["difference"]
             if arm == PERMUTED:
-                effects = order_effects(variant, questions, normal)
+                effects = order_effects(variant, questions, normal, method)
                 figures[variant][arm] |= effects["figures"]
                 lists["consistency"] += effects["consistency"]
                 lists["places"] += effects["places"]
@@ -112,11 +121,12 @@ def fates(samples: Samples) -> dict[str, float]:
 
 def plot_rows(summary: dict[str, Any]) -> list[Row]:
     """The audio gain of each variant and arm as a long table: over all questions, then by sub-category."""
+    gains = [row for row in summary["comparisons"] if row["arm"] != PERMUTED]
     rows = []
-    for overall in (row for row in summary["comparisons"] if row["arm"] != PERMUTED):
+    for overall, p in zip(gains, holm([row["p"] for row in gains]), strict=True):
         of = {"profile": summary["profile"], "variant": overall["variant"], "arm": overall["arm"]}
         own = [row for row in summary["sub_categories"] if (row["variant"], row["arm"]) == (of["variant"], of["arm"])]
-        rows.append(_plot_row(of, "all", overall, overall["p"] < ALPHA))
+        rows.append(_plot_row(of, "all", overall, p < ALPHA))
         rows += [_plot_row(of, row["name"], row, row["q"] < summary["false_discovery_rate"]) for row in own]
     return rows
 
@@ -142,9 +152,7 @@ def main() -> None:
     )
     if not show:
         questions = read_question_set(QUESTIONS / "test.jsonl")
-        how = params.compare
-        method = Method(resamples=how.resamples, seed=how.seed, false_discovery_rate=how.false_discovery_rate)
-        found = summarise(params.arms.variants, params.arms.kinds, questions, method)
+        found = summarise(params.arms.variants, params.arms.kinds, questions, method_of(params.compare))
         summary = rounded({"profile": params.profile, **found})
         write_json(SUMMARY, summary)
         write_json(GAIN, plot_rows(summary))

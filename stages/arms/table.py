@@ -2,15 +2,16 @@
 
 from typing import Any
 
+from stages.evaluate.runs import PERMUTED
 from stages.evaluate.scoring import FATES
 from stages.evaluate.stats import wilson
-from stages.evaluate.tables import MINI_NOTE, p_value, percent, percent_range, points, points_range, text_table
+from stages.evaluate.tables import DASH, MINI_NOTE, p_value, percent, percent_range, points, points_range, text_table
 
 LEGEND = """\
 Percent and, for gain, its interval and ±80 %, points. gain: accuracy with the clip minus the arm's (of permuted: with
-the choices in their own order). p is of each comparison alone. ±80 %: the smallest true gain that 80 % of such
-comparisons find. failed: truncated, no answer, or an error, all of which count as wrong: where an arm fails more often
-than the ordinary run, its gain is partly that."""
+the choices in their own order). p is exploratory: of each comparison alone, unadjusted; compare.contrasts are judged by
+`compare`. ±80 %: the smallest true gain that 80 % of such comparisons find. failed: truncated, no answer, or an error,
+all of which count as wrong: where an arm fails more often than the ordinary run, its gain is partly that."""
 NO_ANSWER = "no gain is told of {arms}: there or in the ordinary run no question was answered at all"
 ORDERS_LEGEND = """\
 Of all orders, the question's own included. right: accuracy where the right answer stands in that place. picks: share
@@ -31,11 +32,11 @@ def _variant(variant: str, summary: dict[str, Any]) -> list[str]:
     overall, parts = (_of(variant, summary[key]) for key in ("comparisons", "sub_categories"))
     silent = [row["arm"] for row in _of(variant, summary["unanswered"])]
     arms = [_arm(row["arm"], row, figures) for row in overall] + [_arm(arm, None, figures) for arm in silent]
-    header = [variant, "acc", "95 %", "failed", "gain", "95 %", "p", "±80 %"]
+    header = [variant, "acc", "95 %", "failed", "gain", "95 %", "p, expl.", "±80 %"]
     tables = [text_table(header, [*_own(figures), *arms]), LEGEND]
     tables += [NO_ANSWER.format(arms=", ".join(silent))] if silent else []
     tables += [_by_sub_category(parts, summary["false_discovery_rate"])] if parts else []
-    if "permuted" in figures:
+    if PERMUTED in figures:
         tables.append(_orders(variant, summary))
     return tables
 
@@ -52,7 +53,7 @@ def _own(figures: dict[str, Any]) -> list[list[str]]:
 def _arm(arm: str, row: dict[str, Any] | None, figures: dict[str, Any]) -> list[str]:
     own = [arm, *_accuracy(figures[arm], figures["n"])]
     if row is None:
-        return [*own, "–", "–", "–", "–"]
+        return [*own, *[DASH] * 4]
     gain = [points(row["difference"]), points_range(row["low"], row["high"]), p_value(row["p"])]
     return [*own, *gain, percent(row["detectable"])]
 
@@ -79,36 +80,31 @@ def _gain(row: dict[str, Any], rate: float) -> str:
 
 
 def _orders(variant: str, summary: dict[str, Any]) -> str:
-    figures = summary["variants"][variant]["permuted"]
-    header = ["choices", "questions", "orders", "same choice in all", "no answer in some"]
+    figures = summary["variants"][variant][PERMUTED]
+    header = ["choices", "questions", "orders", "same choice in all", "95 %", "no answer in some"]
     lines = [
-        [
-            str(row["choices"]),
-            str(row["n"]),
-            str(row["orders"]),
-            percent(row["consistency"]),
-            percent(row["unanswered"]),
-        ]
+        [str(row["choices"]), str(row["n"]), str(row["orders"]), *_same(row)]
         for row in _of(variant, summary["consistency"])
     ]
-    lines.append(["all", "", "", percent(figures["consistency"]), percent(figures["unanswered"])])
+    lines.append(["all", "", "", *_same(figures)])
     places = [
-        [f"{row['choices']}, {row['place']}", *(_share(row[key]) for key in ("acc", "share", "expected"))]
+        [f"{row['choices']}, {row['place']}", *(percent(row[key]) for key in ("acc", "share", "expected"))]
         for row in _of(variant, summary["places"])
     ]
     tables = [text_table(header, lines), "", text_table(["choices, place", "right", "picks", "even"], places), ""]
     return "\n".join([*tables, ORDERS_LEGEND, _test(figures)])
 
 
+def _same(row: dict[str, Any]) -> list[str]:
+    interval = percent_range(row["consistency_low"], row["consistency_high"])
+    return [percent(row["consistency"]), interval, percent(row["unanswered"])]
+
+
 def _test(figures: dict[str, Any]) -> str:
     if figures["place_p"] is None:
         return "Picks by place: too few answers for a test."
     return (
-        f"Picks by place against even ones: chi-square {figures['place_statistic']:.1f}, {figures['place_freedom']} "
-        f"degrees of freedom, p {p_value(figures['place_p'])}; {figures['place_picks']} picks, "
+        f"Picks by place against even ones: chi-square {figures['place_statistic']:.1f}, "
+        f"p {p_value(figures['place_p'])} by permuting the places of each clip; {figures['place_picks']} picks, "
         f"{figures['place_left_out']} left out where there are too few."
     )
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else percent(value)

@@ -16,24 +16,71 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from stages.common.errors import UserError, stage_main
+from stages.common.errors import UserError, nearest, stage_main
 from stages.common.files import atomic_write
 from stages.common.params import PARAMS, parse_params
 
 CONF = Path("conf")
+SHARED = "defaults"  # of a group: what its presets start from, none itself
 
 
 def composed(overrides: list[str]) -> dict[str, Any]:
     """The composition of `conf/` under Hydra `overrides` such as "profile=a100", checked against the schema."""
+    for key, choice in _settings(overrides):
+        options = [path.stem for path in (CONF / key).glob("*.yaml") if path.stem != SHARED]
+        if options and choice not in options:
+            raise UserError(f"conf/{key}/ has no {choice!r}; {nearest(choice, options)}")
     try:
         with initialize_config_dir(str(CONF.resolve()), version_base=None):
             config = compose("config", overrides=overrides)
     except HydraException as error:
-        raise UserError(f"conf/: {error}") from None
+        raise UserError(f"conf/: {_explain(overrides, error)}") from None
     values = OmegaConf.to_container(config, resolve=True)
     assert isinstance(values, dict)
     parse_params(values, "conf/ with " + (" ".join(overrides) or "no overrides"))
     return values  # type: ignore[return-value]
+
+
+def _settings(overrides: list[str]) -> list[tuple[str, str]]:
+    """The keys that overrides set, and to what; what adds (+) or deletes (~) a key is left to Hydra."""
+    pairs = [override.partition("=") for override in overrides if override[:1] not in "+~"]
+    return [(key, value) for key, _, value in pairs]
+
+
+def _explain(overrides: list[str], error: HydraException) -> str:
+    """A mistyped key with the nearest valid one: Hydra would have it added. Hydra's own words for all else."""
+    valid = _flat(composed([])) if overrides else {}
+    for key, _ in _settings(overrides):
+        if key not in valid and not (CONF / key).is_dir():
+            parent = key.rpartition(".")[0]
+            beside = [name for name in valid if name.rpartition(".")[0] == parent]
+            return f"unknown parameter {key}; {nearest(key, beside or valid)}"
+    return str(error)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings by dotted keys such as `infer.temperature`, groups included."""
+    found = {}
+    for key, value in values.items():
+        found[prefix + key] = value
+        if isinstance(value, dict):
+            found |= _flat(value, f"{prefix}{key}.")
+    return found
+
+
+def overridden() -> list[str]:
+    """The keys whose value in params.yaml is not that of `conf/` under the same profile and preset.
+
+    Right where overrides were composed, and a trap where someone edited `conf/` and composed nothing.
+    """
+    values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    return _differing(values, composed([f"profile={values['profile']}", f"rest={values['rest']['preset']}"]))
+
+
+def _differing(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    one, other = _flat(first), _flat(second)
+    keys = [key for key in one | other if not isinstance(one.get(key, other.get(key)), dict)]
+    return [key for key in keys if key not in one or key not in other or one[key] != other[key]]
 
 
 @stage_main
@@ -48,8 +95,8 @@ def main() -> None:
         with atomic_write(PARAMS) as file:
             yaml.safe_dump(values, file, sort_keys=False, allow_unicode=True)
         print(f"{PARAMS}: profile {values['profile']}")
-    elif yaml.safe_load(PARAMS.read_text(encoding="utf-8")) != values:
-        raise UserError(f"{PARAMS} differs from its composition; `--write` recomposes it")
+    elif keys := _differing(yaml.safe_load(PARAMS.read_text(encoding="utf-8")), values):
+        raise UserError(f"{PARAMS} differs from its composition in {', '.join(keys)}; `--write` composes it anew")
 
 
 if __name__ == "__main__":

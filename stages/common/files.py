@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from stages.common.errors import UserError
+from stages.common.parse import parse_json
 
 QUESTIONS = Path("data/questions")
 SOURCES = Path("data/sources")
@@ -21,6 +22,7 @@ MODELS = Path("models")
 BASE_MODEL = MODELS / "base"
 REST = Path("data/rest")
 METRICS = Path("metrics")
+REST_METRICS = METRICS / "rest"
 
 
 def cache_dir() -> Path:
@@ -53,30 +55,35 @@ def votes_dir() -> Path:
 
 
 @contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield the name of an empty file, which replaces `path` only if the block ends without an error.
+
+    The name is nobody else's: of processes that write one file at once, each has its own, and the last to end stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    beside = Path(name)
+    try:
+        yield beside
+        beside.chmod(0o644)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
 def atomic_write(path: Path) -> Iterator[IO[str]]:
     """Open a text file that replaces `path` only if the block ends without an error."""
-    with _replacing(path, mode="w", encoding="utf-8", newline="\n") as file:
+    with atomic_path(path) as beside, beside.open("w", encoding="utf-8", newline="\n") as file:
         yield file
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a binary file."""
-    with _replacing(path, mode="wb") as file:
-        file.write(data)
-
-
-@contextmanager
-def _replacing(path: Path, **how: Any) -> Iterator[IO[Any]]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False, **how) as file:
-        try:
-            yield file
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink()
-            raise
+    with atomic_path(path) as beside:
+        beside.write_bytes(data)
 
 
 @contextmanager
@@ -109,10 +116,7 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 def read_json(path: Path) -> Any:
     """Read one JSON value; a missing or broken file is a UserError."""
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from None
+    return parse_json(read_text(path), str(path))
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
@@ -120,10 +124,7 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}:{number}: not valid JSON ({error.msg})") from None
+        row = parse_json(line, str(path), number)
         if not isinstance(row, dict):
             raise UserError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
         yield row

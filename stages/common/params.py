@@ -6,61 +6,16 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from stages.common.data_params import Data
 from stages.common.errors import UserError, nearest
-from stages.common.evidence_params import Arms, Compare, Errors, Judge, Submission, Thinking, Vote
+from stages.common.evidence_params import Arms, Compare, Contrast, Errors, Judge, Submission, Thinking, Vote
+from stages.common.parse import parse_yaml
 from stages.common.rest_params import Rest
 from stages.common.typed import Fraction, Name, Names, Samples, Strict
 
 PARAMS = Path("params.yaml")
-
-
-class MiniSource(Strict):
-    """MMAR-mini: questions synthesised in MMAR's taxonomy."""
-
-    loader: Literal["mini"]
-    seed: int
-    train: Annotated[int, Field(ge=0)]
-    dev: Annotated[int, Field(ge=0)]
-    test: Annotated[int, Field(ge=0)]
-    min_share: Annotated[float, Field(ge=0, le=1 / 16)]
-
-
-class FilesSource(Strict):
-    """Questions in MMAR's schema (JSON array or JSONL) with an audio folder, on this machine.
-
-    `sha256` pins their content (`python -m stages.data.acquire --source NAME --fingerprint`); empty: not yet known.
-    """
-
-    loader: Literal["files"]
-    questions: str
-    audio: str
-    split: Literal["train", "dev", "test"]
-    invalid: Literal["stop", "drop"]
-    sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
-
-
-class HubSource(Strict):
-    """A dataset repository on the Hugging Face hub that holds metadata and an audio archive, like MMAR's."""
-
-    loader: Literal["hub"]
-    repo: str
-    revision: str
-    questions: str
-    archive: str
-    split: Literal["train", "dev", "test"]
-    invalid: Literal["stop", "drop"]
-
-
-Source = Annotated[MiniSource | FilesSource | HubSource, Field(discriminator="loader")]
-
-
-class Data(Strict):
-    """Where questions come from."""
-
-    sources: dict[Name, Source] = Field(min_length=1)
 
 
 class Tiny(Strict):
@@ -190,6 +145,52 @@ class Params(Strict):
             raise ValueError(f"headline.variant {self.headline.variant!r} is not in prompts.variants; {hint}")
         return self
 
+    @model_validator(mode="after")
+    def _can_reject(self) -> "Params":
+        # A p drawn from so many resamples is never below 1 / (resamples + 1), and Holm multiplies it by all contrasts.
+        contrasts = len(self.contrasts())
+        if self.compare.resamples < 20 * contrasts:
+            raise ValueError(
+                f"with {contrasts} contrasts no p from {self.compare.resamples} resamples can be below 0.05; "
+                f"set compare.resamples to {200 * contrasts} or more, at least {20 * contrasts}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _runs_exist(self) -> "Params":
+        named = {
+            "compare.contrasts": [name for contrast in self.compare.contrasts for name in (contrast.a, contrast.b)],
+            "judge.runs": self.judge.runs,
+            "submission.run": [self.submission.run],
+        }
+        for key, names in named.items():
+            for name in names:
+                if name not in self.run_names():
+                    raise ValueError(f"{key}: no run is called {name!r}; {nearest(name, self.run_names())}")
+        return self
+
+    def run_names(self) -> list[str]:
+        """Every run that the parameters ask for, prompts first, as stages/evaluate/runs.py reads them.
+
+        Needs the groups prompts.variants, arms, vote and rest (iterations, eval_prompts).
+        """
+        return [
+            *self.prompts.variants,
+            *(f"{variant}@{kind}" for variant in self.arms.variants for kind in self.arms.kinds),
+            *(f"{variant}@{condition}" for variant in self.vote.variants for condition in ("samples", "vote")),
+            *(f"{iteration}/{variant}" for iteration in self.rest.iterations for variant in self.rest.eval_prompts),
+        ]
+
+    def contrasts(self) -> list[Contrast]:
+        """The declared comparisons: of each variant with the first, if so asked, and those listed.
+
+        Needs prompts.variants, compare.each_with_first and compare.contrasts.
+        """
+        listed = self.compare.contrasts
+        first, *others = self.prompts.variants if self.compare.each_with_first else [""]
+        pairs = [{contrast.a, contrast.b} for contrast in listed]
+        return [*(Contrast(a=first, b=other) for other in others if {first, other} not in pairs), *listed]
+
 
 def load_params(*declared: str, path: Path = PARAMS) -> Params:
     """Read and check all parameters, then keep only the `declared` dotted keys and `runtime`.
@@ -220,11 +221,9 @@ def parse_params(raw: Any, where: str) -> Params:
 
 def _read_yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file (run from the folder that holds dvc.yaml)") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from None
 
 
 def _explain(error: Any, where: str, raw: Any) -> str:

@@ -8,6 +8,7 @@ from stages.common.errors import nearest
 from stages.common.typed import Count, Fraction, Name, Names, Positive, Samples, Share, Strict, unique
 
 BASE = "base"  # the model that a first iteration starts from
+FEWEST_SILENT = 4  # samples that make a pass rate: one would be right or wrong, and nothing between
 
 
 class Iteration(Strict):
@@ -155,9 +156,9 @@ class Rest(Strict):
 
     @model_validator(mode="after")
     def _silence_tried(self) -> "Rest":
-        if self.select.max_silence_rate is not None and self.generate.silence_n == 0:
+        if self.select.max_silence_rate is not None and self.generate.silence_n < FEWEST_SILENT:
             raise ValueError(
-                "select.max_silence_rate compares with answers to silence, and generate.silence_n is 0: "
-                "sample some, or set max_silence_rate to null"
+                "select.max_silence_rate is compared with a pass rate on silence, which generate.silence_n "
+                f"{self.generate.silence_n} does not give: raise it to {FEWEST_SILENT}, or set max_silence_rate to null"
             )
         return self

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from stages.common.data_params import FilesSource
 from stages.common.errors import UserError, stage_main
 from stages.common.files import AUDIO, SOURCES, atomic_dir, write_jsonl
-from stages.common.params import FilesSource, load_params
+from stages.common.params import load_params
 from stages.data.loaders import from_files, from_hub, from_mini
 
 # (parameters of the source, folder for its FLAC files, list to append what is dropped to)

@@ -85,7 +85,7 @@ def accuracy(right: float, n: int) -> Row:
     """
     if not n:
         return {"acc": None, "low": None, "high": None}
-    low, high = wilson(min(right, n), n)
+    low, high = wilson(right, n)
     return {"acc": round(right / n, 4), "low": round(low, 4), "high": round(high, 4)}
 
 

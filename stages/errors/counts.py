@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from stages.errors.breakdowns import share
+
 LARGEST = 20
 NUMBERS = {
     **{"no": 0, "none": 0, "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7},
@@ -75,15 +77,11 @@ def summary(answers: Sequence[Counted]) -> dict[str, float | int | None]:
     wrong = sum(answer.chosen != answer.right for answer in answers)
     return {
         "n": len(answers),
-        "accuracy": _share(len(answers) - wrong, len(answers)),
+        "accuracy": share(len(answers) - wrong, len(answers)),
         "valid": len(errors),
         "mean_error": round(sum(errors) / len(errors), 4) if errors else None,
-        "too_few": _share(sum(error < 0 for error in errors), len(answers)),
-        "too_many": _share(sum(error > 0 for error in errors), len(answers)),
+        "too_few": share(sum(error < 0 for error in errors), len(answers)),
+        "too_many": share(sum(error > 0 for error in errors), len(answers)),
         "wrong": wrong,
-        "off_by_one": _share(sum(abs(error) == 1 for error in errors), wrong),
+        "off_by_one": share(sum(abs(error) == 1 for error in errors), wrong),
     }
-
-
-def _share(part: int, whole: int) -> float | None:
-    return round(part / whole, 4) if whole else None

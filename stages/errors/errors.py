@@ -24,7 +24,7 @@ from stages.common.params import load_params
 from stages.errors.analysis import analyse, in_common
 from stages.errors.markdown import markdown, overview
 from stages.evaluate.inputs import Questions, Samples, read_question_set, read_samples
-from stages.evaluate.runs import Run, named_run
+from stages.evaluate.runs import Run, existing_run
 from stages.evaluate.tables import MINI_NOTE
 
 ERRORS = METRICS / "errors.json"
@@ -82,7 +82,7 @@ def main() -> None:
         questions = read_question_set(args.questions)
         runs = {args.predictions.name: read_samples(args.predictions, questions, complete=False)}
     else:
-        wanted = [named_run(name) for name in args.run] or [Run(variant) for variant in params.prompts.variants]
+        wanted = [existing_run(name) for name in args.run] or [Run(variant) for variant in params.prompts.variants]
         questions = read_question_set(QUESTIONS / "test.jsonl")
         runs = {run.name: read_samples(run.predictions, questions, complete=True) for run in wanted}
     analysis = analysis_of(questions, runs, params.errors, notes)

@@ -5,12 +5,11 @@ from typing import Any
 
 from stages.evaluate.scoring import FATES
 from stages.evaluate.shown import code_span, plain_text
-from stages.evaluate.tables import markdown_table, percent, percent_range, text_table
+from stages.evaluate.tables import DASH, markdown_table, percent, percent_range, text_table
 
 WORST = 5  # sub-categories shown for each run
 HARDEST = 25  # questions shown that no run gets right
 EXAMPLES = 5  # shown of each kind of failure
-NONE = "–"
 LEGEND = (
     "Accuracy is strict, in percent of all questions, with Wilson's 95 % interval; `n` counts questions. Truncated, "
     "unanswered and failed responses are wrong. `chance` is what guessing would get."
@@ -47,9 +46,7 @@ def markdown(analysis: dict[str, Any]) -> str:
 def overview(analysis: dict[str, Any]) -> str:
     """One line a run, for a terminal."""
     rows = [_run_cells(run) for run in analysis["runs"]]
-    alike = (
-        f"{_percent(analysis['none_right'])} % of questions are right in no run, {_percent(analysis['all_right'])} %"
-    )
+    alike = f"{percent(analysis['none_right'])} % of questions are right in no run, {percent(analysis['all_right'])} %"
     return "\n".join([text_table(RUN_HEADER, rows), "", f"{alike} in every one", *analysis["notes"]])
 
 
@@ -58,12 +55,12 @@ def _run_cells(run: dict[str, Any]) -> list[str]:
     second_thoughts = [value for value in thinking["per_1000_words"].values() if value is not None]
     return [
         run["run"],
-        _percent(run["acc"]),
+        percent(run["acc"]),
         _interval(run),
-        *(_percent(row["share"]) for row in run["invalid"]),
-        _percent(thinking["looping"]["share"]),
-        f"{sum(second_thoughts):.2f}" if second_thoughts else NONE,
-        NONE if counts["mean_error"] is None else f"{counts['mean_error']:+.2f}",
+        *(percent(row["share"]) for row in run["invalid"]),
+        percent(thinking["looping"]["share"]),
+        f"{sum(second_thoughts):.2f}" if second_thoughts else DASH,
+        DASH if counts["mean_error"] is None else f"{counts['mean_error']:+.2f}",
     ]
 
 
@@ -79,9 +76,9 @@ def _sub_categories(runs: Sequence[dict[str, Any]]) -> str:
         [
             plain_text(name),
             str(by_run[0][name]["n"]),
-            _percent(by_run[0][name]["chance"]),
+            percent(by_run[0][name]["chance"]),
             percent(means[name]),
-            *(_percent(rows[name]["acc"]) for rows in by_run),
+            *(percent(rows[name]["acc"]) for rows in by_run),
         ]
         for name in sorted(means, key=lambda name: means[name])
     ]
@@ -93,8 +90,8 @@ def _hardest(analysis: dict[str, Any]) -> Iterator[str]:
     hardest = analysis["hardest"]
     yield "## Questions that no run gets right" if len(analysis["runs"]) > 1 else "## Questions never answered right"
     yield (
-        f"{len(hardest)} of {analysis['questions']} ({_percent(analysis['none_right'])} %), against "
-        f"{_percent(analysis['all_right'])} % that are always right. First those where most responses agree on the "
+        f"{len(hardest)} of {analysis['questions']} ({percent(analysis['none_right'])} %), against "
+        f"{percent(analysis['all_right'])} % that are always right. First those where most responses agree on the "
         "same wrong choice: a question whose label is wrong looks like that too."
     )
     if hardest:
@@ -104,7 +101,7 @@ def _hardest(analysis: dict[str, Any]) -> Iterator[str]:
                 plain_text(row["sub_category"]),
                 code_span(row["question"]),
                 code_span(row["right"]),
-                code_span(row["chosen"] or "") or NONE,
+                code_span(row["chosen"] or "") or DASH,
                 f"{row['times']} of {row['responses']}",
             ]
             for row in hardest[:HARDEST]
@@ -115,15 +112,15 @@ def _hardest(analysis: dict[str, Any]) -> Iterator[str]:
 
 def _run(run: dict[str, Any], params: dict[str, int]) -> Iterator[str]:
     yield (
-        f"{_percent(run['acc'])} % ({_interval(run)}) of {run['n']} questions, {run['responses']} responses; "
-        f"chance {_percent(run['chance'])} %."
+        f"{percent(run['acc'])} % ({_interval(run)}) of {run['n']} questions, {run['responses']} responses; "
+        f"chance {percent(run['chance'])} %."
     )
     worst = [row for row in run["groups"] if row["by"] == "sub_category"][:WORST]
     yield "### Worst sub-categories"
     yield markdown_table(
         ["sub-category", "n", "accuracy", "95 %", "chance"],
         [
-            [plain_text(row["name"]), str(row["n"]), _percent(row["acc"]), _interval(row), _percent(row["chance"])]
+            [plain_text(row["name"]), str(row["n"]), percent(row["acc"]), _interval(row), percent(row["chance"])]
             for row in worst
         ],
     )
@@ -149,11 +146,11 @@ def _breakdown(run: dict[str, Any]) -> Iterator[list[str]]:
         chosen = run["chosen_positions"].get(row["name"], 0.0) if row["by"] == "right_position" else None
         cells = [
             str(row["n"]),
-            _percent(row["acc"]),
+            percent(row["acc"]),
             _interval(row),
-            _percent(row.get("chance"), ""),
-            *(_percent(row[fate]) for fate in FATES),
-            _percent(chosen, ""),
+            percent(row["chance"]) if "chance" in row else "",
+            *(percent(row[fate]) for fate in FATES),
+            "" if chosen is None else percent(chosen),
         ]
         yield [by, plain_text(row["name"]), *cells]
 
@@ -164,9 +161,9 @@ def _counting(counts: dict[str, Any]) -> Iterator[str]:
         return
     error = "no valid answer" if counts["mean_error"] is None else f"{counts['mean_error']:+.2f} on average"
     yield (
-        f"Of {counts['n']} answers to questions of how many, {_percent(counts['accuracy'])} % are right, "
-        f"{_percent(counts['too_few'])} % too few and {_percent(counts['too_many'])} % too many ({error}). "
-        f"Of {counts['wrong']} wrong ones, {_percent(counts['off_by_one'])} % are off by one."
+        f"Of {counts['n']} answers to questions of how many, {percent(counts['accuracy'])} % are right, "
+        f"{percent(counts['too_few'])} % too few and {percent(counts['too_many'])} % too many ({error}). "
+        f"Of {counts['wrong']} wrong ones, {percent(counts['off_by_one'])} % are off by one."
     )
     cells = {(row["right"], row["chosen"]): row["n"] for row in counts["confusion"]}
     columns: list[int | None] = sorted({n for key in cells for n in key if n is not None})
@@ -185,12 +182,12 @@ def _count(n: int, right: bool) -> str:
 
 
 def _thinking(thinking: dict[str, Any], params: dict[str, int]) -> Iterator[str]:
-    said = ", ".join(f"“{word}” {NONE if n is None else n}" for word, n in thinking["per_1000_words"].items())
-    mean = NONE if thinking["mean_words"] is None else f"{thinking['mean_words']:g}"
+    said = ", ".join(f"“{word}” {DASH if n is None else n}" for word, n in thinking["per_1000_words"].items())
+    mean = DASH if thinking["mean_words"] is None else f"{thinking['mean_words']:g}"
     yield f"{mean} words a response. In 1,000 words: {said}."
     yield (f"Thinking loops where the same {params['loop_ngram']} words occur {params['loop_repeats']} times or more.")
     rows = [
-        [name, str(row["n"]), _percent(row["share"]), _percent(row["acc"]), _interval(row), _percent(row["truncated"])]
+        [name, str(row["n"]), percent(row["share"]), percent(row["acc"]), _interval(row), percent(row["truncated"])]
         for name, row in (("looping", thinking["looping"]), ("not looping", thinking["others"]))
     ]
     yield markdown_table(["thinking", "responses", "share", "accuracy", "95 %", "truncated"], rows)
@@ -203,7 +200,7 @@ def _answers(run: dict[str, Any]) -> Iterator[str]:
     yield markdown_table(
         ["read by the rule", "responses", "share", "accuracy", "95 %"],
         [
-            [code_span(row["name"]), str(row["n"]), _percent(row["share"]), _percent(row["acc"]), _interval(row)]
+            [code_span(row["name"]), str(row["n"]), percent(row["share"]), percent(row["acc"]), _interval(row)]
             for row in run["rules"]
         ],
     )
@@ -224,9 +221,5 @@ def _answers(run: dict[str, Any]) -> Iterator[str]:
         yield "Every response has a valid answer."
 
 
-def _percent(fraction: float | None, none: str = NONE) -> str:
-    return none if fraction is None else percent(fraction)
-
-
 def _interval(row: dict[str, Any]) -> str:
-    return NONE if row["low"] is None else percent_range(row["low"], row["high"])
+    return percent_range(row["low"], row["high"])

@@ -5,8 +5,8 @@
     python -m stages.evaluate.compare A B --questions Q [--score official] [--md | --json]
 
 The last form compares any two prediction files (the challenge's format or Response records) on the questions of Q
-(MMAR's metadata or Question records); A and B may also be names of runs, such as baseline or iter1/baseline. It
-reads no parameters and writes no file.
+(MMAR's metadata or Question records); A and B may also be names of runs, such as baseline or iter1/baseline. It writes
+no file, and judges two runs of this project only where their comparison is declared: stages/evaluate/compare_files.py.
 
 The stage writes metrics/compare.json, one long table for plots (variant, by, name, acc, low, high, n);
 metrics/summary.json; and reports/compare.md, the same for people. The summary holds the best variant; in
@@ -16,38 +16,26 @@ Comparisons that are not declared are exploratory: p is as it is, and there is n
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from stages.common.errors import UserError, stage_main
-from stages.common.files import BASE_MODEL, METRICS, QUESTIONS, atomic_write, read_json, write_json
-from stages.common.params import Params, load_params
+from stages.common.errors import stage_main
+from stages.common.files import METRICS, QUESTIONS, atomic_write, read_json, write_json
+from stages.common.params import load_params
 from stages.common.records import Question
 from stages.evaluate import compare_files
 from stages.evaluate.compare_table import Metrics, markdown, table
-from stages.evaluate.inputs import Questions, read_question_set, read_samples
-from stages.evaluate.paired import (
-    Method,
-    Pair,
-    broken_down,
-    explored,
-    judged,
-    mirrored,
-    none_answered,
-    scores_of,
-    within,
-)
-from stages.evaluate.runs import Run, declared_runs, find_run, metrics_file
+from stages.evaluate.family import Contrasts, Scores, declared_contrasts, pairs_of, read_scores, told_of
+from stages.evaluate.inputs import read_question_set
+from stages.evaluate.paired import Method, Pair, broken_down, explored, judged, method_of, within
+from stages.evaluate.runs import Run, metrics_file
 from stages.evaluate.tables import MINI_NOTE
 
 COMPARE = METRICS / "compare.json"
 SUMMARY = METRICS / "summary.json"
 REPORT = Path("reports/compare.md")
 BEST_NOTE = "best is the highest of {n} on the questions it is judged by: its own accuracy flatters it"
-
-Scores = dict[str, list[float]]  # by run: a strict score for each question, in order
 
 
 def plot_rows(metrics: Metrics) -> list[dict[str, Any]]:
@@ -60,20 +48,11 @@ def plot_rows(metrics: Metrics) -> list[dict[str, Any]]:
     ]
 
 
-def declared_contrasts(params: Params) -> list[tuple[Run, Run]]:
-    """The runs of each of `compare.contrasts`; UserError with the nearest name where one does not exist."""
-    runs = declared_runs(params)
-    try:
-        return [(find_run(contrast.a, runs), find_run(contrast.b, runs)) for contrast in params.compare.contrasts]
-    except UserError as error:
-        raise UserError(f"compare.contrasts: {error}") from None
-
-
 def compare_declared(
-    contrasts: Sequence[tuple[Run, Run]], scores: Scores, unread: set[str], questions: list[Question], method: Method
+    contrasts: Contrasts, scores: Scores, unread: set[str], questions: list[Question], method: Method
 ) -> list[dict[str, Any]]:
     """The declared contrasts, adjusted over all of them, each with its accuracies and its sub-categories."""
-    pairs = [Pair(a.name, b.name, scores[a.name], scores[b.name]) for a, b in contrasts]
+    pairs = pairs_of(contrasts, scores)
     return [
         {
             **row,
@@ -92,12 +71,8 @@ def compare_with_first(
     first, *others = variants
     extra = {"acc_a", "acc_b", "sub_category"}
     kept = [{key: value for key, value in row.items() if key not in extra} for row in contrasts]
-    declared = {row["a"]: mirrored(row) for row in kept if row["b"] == first}
-    declared |= {row["b"]: row for row in kept if row["a"] == first}
     return [
-        declared[other]
-        if other in declared
-        else explored(Pair(first, other, scores[first], scores[other]), questions, method)
+        told_of(kept, first, other) or explored(Pair(first, other, scores[first], scores[other]), questions, method)
         for other in others
     ]
 
@@ -117,36 +92,6 @@ def summarise(
         "contrasts": contrasts,
         "notes": notes,
     }
-
-
-def strict_scores(variant: str, questions: Questions, expected: float, model: str = BASE_MODEL.name) -> list[float]:
-    """The strict score of each question in order; UserError if they do not give the accuracy of the metrics file."""
-    run = Run(variant, model)
-    scores = scores_of(read_samples(run.predictions, questions, complete=True), questions)
-    _check_current(run, scores, expected)
-    return scores
-
-
-def _check_current(run: Run, scores: list[float], expected: float) -> None:
-    if round(fmean(scores), 4) != expected:
-        raise UserError(
-            f"{metrics_file(run)} gives acc_strict {expected}, but {run.predictions} gives {fmean(scores):.4f}: "
-            "one of them is out of date; `dvc repro` mends it"
-        )
-
-
-def _read_runs(contrasts: Sequence[tuple[Run, Run]], metrics: Metrics, questions: Questions) -> tuple[Scores, set[str]]:
-    """The scores of all variants and of the runs that contrasts name; and the runs without any answer."""
-    scores: Scores = {}
-    unread = set()
-    for run in dict.fromkeys([*map(Run, metrics), *(run for pair in contrasts for run in pair)]):
-        samples = read_samples(run.predictions, questions, complete=True)
-        scores[run.name] = scores_of(samples, questions)
-        if run.name in metrics:
-            _check_current(run, scores[run.name], metrics[run.name]["acc_strict"])
-        if none_answered(samples):
-            unread.add(run.name)
-    return scores, unread
 
 
 @stage_main
@@ -169,15 +114,16 @@ def main() -> None:
         "rest.iterations",
         "compare",
     )
-    metrics = {variant: read_json(metrics_file(Run(variant))) for variant in params.prompts.variants}
+    variants = [Run(variant) for variant in params.prompts.variants]
+    metrics = {run.name: read_json(metrics_file(run)) for run in variants}
     if args.show:
         print(table(metrics, read_json(SUMMARY)))
         return
     wanted = declared_contrasts(params)
     questions = read_question_set(QUESTIONS / "test.jsonl")
-    scores, unread = _read_runs(wanted, metrics, questions)
-    values = params.compare
-    method = Method(values.resamples, values.seed, values.false_discovery_rate, values.margin)
+    runs = [*variants, *(run for contrast in wanted for run in contrast)]
+    scores, unread = read_scores(runs, questions, scored=variants)
+    method = method_of(params.compare)
     asked = [*questions.values()]
     contrasts = compare_declared(wanted, scores, unread, asked, method)
     versus_baseline = compare_with_first(params.prompts.variants, contrasts, scores, asked, method)

@@ -1,26 +1,59 @@
-"""Two prediction files side by side: what `python -m stages.evaluate.compare A B` prints."""
+"""Two prediction files side by side: what `python -m stages.evaluate.compare A B` prints.
+
+A verdict is for a comparison that was declared beforehand:
+
+- two runs of this project whose comparison params.yaml declares (stages/evaluate/family.py), on the test questions by
+  the strict score, are judged with their whole family, as in metrics/summary.json or metrics/rest/summary.json;
+- two other runs of this project, or the same on other questions or by another score, are exploratory: p is as it is;
+- where one of the two is from elsewhere, what they were made for is not known here: one comparison, unadjusted.
+
+Where a run is named, resamples, seed, rate and margin are those of params.yaml; else they are the defaults.
+"""
 
 import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
 from stages.common.errors import UserError
 from stages.common.files import QUESTIONS
+from stages.common.params import PARAMS, Params
 from stages.evaluate.compare_files_table import as_markdown, as_text
+from stages.evaluate.family import families, judge_contrasts, told_of
 from stages.evaluate.inputs import Questions, Samples, read_question_set, read_samples, some
-from stages.evaluate.paired import Method, Pair, broken_down, judged, none_answered, scores_of, within
-from stages.evaluate.runs import named_run
+from stages.evaluate.paired import (
+    Method,
+    Pair,
+    broken_down,
+    explored,
+    judged,
+    method_of,
+    none_answered,
+    rounded,
+    scores_of,
+    within,
+)
+from stages.evaluate.runs import project_params
 from stages.evaluate.scoring import BREAKDOWNS, FATES
-from stages.evaluate.stats import wilson
+from stages.evaluate.shown import printable
+from stages.evaluate.sides import Side, names_of, plain, side_of
+from stages.evaluate.stats import equivalence_p, wilson
 
 BY = ("category", "sub_category")
 TEST = QUESTIONS / "test.jsonl"
 FEW_ERRORS = 0.01  # of a run's responses; more, and it measures the connection as well
+# What a comparison rests on.
+DECLARED = "declared in params.yaml ({family}): p is Holm-adjusted over all {tests} comparisons that are declared there"
+UNDECLARED = "not declared in params.yaml, so p is as it is, and there is no verdict"
+OTHERWISE = f"what is declared is compared on {TEST} by the strict score, so there is no verdict"
+ALONE = "one comparison, unadjusted"
+
+
+Score = Literal["strict", "official"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,9 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("files", nargs="*", metavar="A B", help="what is compared, B against A: files, or names of runs")
     group.add_argument("--questions", type=Path, help=f"default: {TEST}")
     group.add_argument("--score", choices=("strict", "official"), help="default: strict")
-    group.add_argument(
-        "--margin", type=float, help=f"a difference within it does no harm (default: {Method.margin}, two points)"
-    )
+    group.add_argument("--margin", type=float, help="a difference within it does no harm, in fractions of one")
     form = group.add_mutually_exclusive_group()
     form.add_argument("--md", action="store_true", help="print Markdown")
     form.add_argument("--json", action="store_true", help="print JSON")
@@ -47,35 +78,47 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Compare the two files that the arguments name, and print the result; warnings go to stderr as well."""
     if len(args.files) != 2 or args.show:
         parser.error("give two prediction files, or none and no option that belongs to them")
-    margin = Method.margin if args.margin is None else args.margin
-    if not 0 < margin < 1:
+    if args.margin is not None and not 0 < args.margin < 1:
         parser.error("--margin is a fraction of one: 0.02 is two points")
-    questions = read_question_set(args.questions or TEST)
-    a, b = args.files
-    result = compare_files(a, b, questions, args.score or "strict", Method(margin=margin))
+    path = args.questions or TEST
+    a, b = (side_of(name) for name in args.files)
+    params = project_params() if a.run or b.run else None
+    method = method_of(params.compare) if params else Method()
+    settings = {**asdict(method), "from": str(PARAMS) if params else "the defaults"}
+    if args.margin is not None:
+        method = replace(method, margin=args.margin)
+        settings |= {"margin": args.margin, "from": f"{settings['from']}, the margin from --margin"}
+    result = compare_files(a, b, path, args.score or "strict", method, params)
+    result["settings"] = settings
     for warning in result["warnings"]:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(f"warning: {printable(warning)}", file=sys.stderr)
     if args.json:
-        print(json.dumps(result, indent=2, ensure_ascii=False))
+        print(json.dumps(result, indent=2))  # in ASCII: a terminal obeys some other characters
     else:
         print(as_markdown(result) if args.md else as_text(result))
 
 
-def compare_files(
-    a: str, b: str, questions: Questions, score: Literal["strict", "official"], method: Method
-) -> dict[str, Any]:
-    """Compare the predictions `b` with `a`, files or names of runs: all figures, and what to be warned of.
+def compare_files(a: Side, b: Side, path: Path, score: Score, method: Method, params: Params | None) -> dict[str, Any]:
+    """Compare the predictions `b` with `a` on the questions in a file: all figures, and what to be warned of.
 
-    Questions that neither file answers are left out. Raises UserError where one file answers questions that the
-    other does not, and for a file that cannot be read.
+    `params` are those of the project that the runs belong to, None if there is none. Questions that neither file
+    answers are left out. Raises UserError where one file answers questions that the other does not, and for a file
+    that cannot be read.
     """
-    path_a, path_b = _file(a), _file(b)
-    samples = [read_samples(path, questions, complete=False) for path in (path_a, path_b)]
-    names = _names(a, b)
-    asked = _shared(path_a, path_b, samples, questions)
+    questions = read_question_set(path)
+    samples = [read_samples(side.path, questions, complete=False) for side in (a, b)]
+    names = names_of(a, b)
+    asked = _shared(a.path, b.path, samples, questions)
     pair = Pair(*names, *(scores_of(found, asked, score) for found in samples))
     unread = {name for name, found in zip(names, samples, strict=True) if none_answered(found)}
-    [row] = judged([pair], [*asked.values()], method, unread)
+    if params and a.run and b.run:
+        as_declared = score == "strict" and plain(path) == TEST
+        row, basis = _judged_as_declared(pair, asked, method, params) if as_declared else (None, OTHERWISE)
+        row = row or _explored(pair, asked, method)
+    else:
+        [row] = judged([pair], [*asked.values()], method, unread)
+        row["verdict_text"] += f" ({ALONE})"
+        basis = f"{ALONE}: these are not two runs of this project"
     breakdowns = {
         by: broken_down(
             within(pair, [*asked.values()], by, method, {BREAKDOWNS[by](question) for question in questions.values()}),
@@ -90,28 +133,35 @@ def compare_files(
             _run(name, found, scores)
             for name, found, scores in zip(names, samples, (pair.scores_a, pair.scores_b), strict=True)
         ],
-        "settings": asdict(method),
         **row,
+        "basis": basis,
         **breakdowns,
         "warnings": _warnings(names, samples, questions, asked, unread),
     }
 
 
-def _file(name: str) -> Path:
-    """The file of that name or, where there is none, the answers of the run of that name."""
-    return Path(name) if _is_file(name) else named_run(name).predictions
+def _judged_as_declared(
+    pair: Pair, questions: Questions, method: Method, params: Params
+) -> tuple[dict[str, Any] | None, str]:
+    """The comparison of two runs as one of a declared family, None if it is of none; and what it rests on."""
+    for family, contrasts in families(params).items():
+        if {pair.a, pair.b} in [{a.name, b.name} for a, b in contrasts]:
+            try:
+                rows = judge_contrasts(contrasts, questions, method)
+            except UserError as error:
+                return (
+                    None,
+                    f"declared, but not all that p is adjusted for can be read, so there is no verdict: {error}",
+                )
+            return told_of(rows, pair.a, pair.b), DECLARED.format(family=family, tests=len(contrasts))
+    return None, UNDECLARED
 
 
-def _is_file(name: str) -> bool:
-    return Path(name).exists() or bool(Path(name).suffix)
-
-
-def _names(a: str, b: str) -> tuple[str, str]:
-    """Runs by their names and files by theirs, without folder and suffix where that tells them apart."""
-    short_a, short_b = (Path(name).stem if _is_file(name) else name for name in (a, b))
-    if short_a != short_b:
-        return short_a, short_b
-    return a, b if b != a else f"{b} (again)"
+def _explored(pair: Pair, questions: Questions, method: Method) -> dict[str, Any]:
+    """A comparison without a verdict, with p of equivalence as it is too."""
+    asked = [*questions.values()]
+    p = equivalence_p(pair.scores_a, pair.scores_b, [question.group for question in asked], method.margin)
+    return {**explored(pair, asked, method), **rounded({"p_equivalence": p})}
 
 
 def _shared(path_a: Path, path_b: Path, samples: list[Samples], questions: Questions) -> Questions:
@@ -134,7 +184,7 @@ def _shared(path_a: Path, path_b: Path, samples: list[Samples], questions: Quest
 
 
 def _run(name: str, samples: Samples, scores: Sequence[float]) -> dict[str, Any]:
-    low, high = wilson(min(sum(scores), len(scores)), len(scores))
+    low, high = wilson(sum(scores), len(scores))
     responses = [sample.response for found in samples.values() for sample in found]
     return {
         "name": name,

@@ -10,11 +10,11 @@ and metrics/rest/summary.json:
 
 - `gain` and `falls`, by prompt: what the iteration listed `last` gains over the base on all questions, and in how
   many sub-categories it falls significantly;
-- the list `versus_base`: a Comparison of each iteration with the base under the same prompt, with `p_holm` and
-  `detectable` for all of them, the names of the sub-categories that `rise` and `fall` significantly, and the figures of
-  each sub-category with `q` (Benjamini-Hochberg, as in metrics/summary.json);
-- the list `versus_predecessor`: a Comparison with the iteration that it started from, where that is not the base, with
-  `p_holm` and `detectable` for these alone;
+- the list `versus_base`: a Comparison of each iteration with the base under the same prompt, judged as one family (the
+  keys of stages/evaluate/paired.py, `verdict` among them), the names of the sub-categories that `rise` and `fall`
+  significantly, and the figures of each sub-category with `q` (Benjamini-Hochberg, as in metrics/summary.json);
+- the list `versus_predecessor`: a Comparison with the iteration that it started from, where that is not the base,
+  judged as a family of these alone;
 - the list `notes`: among others, that these are families of their own: what `rest.iterations` and `rest.eval_prompts`
   declare is adjusted for apart from `compare.contrasts`;
 - the list `gate`: whether each iteration was accepted, at which scale of its adapter, and why.
@@ -24,17 +24,16 @@ import argparse
 from typing import Any
 
 from stages.common.errors import stage_main
-from stages.common.files import METRICS, QUESTIONS, read_json, write_json
+from stages.common.files import QUESTIONS, REST_METRICS, read_json, write_json
 from stages.common.params import load_params
 from stages.common.rest_params import BASE
-from stages.evaluate.compare import strict_scores
 from stages.evaluate.compare_rest_table import Metrics, markdown, table
+from stages.evaluate.family import Contrasts, Scores, pairs_of, read_scores, with_base, with_start
 from stages.evaluate.inputs import Questions, read_question_set
-from stages.evaluate.paired import Method, Pair, adjusted, broken_down, whole, within
+from stages.evaluate.paired import NO_VERDICT, Method, Pair, broken_down, judged, method_of, within
 from stages.evaluate.runs import Run, metrics_file
 from stages.evaluate.tables import MINI_NOTE
 
-REST_METRICS = METRICS / "rest"
 COMPARE = REST_METRICS / "compare.json"
 PASS_RATES = REST_METRICS / "pass_rates.json"
 SUMMARY = REST_METRICS / "summary.json"
@@ -44,7 +43,6 @@ FAMILY_NOTE = (
 )
 
 Starts = dict[str, str]  # each iteration, and the model that it started from
-Scores = dict[tuple[str, str], list[float]]  # by model and prompt: a strict score for each question
 
 
 def accuracy_rows(metrics: Metrics, profile: str) -> list[dict[str, Any]]:
@@ -68,31 +66,31 @@ def pass_rate_rows(starts: Starts, profile: str) -> list[dict[str, Any]]:
     ]
 
 
-def compare_pairs(
-    scores: Scores, pairs: list[tuple[str, str, str]], questions: Questions, method: Method
+def compare_models(
+    contrasts: Contrasts, scores: Scores, unread: set[str], questions: Questions, method: Method
 ) -> list[dict[str, Any]]:
-    """Compare model b with model a under a prompt, for each (prompt, a, b), Holm-adjusted over all of them."""
-    compared = [Pair(a, b, scores[a, prompt], scores[b, prompt]) for prompt, a, b in pairs]
-    rows = adjusted([whole(pair, [*questions.values()], method) for pair in compared])
-    return [{"prompt": prompt, **row} for (prompt, _, _), row in zip(pairs, rows, strict=True)]
+    """Compare the models of each contrast under its prompt, judged as one family; `a` and `b` name the models."""
+    rows = judged(pairs_of(contrasts, scores), [*questions.values()], method, unread)
+    return [
+        {"prompt": b.variant, **row, "a": a.model, "b": b.model} for (a, b), row in zip(contrasts, rows, strict=True)
+    ]
 
 
-def with_sub_categories(row: dict[str, Any], scores: Scores, questions: Questions, method: Method) -> dict[str, Any]:
+def with_sub_categories(row: dict[str, Any], pair: Pair, questions: Questions, method: Method) -> dict[str, Any]:
     """A comparison, the sub-categories in which it holds, and all of them."""
-    pair = Pair(row["a"], row["b"], scores[row["a"], row["prompt"]], scores[row["b"], row["prompt"]])
     found = broken_down(within(pair, [*questions.values()], "sub_category", method), method)
     return {**row, "rise": found["rise"], "fall": found["fall"], "sub_categories": found["rows"]}
 
 
 def summarise(
-    scores: Scores, starts: Starts, prompts: list[str], questions: Questions, method: Method
+    scores: Scores, unread: set[str], starts: Starts, prompts: list[str], questions: Questions, method: Method
 ) -> dict[str, Any]:
-    """All comparisons, and the iteration listed last in a few figures."""
-    with_base = [(prompt, BASE, name) for prompt in prompts for name in starts]
-    with_start = [(prompt, start, name) for prompt in prompts for name, start in starts.items() if start != BASE]
+    """All comparisons, and the iteration listed last in a few figures; `unread` names runs without any answer."""
+    contrasts = with_base(starts, prompts)
+    rows = compare_models(contrasts, scores, unread, questions, method)
     versus_base = [
-        with_sub_categories(row, scores, questions, method)
-        for row in compare_pairs(scores, with_base, questions, method)
+        with_sub_categories(row, pair, questions, method)
+        for row, pair in zip(rows, pairs_of(contrasts, scores), strict=True)
     ]
     last = [row for row in versus_base if row["b"] == [*starts][-1]]
     return {
@@ -100,8 +98,20 @@ def summarise(
         "gain": {row["prompt"]: row["difference"] for row in last},
         "falls": {row["prompt"]: len(row["fall"]) for row in last},
         "versus_base": versus_base,
-        "versus_predecessor": compare_pairs(scores, with_start, questions, method),
+        "versus_predecessor": compare_models(with_start(starts, prompts), scores, unread, questions, method),
     }
+
+
+def notes(found: dict[str, Any]) -> list[str]:
+    """What to keep in mind about the comparisons: which family they are, and which of them have no verdict."""
+    rows = [*found["versus_base"], *found["versus_predecessor"]]
+    silent = [
+        f"{row['b']} against {row['a']} under {row['prompt']}: {row['verdict_text']}"
+        for row in rows
+        if row["verdict"] == NO_VERDICT
+    ]
+    tests, others = len(found["versus_base"]), len(found["versus_predecessor"])
+    return [FAMILY_NOTE.format(tests=tests, others=others), *silent] if rows else []
 
 
 def gate_verdicts(starts: Starts) -> list[dict[str, Any]]:
@@ -127,6 +137,7 @@ def main() -> None:
     args = _arguments()
     params = load_params(
         "compare.false_discovery_rate",
+        "compare.margin",
         "compare.resamples",
         "compare.seed",
         "profile",
@@ -144,21 +155,16 @@ def main() -> None:
         print((markdown if args.markdown else table)(metrics, read_json(SUMMARY)))
         return
     questions = read_question_set(QUESTIONS / "test.jsonl")
-    scores = {
-        (model, prompt): strict_scores(prompt, questions, values["acc_strict"], model)
-        for (model, prompt), values in metrics.items()
-    }
-    how = params.compare
-    method = Method(resamples=how.resamples, seed=how.seed, false_discovery_rate=how.false_discovery_rate)
-    found = summarise(scores, starts, prompts, questions, method)
-    family = FAMILY_NOTE.format(tests=len(found["versus_base"]), others=len(found["versus_predecessor"]))
+    runs = [Run(prompt, model) for model, prompt in metrics]
+    scores, unread = read_scores(runs, questions, scored=runs)
+    found = summarise(scores, unread, starts, prompts, questions, method_of(params.compare))
     summary = {
         "profile": params.profile,
         "preset": params.rest.preset,
         "seed": params.rest.seed,
         **found,
         "gate": gate_verdicts(starts),
-        "notes": ([family] if starts else []) + ([MINI_NOTE] if params.profile == "mini" else []),
+        "notes": notes(found) + ([MINI_NOTE] if params.profile == "mini" else []),
     }
     pass_rates = pass_rate_rows(starts, params.profile)
     write_json(COMPARE, accuracy_rows(metrics, params.profile))

@@ -9,15 +9,15 @@ from stages.evaluate.compare_table import starred
 from stages.evaluate.tables import markdown_table, p_value, percent, percent_range, points_range, text_table
 
 LEGEND = """\
-{n} questions; percent, and for Δ, its interval and ±80 % points. * holds for all comparisons of its column at once
-(p Holm < 0.05). ±80 %: the smallest true difference that 80 % of such comparisons find. ↑ ↓: how many sub-categories
-rise and fall significantly (Benjamini-Hochberg over the {groups} of them). Δ from: with the iteration that it started
-from."""
+{n} questions; percent, and for Δ, its interval and ±80 % points. *: better or worse, which takes p below 0.05, adjusted
+over all comparisons of its column (Holm), and an interval without zero. ±80 %: the smallest true difference that 80 %
+of such comparisons find. ↑ ↓: how many sub-categories rise and fall significantly (Benjamini-Hochberg over
+the {groups} of them). Δ from: with the iteration that it started from."""
 HEADER = ["strict", "95 %", "Δ base", "95 %", "p", "p Holm", "±80 %", "↑", "↓", "Δ from", "95 %"]
 MARKDOWN_LEGEND = """\
-{n} questions; accuracy in percent, Δ in points, with 95 % intervals. * holds for all comparisons of its column at
-once (Holm, 5 %). ↑ ↓: sub-categories that rise and fall significantly (Benjamini-Hochberg over the {groups} of
-them)."""
+{n} questions; accuracy in percent, Δ in points, with 95 % intervals. *: better or worse, which takes p below 0.05,
+adjusted over all comparisons of its column (Holm), and an interval without zero. ↑ ↓: sub-categories that rise and fall
+significantly (Benjamini-Hochberg over the {groups} of them)."""
 MARKDOWN_HEADER = ["prompt", "model", "accuracy", "Δ base", "p Holm", "↑", "↓", "Δ from", "gate"]
 
 Metrics = dict[tuple[str, str], dict[str, Any]]  # by model and prompt: what `score` wrote

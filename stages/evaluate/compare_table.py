@@ -1,12 +1,13 @@
 """The table of `compare`, for a terminal and for Markdown."""
 
+from collections.abc import Callable
+from html import escape
 from typing import Any
 
 from stages.common.errors import UserError
-from stages.evaluate.paired import BETTER, EXPLORATORY, NONE, SAME, WORSE, Method
+from stages.evaluate.paired import BETTER, EXPLORATORY, NO_VERDICT, SAME, WORSE, Method
 from stages.evaluate.scoring import FATES
-from stages.evaluate.shown import plain_text
-from stages.evaluate.stats import ALPHA
+from stages.evaluate.shown import plain_text, printable
 from stages.evaluate.tables import markdown_table, p_value, percent, percent_range, points, points_range, text_table
 
 HEADER = ["variant", "strict", "95 %", "official", "Δ", "95 %", "p", "±80 %", "failed", "verdict"]
@@ -18,14 +19,14 @@ MARKDOWN_LEGEND = """\
 Strict accuracy on {n} questions in percent, Δ in points, with 95 % intervals (Wilson's; of Δ, bootstrap over clips).
 A contrast is called better or worse only if p, Holm-adjusted over the {tests} declared contrasts, is below 0.05 and the
 interval excludes zero; each interval stands for itself, so it may exclude zero where p does not. "Can see": the
-smallest true difference that such a test finds in 80 % of runs. Exploratory comparisons were not declared in
-`compare.contrasts`: their p is not adjusted, and they have no verdict."""
+smallest true difference that such a test finds in 80 % of runs. Exploratory comparisons were not declared in `compare`
+of params.yaml: their p is not adjusted, and they have no verdict."""
 CONCLUSIONS = {
     BETTER: "better than",
     WORSE: "worse than",
     SAME: "not distinguishable from",
     EXPLORATORY: "exploratory, so without a verdict, against",
-    NONE: "without a verdict, for want of answers, against",
+    NO_VERDICT: "without a verdict, for want of answers, against",
 }
 VERDICT = ("verdict",)  # a column of words
 
@@ -76,12 +77,8 @@ def other_contrasts(summary: dict[str, Any], first: str) -> list[dict[str, Any]]
 
 
 def starred(row: dict[str, Any]) -> str:
-    """A comparison's difference in points, with a star if it is called better or worse.
-
-    Where nobody judged it, the star says that p, adjusted over its family, is below 0.05.
-    """
-    certain = row["verdict"] in (BETTER, WORSE) if "verdict" in row else row["p_holm"] < ALPHA
-    return points(row["difference"]) + ("*" if certain else " ")
+    """A comparison's difference in points, with a star if it is called better or worse."""
+    return points(row["difference"]) + ("*" if row["verdict"] in (BETTER, WORSE) else " ")
 
 
 def markdown(metrics: Metrics, summary: dict[str, Any], method: Method) -> str:
@@ -146,9 +143,13 @@ def _sub_category_legend(method: Method) -> str:
 def _folded(row: dict[str, Any], method: Method) -> list[str]:
     parts = [part_cells(part, method.false_discovery_rate, bold=True) for part in row["sub_category"]["rows"]]
     header = ["sub-category", "n", row["a"], row["b"], "Δ", "95 %", "p", "q"]
-    told = improvement(row["sub_category"], "sub-categories", method.false_discovery_rate)
+    told = improvement(row["sub_category"], "sub-categories", method.false_discovery_rate, shown=_in_html)
     summary = f"<details><summary>{row['b']} against {row['a']}: {told}</summary>"
     return [summary, "", markdown_table(header, parts), "", "</details>"]
+
+
+def _in_html(text: str) -> str:
+    return escape(printable(text), quote=False)
 
 
 def part_cells(part: dict[str, Any], rate: float, *, bold: bool = False) -> list[str]:
@@ -156,7 +157,7 @@ def part_cells(part: dict[str, Any], rate: float, *, bold: bool = False) -> list
 
     A difference with q below `rate` is bold, and the name escaped, for Markdown (`bold`), or else starred.
     """
-    name = plain_text(part["name"]) if bold else part["name"]
+    name = plain_text(part["name"]) if bold else printable(part["name"])
     if not part["n"]:
         return [name, "0", *["–"] * 6]
     certain, difference = part["q"] < rate, points(part["difference"])
@@ -168,10 +169,13 @@ def part_cells(part: dict[str, Any], rate: float, *, bold: bool = False) -> list
     return [*cells, points_range(part["low"], part["high"]), p_value(part["p"]), p_value(part["q"])]
 
 
-def improvement(breakdown: dict[str, Any], name: str, rate: float) -> str:
-    """In how many groups a run does better, and in which of them surely: "improves 5 of 16 sub-categories, …"."""
+def improvement(breakdown: dict[str, Any], name: str, rate: float, *, shown: Callable[[str], str] = printable) -> str:
+    """In how many groups a run does better, and in which of them surely: "improves 5 of 16 sub-categories, …".
+
+    `shown` makes the groups' names, which others wrote, safe to show.
+    """
     asked = sum(row["n"] > 0 for row in breakdown["rows"])
-    certain = [f"{part} ↑" for part in breakdown["rise"]] + [f"{part} ↓" for part in breakdown["fall"]]
+    certain = [f"{shown(part)} {arrow}" for key, arrow in (("rise", "↑"), ("fall", "↓")) for part in breakdown[key]]
     return (
         f"improves {breakdown['improves']} of {asked} {name}, falls in {breakdown['worsens']}; "
         f"significant (q < {rate:g}): {', '.join(certain) or 'none'}"

@@ -5,16 +5,14 @@
 
 Verdicts are those of metrics/summary.json at each revision. Where the answers of both revisions are in DVC's cache,
 each run that both have is compared with itself, question by question, as `compare` in params.yaml of the second
-revision says. Metrics and parameters are DVC's own diff, with what DVC could not read.
+revision says: nobody declared that, so it is exploratory. Metrics and parameters are DVC's own diff, with what DVC
+could not read.
 """
 
 import argparse
-import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import yaml
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
@@ -22,13 +20,23 @@ from stages.common.errors import UserError, stage_main
 from stages.common.files import METRICS
 from stages.evaluate.compare_table import VERDICT
 from stages.evaluate.inputs import read_question_set, read_samples, some
-from stages.evaluate.paired import Method, Pair, judged, none_answered, scores_of
+from stages.evaluate.paired import (
+    EXPLORATORY,
+    NO_ANSWER,
+    Method,
+    Pair,
+    adjusted,
+    method_of,
+    none_answered,
+    scores_of,
+    whole,
+)
 from stages.evaluate.revisions import WORKSPACE, Revision, revision
 from stages.evaluate.tables import markdown_table, p_value, points, points_range
 
 FAMILY = (
-    "p is Holm-adjusted over the {tests} runs whose answers changed; these comparisons are not declared in "
-    "`compare.contrasts`."
+    "p is Holm-adjusted over the {tests} runs whose answers changed. Nobody declared these comparisons: they are "
+    "exploratory, so there is no verdict on them."
 )
 LOST = "Not compared, since answers are missing in DVC's cache (`dvc fetch --all-commits` gets them from a remote)"
 
@@ -37,10 +45,10 @@ def verdicts(a: Revision, b: Revision) -> list[str]:
     """The declared contrasts at both revisions, those that only one of them declares included."""
     found = []
     for side in (a, b):
-        text = side.text(METRICS / "summary.json")
-        if text is None:
+        summary = side.mapping(METRICS / "summary.json")
+        if summary is None:
             return [f"`{side.name}` holds no metrics/summary.json."]
-        rows = json.loads(text).get("contrasts")
+        rows = summary.get("contrasts")
         if rows is None:
             return [f"metrics/summary.json of `{side.name}` is from before there were verdicts."]
         found.append({f"{row['b']} against {row['a']}": row for row in rows})
@@ -86,24 +94,25 @@ def _compared(a: Revision, b: Revision, changed: list[str], questions_file: Path
         samples = [read_samples(side.answers[name].file or Path(), questions, complete=True) for side in (a, b)]
         pairs.append(Pair(name, name, *(scores_of(found, questions) for found in samples)))
         unread |= {name} if any(map(none_answered, samples)) else set()
+    method = _method(b)
+    compared = [whole(pair, [*questions.values()], method) for pair in pairs]
     rows = [
         [
             row["b"],
             f"{points(row['difference'])} ({points_range(row['low'], row['high'])})",
             f"{row['only_a']} / {row['only_b']}",
             p_value(row["p_holm"]),
-            row["verdict_text"],
+            NO_ANSWER if row["b"] in unread else EXPLORATORY,
         ]
-        for row in judged(pairs, [*questions.values()], _method(b), unread)
+        for row in adjusted(compared)
     ]
     return markdown_table(["run", "Δ", "lost / won", "p (Holm)", "verdict"], rows, VERDICT)
 
 
 def _method(side: Revision) -> Method:
     """How a revision compares; the defaults where it is from before there were such parameters."""
-    params = yaml.safe_load(side.text(Path("params.yaml")) or "") or {}
-    known = {field.name for field in fields(Method)}
-    return Method(**{key: value for key, value in params.get("compare", {}).items() if key in known})
+    params = side.mapping(Path("params.yaml")) or {}
+    return method_of(params.get("compare") or {})
 
 
 def changes(found: dict[str, Any], a: Revision, b: Revision) -> list[str]:

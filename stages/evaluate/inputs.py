@@ -3,9 +3,8 @@
 Every mistake in them is a UserError that names the file, the line and the id.
 """
 
-import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -14,10 +13,13 @@ from stages.common.choices import kept_choices, right_choice
 from stages.common.clips import source_video
 from stages.common.errors import UserError, nearest
 from stages.common.files import read_json, read_text
+from stages.common.parse import parse_json
 from stages.common.records import Audio, Question, Response, Status, question_from, response_from
 from stages.evaluate.official import submitted_text
+from stages.evaluate.shown import printable
 from stages.infer.extract import extract, status_of
 
+ROUNDING = 0.00005001  # metrics hold four decimals
 MMAR_FIELDS = {"id": str, "choices": list, "answer": str, "category": str, "sub-category": str, "modality": str}
 
 
@@ -40,7 +42,7 @@ def read_question_set(path: Path) -> Questions:
         ours = "audio" in row and "audio_path" not in row
         question = question_from(row, where) if ours else _question_from_mmar(row, where)
         if question.id in questions:
-            raise UserError(f"{where}: question {question.id} occurs twice")
+            raise UserError(f"{where}: question {printable(question.id)} occurs twice")
         questions[question.id] = question
     if not questions:
         raise UserError(f"{path}: holds no questions")
@@ -70,7 +72,9 @@ def read_samples(path: Path, questions: Questions, *, complete: bool) -> Samples
         sample = build(row, questions[name], where)
         key = (name, sample.response.sample_index)
         if key in seen:
-            raise UserError(f"{where}: sample {key[1]} of {name} is already at {seen[key]}; keep one of them")
+            raise UserError(
+                f"{where}: sample {key[1]} of {printable(name)} is already at {seen[key]}; keep one of them"
+            )
         seen[key] = where
         samples.setdefault(name, []).append(sample)
         if "question_id" not in row:
@@ -102,38 +106,46 @@ def _check_counts(path: Path, questions: Questions, samples: Samples, complete: 
         )
     counts = {len(found): name for name, found in samples.items()}
     if len(counts) > 1:
-        example = ", ".join(f"{name} has {count}" for count, name in sorted(counts.items()))
+        example = ", ".join(f"{printable(name)} has {count}" for count, name in sorted(counts.items()))
         raise UserError(f"{path}: every question needs the same number of samples, but {example}")
 
 
+def check_current(metrics: Path, figures: Mapping[str, float], answers: object) -> None:
+    """Raise UserError if a metrics file gives other figures than `answers`, the predictions that it was made from.
+
+    `figures` are what these predictions give, in fractions of one by the keys of the metrics file.
+    """
+    told = read_json(metrics)
+    for key, value in figures.items():
+        written = told.get(key) if isinstance(told, dict) else None
+        if not isinstance(written, float | int) or abs(written - value) > ROUNDING:
+            raise UserError(
+                f"{metrics} gives {key} {written}, but {answers} gives {value:.4f}: one of them is out of date; "
+                "`dvc repro` mends it"
+            )
+
+
 def some(names: list[str]) -> str:
-    """The first few of many names.
+    """The first few of many names, which a question's author may have chosen, as a terminal can be given them.
 
     >>> some(["a", "b", "c", "d"])
     'a, b, c, …'
     """
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    return ", ".join(map(printable, names[:3])) + (", …" if len(names) > 3 else "")
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects of a JSONL file or JSON array, each with its place for messages."""
     text = read_text(path)
     if text.lstrip().startswith("["):
-        rows = [(f"{path}: item {number}", row) for number, row in enumerate(read_json(path), start=1)]
+        rows = [(f"{path}: item {number}", row) for number, row in enumerate(parse_json(text, str(path)), start=1)]
     else:
-        lines = [(f"{path}:{n}", line) for n, line in enumerate(text.split("\n"), start=1) if line.strip()]
-        rows = [(where, _parsed(line, where)) for where, line in lines]
+        lines = [(n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip()]
+        rows = [(f"{path}:{n}", parse_json(line, str(path), n)) for n, line in lines]
     for where, row in rows:
         if not isinstance(row, dict):
             raise UserError(f"{where}: expected a JSON object, found {type(row).__name__}")
         yield where, row
-
-
-def _parsed(line: str, where: str) -> Any:
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}: not valid JSON ({error.msg})") from None
 
 
 def _question_from_mmar(row: dict[str, Any], where: str) -> Question:
@@ -164,7 +176,7 @@ def _sample_from_record(row: dict[str, Any], question: Question, where: str) -> 
     answered = type(response.answer) is int and 0 <= response.answer < len(question.choices)
     if answered != (response.status == "ok") or (response.answer is not None and not answered):
         raise UserError(
-            f"{where}: {question.id} has status {response.status!r} and answer {response.answer!r}; "
+            f"{where}: {printable(question.id)} has status {response.status!r} and answer {response.answer!r}; "
             f"an answer is one of 0–{len(question.choices) - 1} if the status is ok, else null"
         )
     return Sample(response, submitted_text(question, response))
@@ -174,7 +186,7 @@ def _sample_from_challenge(row: dict[str, Any], question: Question, where: str) 
     """Scored by the official match as it is, and strictly as what a model wrote after `ANSWER:`."""
     text, thinking = row.get("answer_prediction") or "", row.get("thinking_prediction") or ""
     if not isinstance(text, str) or not isinstance(thinking, str):
-        raise UserError(f"{where}: the predictions of {question.id} must be strings")
+        raise UserError(f"{where}: the predictions of {printable(question.id)} must be strings")
     found = extract(f"ANSWER: {text}", question.choices)
     response = Response(
         question_id=question.id,

@@ -8,11 +8,12 @@ What is written about a comparison is a dict: the fields of `Comparison`, and
 - `verdict`, one of the five below, and `verdict_text`, the same with what the test could have seen.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from statistics import fmean
 from typing import Any, Literal
 
+from stages.common.evidence_params import Compare
 from stages.common.records import Comparison, Question
 from stages.evaluate.inputs import Questions, Samples
 from stages.evaluate.scoring import BREAKDOWNS, score_question
@@ -20,7 +21,8 @@ from stages.evaluate.stats import ALPHA, benjamini_hochberg, compare_runs, detec
 
 # The verdicts.
 BETTER, WORSE, SAME = "better", "worse", "not distinguishable"
-EXPLORATORY, NONE = "exploratory", "no verdict"
+EXPLORATORY, NO_VERDICT = "exploratory", "no verdict"
+NO_ANSWER = "no verdict: one of the runs has no answer at all"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,15 @@ class Method:
     seed: int = 0
     false_discovery_rate: float = 0.1  # over the groups of one breakdown
     margin: float = 0.02  # a difference within it does no harm
+
+
+def method_of(compare: Compare | Mapping[str, Any]) -> Method:
+    """The method that the group `compare` of the parameters asks for.
+
+    What a stage has not declared of the group, or an older revision does not know, keeps its default.
+    """
+    values = compare if isinstance(compare, Mapping) else vars(compare)
+    return Method(**{field.name: values[field.name] for field in fields(Method) if field.name in values})
 
 
 @dataclass(frozen=True)
@@ -110,7 +121,7 @@ def judged(
     rows = []
     for row, p in zip(adjusted(comparisons), holm(equivalence), strict=True):
         row |= rounded({"p_equivalence": p})
-        row["verdict"] = NONE if {row["a"], row["b"]} & {*unread} else verdict(row)
+        row["verdict"] = NO_VERDICT if {row["a"], row["b"]} & {*unread} else verdict(row)
         row["verdict_text"] = verdict_text(row, len(pairs), method.margin)
         rows.append(row)
     return rows
@@ -167,8 +178,8 @@ def verdict(row: dict[str, Any]) -> str:
 
 def verdict_text(row: dict[str, Any], tests: int, margin: float) -> str:
     """A verdict in words: what the test could have seen, and whether the difference is shown to be harmless."""
-    if row["verdict"] == NONE:
-        return "no verdict: one of the runs has no answer at all"
+    if row["verdict"] == NO_VERDICT:
+        return NO_ANSWER
     text: str = row["verdict"]
     if text == SAME:
         which = "this test" if tests == 1 else f"this test, one of {tests},"

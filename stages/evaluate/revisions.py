@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
 from dvc.repo import Repo
 
 from stages.common.errors import UserError
-from stages.common.files import QUESTIONS
+from stages.common.files import QUESTIONS, read_text
+from stages.common.parse import parse_json, parse_yaml
 from stages.evaluate.runs import run_at
 
 WORKSPACE = "workspace"
@@ -35,9 +35,23 @@ class Revision:
     def text(self, path: Path) -> str | None:
         """A file that is in Git at this revision; None if it is not there."""
         if self.name == WORKSPACE:
-            return path.read_text(encoding="utf-8") if path.is_file() else None
+            return read_text(path) if path.is_file() else None
         shown = _git("show", f"{self.name}:./{path}")
         return shown.stdout if shown.returncode == 0 else None
+
+    def mapping(self, path: Path) -> dict[str, Any] | None:
+        """The mapping in a JSON or YAML file that is in Git at this revision; None if the file is not there.
+
+        Raises UserError, naming revision and file, for one that cannot be read, such as one with a merge's conflicts.
+        """
+        text = self.text(path)
+        if text is None:
+            return None
+        where = f"{self.name}: {path}"
+        found = parse_json(text, where) if path.suffix == ".json" else parse_yaml(text, where) or {}
+        if not isinstance(found, dict):
+            raise UserError(f"{where}: expected a mapping, found {type(found).__name__}")
+        return found
 
     @cached_property
     def answers(self) -> dict[str, Stored]:
@@ -57,7 +71,7 @@ class Revision:
     @cached_property
     def _outs(self) -> dict[str, Stored]:
         """All that dvc.lock lists; in the workspace, what is really there."""
-        lock: dict[str, Any] = yaml.safe_load(self.text(Path("dvc.lock")) or "") or {}
+        lock = self.mapping(Path("dvc.lock")) or {}
         stages = lock.get("stages", {}).values()
         outs = {out["path"]: out.get("md5", "") for stage in stages for out in stage.get("outs", [])}
         if self.name != WORKSPACE:
@@ -80,4 +94,4 @@ def revision(name: str, repo: Repo) -> Revision:
 
 
 def _git(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, encoding="utf-8")
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, encoding="utf-8", errors="replace")

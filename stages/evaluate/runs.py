@@ -12,16 +12,27 @@ Arms, samples and votes are of the base model alone.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 from stages.common.errors import UserError, nearest
 from stages.common.evidence_params import Arm
-from stages.common.files import BASE_MODEL, METRICS, arms_dir, predictions_dir, samples_dir, votes_dir
-from stages.common.params import Params
+from stages.common.files import (
+    BASE_MODEL,
+    METRICS,
+    PROMPTS,
+    REST_METRICS,
+    arms_dir,
+    predictions_dir,
+    samples_dir,
+    votes_dir,
+)
+from stages.common.params import PARAMS, Params, load_params
 
 ARMS: tuple[str, ...] = get_args(Arm)
+PERMUTED: Arm = "permuted"
 SAMPLES, VOTE = "samples", "vote"
 
 
@@ -62,12 +73,7 @@ def declared_runs(params: Params) -> list[Run]:
 
     Needs the groups prompts.variants, arms, vote and rest (iterations, eval_prompts).
     """
-    return [
-        *(Run(variant) for variant in params.prompts.variants),
-        *(Run(variant, condition=kind) for variant in params.arms.variants for kind in params.arms.kinds),
-        *(Run(variant, condition=c) for variant in params.vote.variants for c in (SAMPLES, VOTE)),
-        *(Run(variant, name) for name in params.rest.iterations for variant in params.rest.eval_prompts),
-    ]
+    return [named_run(name) for name in params.run_names()]
 
 
 def find_run(name: str, runs: list[Run]) -> Run:
@@ -98,6 +104,46 @@ def named_run(name: str) -> Run:
     return Run(variant, model or BASE_MODEL.name, condition)
 
 
+def project_params() -> Params | None:
+    """All parameters of the project in this folder, for commands that are no stage; None outside a project."""
+    return load_params() if PARAMS.is_file() else None
+
+
+def existing_run(name: str) -> Run:
+    """The run of that name that a command is given: one whose answers are here, or that the parameters ask for.
+
+    Raises UserError for any other, with the parameter that would add it, or else the nearest name.
+    """
+    run = named_run(name)
+    if run.predictions.is_file():
+        return run
+    params = project_params()
+    if params is None:
+        raise UserError(
+            f"no run is called {name!r} here: there is no {run.predictions}, and no {PARAMS} that lists runs"
+        )
+    known = run.variant in params.prompts.variants or (PROMPTS / f"{run.variant}.yaml").is_file()
+    if known and run.model in (BASE_MODEL.name, *params.rest.iterations):
+        for key, asked, listed in _listings(run, params):
+            if asked not in listed:
+                raise UserError(
+                    f"no stage makes the run {name!r}: {key} does not list {asked!r}; add it, then `dvc repro`"
+                )
+    return find_run(run.name, declared_runs(params))
+
+
+def _listings(run: Run, params: Params) -> list[tuple[str, str, Collection[str]]]:
+    """The parameters that make a run, what each would have to list, and what it lists."""
+    if run.condition in ARMS:
+        arms = params.arms
+        return [("arms.variants", run.variant, arms.variants), ("arms.kinds", run.condition, arms.kinds)]
+    if run.condition:
+        return [("vote.variants", run.variant, params.vote.variants)]
+    if run.model != BASE_MODEL.name:
+        return [("rest.eval_prompts", run.variant, params.rest.eval_prompts)]
+    return [("prompts.variants", run.variant, params.prompts.variants)]
+
+
 def run_at(path: Path) -> Run | None:
     """The run whose answers are in the file `path`, as `Run.predictions` tells it; None if it is no such file.
 
@@ -125,5 +171,5 @@ def metrics_file(run: Run) -> Path:
     if run.condition:
         folder = METRICS / ("arms" if run.condition in ARMS else "votes")
         return folder / run.variant / f"{run.condition}.json"
-    folder = METRICS / "prompts" if run.model == BASE_MODEL.name else METRICS / "rest" / "scores" / run.model
+    folder = METRICS / "prompts" if run.model == BASE_MODEL.name else REST_METRICS / "scores" / run.model
     return folder / f"{run.variant}.json"

@@ -22,6 +22,9 @@ from stages.common.files import BASE_MODEL, QUESTIONS, read_json, write_json
 from stages.evaluate.inputs import read_question_set, read_samples, some
 from stages.evaluate.runs import ARMS, Run, metrics_file
 from stages.evaluate.scoring import FATES, metrics_of
+from stages.evaluate.tables import percent_range
+
+BOUNDS = (("low", "high"), ("official_low", "official_high"))  # of the two accuracies, in the list `detail`
 
 
 def _arguments() -> argparse.Namespace:
@@ -71,8 +74,11 @@ def main() -> None:
         out, metrics = args.out, _score_files(args.questions, args.predictions)
     write_json(out, metrics)
     rates = ", ".join(f"{key} {metrics[key]:.1%}" for key in (*FATES, "missing"))
+    overall = metrics["detail"][0]
+    strict, official = (percent_range(overall[low], overall[high]) for low, high in BOUNDS)
     print(
-        f"{out}: strict {metrics['acc_strict']:.1%}, official {metrics['acc_official']:.1%} of {metrics['n']}; {rates}"
+        f"{out}: strict {metrics['acc_strict']:.1%} ({strict}), official {metrics['acc_official']:.1%} ({official}) "
+        f"of {metrics['n']}; {rates}"
     )
 
 

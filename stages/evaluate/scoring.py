@@ -4,10 +4,10 @@ The metrics, all fractions of one over *all* questions (a question's score is th
 `acc_strict` (the chosen choice is the answer), `acc_official` (MMAR's string match), `truncated`, `no_answer`,
 `error` and `missing`; also `n`, and per response the mean `thinking_chars` and `completion_tokens`. Where there are
 any, `forced` and `reasked` are the shares of responses that took a second request.
-`category`, `sub_category` and `modality` hold `acc_strict`. The list `detail` repeats them with exact names,
-both accuracies and Wilson's 95 % interval, the list `missing_ids` names the questions without a prediction, and
-the list `run` tells what made the predictions: in lists, since DVC shows none, which keeps `dvc metrics show`
-narrow.
+`category`, `sub_category` and `modality` hold `acc_strict`. The list `detail` repeats them with exact names, both
+accuracies and Wilson's 95 % interval of each (`low` to `high` is that of `acc_strict`), the list `missing_ids` names
+the questions without a prediction, and the list `run` tells what made the predictions: in lists, since DVC shows none,
+which keeps `dvc metrics show` narrow.
 """
 
 import re
@@ -84,15 +84,19 @@ def metrics_of(questions: Questions, samples: Samples) -> dict[str, Any]:
 
 def _row(by: str, name: str, scores: Sequence[Score]) -> dict[str, Any]:
     strict = [score.strict for score in scores]
-    low, high = wilson(min(sum(strict), len(strict)), len(strict))
+    official = [score.official for score in scores]
+    low, high = wilson(sum(strict), len(scores))
+    official_low, official_high = wilson(sum(official), len(scores))
     return {
         "by": by,
         "name": name,
         "n": len(scores),
         "acc_strict": _mean(strict),
-        "acc_official": _mean([score.official for score in scores]),
+        "acc_official": _mean(official),
         "low": round(low, 4),
         "high": round(high, 4),
+        "official_low": round(official_low, 4),
+        "official_high": round(official_high, 4),
     }
 
 

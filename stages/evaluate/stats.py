@@ -32,15 +32,16 @@ TIE = 1e-9  # sums of scores that are nearer than this are equal, whatever the o
 def wilson(successes: float, n: int) -> tuple[float, float]:
     """Wilson's 95 % score interval of a proportion (1927), in fractions of one.
 
-    `successes` may be fractional: the sum of per-question means of several samples.
+    `successes` may be fractional: the sum of per-question means of several samples, which rounding may put a hair above
+    `n`. Raises ValueError for any other number that is no part of `n`.
 
     >>> low, high = wilson(0, 10)
     >>> round(low, 3), round(high, 3)
     (0.0, 0.278)
     """
-    if n < 1 or not 0 <= successes <= n:
+    if n < 1 or not 0 <= successes <= n * (1 + TIE):
         raise ValueError(f"{successes} successes of {n}")
-    share = successes / n
+    share = min(1.0, successes / n)
     centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z * sqrt(share * (1 - share) / n + Z * Z / (4 * n * n)) / (1 + Z * Z / n)
     return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
@@ -65,13 +66,53 @@ def bootstrap_differences(
     differences: ArrayLike, groups: Sequence[str], resamples: int, seed: int
 ) -> NDArray[np.float64]:
     """Mean differences under a cluster bootstrap that draws whole groups with replacement; shape [resamples]."""
-    sums, sizes = _group_sums(differences, groups)
+    means: NDArray[np.float64] = bootstrap_means([differences], groups, resamples, seed)[0]
+    return means
+
+
+def bootstrap_means(rows: Sequence[ArrayLike], groups: Sequence[str], resamples: int, seed: int) -> NDArray[np.float64]:
+    """The same for several rows of values of the same questions, all resampled alike; shape [rows, resamples]."""
+    sums = [_group_sums(row, groups)[0] for row in rows]
+    sizes = _group_sums(rows[0], groups)[1]
     rng = np.random.default_rng(seed)
-    means = np.empty(resamples)
+    means = np.empty((len(rows), resamples))
     for start in range(0, resamples, CHUNK):
         drawn = rng.integers(len(sizes), size=(min(CHUNK, resamples - start), len(sizes)))
-        means[start : start + CHUNK] = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+        drawn_sizes = sizes[drawn].sum(axis=1)
+        for of_row, row in zip(means, sums, strict=True):
+            of_row[start : start + CHUNK] = row[drawn].sum(axis=1) / drawn_sizes
     return means
+
+
+def percentile_interval(drawn: NDArray[np.float64]) -> tuple[float, float]:
+    """The 95 % percentile interval of resampled figures."""
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def at_least_wilson(drawn: NDArray[np.float64], successes: float, n: int) -> tuple[float, float]:
+    """The percentile interval of resampled shares, and at least Wilson's: what is alike everywhere never varies."""
+    low, high = percentile_interval(drawn)
+    exact = wilson(successes, n)
+    return min(low, exact[0]), max(high, exact[1])
+
+
+def mean_interval(
+    values: Sequence[float], groups: Sequence[str], resamples: int, seed: int, n: int | None = None
+) -> tuple[float, float]:
+    """The 95 % interval of a mean of scores in [0, 1]: of a bootstrap over groups, and at least Wilson's.
+
+    `n` is the number of questions, if some have several values. One group alone tells nothing: (0, 1).
+
+    >>> low, high = mean_interval([0.0] * 20, [str(clip) for clip in range(20)], 1_000, 0)
+    >>> low, round(high, 3)
+    (0.0, 0.161)
+    """
+    if len(set(groups)) < 2:
+        return 0.0, 1.0
+    n = n or len(values)
+    drawn = bootstrap_differences(values, groups, resamples, seed)
+    return at_least_wilson(drawn, sum(values) * (n / len(values)), n)
 
 
 def sign_flip_p(differences: ArrayLike, groups: Sequence[str], resamples: int, seed: int) -> float:
@@ -128,8 +169,8 @@ def compare_runs(
     low, high, p, method = -1.0, 1.0, 1.0, "fewer than two groups"
     if clusters > 1:
         means = bootstrap_differences(differences, groups, resamples, seed)
-        low, high = (float(x) for x in np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
-        least = Z * _least_error(n)
+        low, high = percentile_interval(means)
+        least = Z * least_error(n)
         low, high = max(-1.0, min(low, difference - least)), min(1.0, max(high, difference + least))
         mid_p = mcnemar_mid_p(only_a, only_b)
         if not np.isin([first, second], (0, 1)).all():
@@ -143,7 +184,7 @@ def compare_runs(
     return Comparison(a, b, n, difference, low, high, p, only_a, only_b, method)
 
 
-def _least_error(n: int) -> float:
+def least_error(n: int) -> float:
     """The standard error of a difference if one question more went each way: what agreement alone cannot undercut."""
     return sqrt(2) / (n + 2)
 
@@ -155,7 +196,7 @@ def detectable(comparison: Comparison, tests: int = 1) -> float:
     it is not below that of one question more going each way. The level is 5 % over `tests`: what Holm's first
     step asks of each of so many contrasts. In fractions of one, at most 1.
     """
-    error = max((comparison.high - comparison.low) / (2 * Z), _least_error(comparison.n))
+    error = max((comparison.high - comparison.low) / (2 * Z), least_error(comparison.n))
     return min(1.0, (NormalDist().inv_cdf(1 - ALPHA / (2 * tests)) + NormalDist().inv_cdf(POWER)) * error)
 
 

@@ -2,16 +2,17 @@
 
 from collections.abc import Collection, Sequence
 
+DASH = "–"  # stands for a figure that there is none of
 MINI_NOTE = "mini figures are evidence about mechanics, not about any 30B model"
 
 
-def percent(fraction: float) -> str:
-    """A fraction of one in percent.
+def percent(fraction: float | None) -> str:
+    """A fraction of one in percent, or a dash.
 
-    >>> percent(0.5514)
-    '55.1'
+    >>> percent(0.5514), percent(None)
+    ('55.1', '–')
     """
-    return f"{100 * fraction:.1f}"
+    return DASH if fraction is None else f"{100 * fraction:.1f}"
 
 
 def points(fraction: float) -> str:
@@ -32,13 +33,13 @@ def p_value(value: float) -> str:
     return f"{value:.4f}" if value >= 0.0001 else "<0.0001"
 
 
-def percent_range(low: float, high: float) -> str:
-    """An interval of a fraction, in percent.
+def percent_range(low: float | None, high: float | None) -> str:
+    """An interval of a fraction, in percent, or a dash.
 
-    >>> percent_range(0.515, 0.584)
-    '51.5–58.4'
+    >>> percent_range(0.515, 0.584), percent_range(None, None)
+    ('51.5–58.4', '–')
     """
-    return f"{percent(low)}–{percent(high)}"
+    return DASH if low is None or high is None else f"{percent(low)}–{percent(high)}"
 
 
 def points_range(low: float, high: float) -> str:

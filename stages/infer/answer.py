@@ -22,6 +22,8 @@ from stages.serve.endpoint import Server, external_server
 from stages.serve.messages import ChatRequest, audio_part, text_part
 from stages.serve.server import ensure, planned
 
+_BATCH = 64  # prompts that the model in this process answers at once
+
 
 def answer_questions(
     questions: Sequence[Question],
@@ -189,20 +191,23 @@ def _in_process(
         (*prompt.render(q.question, q.choices), None if q.audio is NO_AUDIO else AUDIO / q.audio.path)
         for q in questions
     ]
-    keys = [
-        sha256_json([identity, system, user, question.audio.sha256, params.infer.model_dump()])
-        for question, (system, user, _) in zip(questions, texts, strict=True)
-    ]
+    asked = [(system, user, q.audio.sha256) for q, (system, user, _) in zip(questions, texts, strict=True)]
+    # All that is asked together decides which prompts share a batch, which seed the batch has, and how long its padding
+    # is, and these decide how each prompt is sampled and rounded. So an answer is kept for this list as a whole: asked
+    # in another one, a question is asked anew, and what was asked before changes nothing.
+    together = sha256_json([identity, params.infer.model_dump(), _BATCH, asked])
+    keys = [sha256_json([together, *one]) for one in asked]
     results = {key: from_json(row) for key, row in cache.get_many(keys).items()}
-    on_result(len(results))
     done = {index for index, key in enumerate(keys) if key in results}
+    on_result(len(done))
     if len(done) < len(keys):
         from stages.infer.in_process import generate  # imports torch, which cached answers do not need
 
-        for index, result in generate(base, texts, params.infer, done, adapter, params.serve.dtype):
-            cache.put_many([(keys[index], to_json(result))])
-            results.setdefault(keys[index], result)  # of equal requests the cache keeps the first answer, too
-            on_result(index not in done)
+        for batch in generate(base, texts, params.infer, _BATCH, done, adapter, params.serve.dtype):
+            cache.put_many((keys[index], to_json(result)) for index, result in batch.items())
+            for index, result in batch.items():
+                results.setdefault(keys[index], result)  # of equal requests the cache keeps the first answer, too
+            on_result(len(batch.keys() - done))
     return identity, [results[key] for key in keys]
 
 

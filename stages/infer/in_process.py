@@ -13,18 +13,17 @@ from stages.model.processor import AudioTextProcessor, Encoded
 from stages.model.threads import limit_threads
 from stages.serve.answers import ChatResult, Sample
 
-_BATCH = 64
-
 
 def generate(
     model_dir: Path,
     prompts: Sequence[tuple[str, str, Path | None]],
     decoding: Infer,
+    batch_size: int,
     done: set[int],
     adapter: Path | None = None,
     dtype: str = "float32",
-) -> Iterator[tuple[int, ChatResult]]:
-    """Answer (system, user, audio file) prompts, with `adapter` on the model; yield (index, result) as they are ready.
+) -> Iterator[dict[int, ChatResult]]:
+    """Answer (system, user, audio file) prompts, with `adapter` on the model; yield each batch's results by index.
 
     All prompts have an audio file, or none has (None: text alone).
     Prompts of similar length share a batch, and each batch has a seed of its own. Batches are those of all
@@ -37,8 +36,8 @@ def generate(
         model = attach(model, adapter).eval()
     encoded = [_encode(processor, *prompt) for prompt in prompts]
     order = sorted(range(len(prompts)), key=lambda i: len(encoded[i].ids))
-    for start in range(0, len(order), _BATCH):
-        chosen = order[start : start + _BATCH]
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
         if done.issuperset(chosen):
             continue
         torch.manual_seed(decoding.seed + start)
@@ -55,10 +54,12 @@ def generate(
                 **_sampling(decoding),
             )
         completions = output[:, batch["input_ids"].shape[1] :].tolist()
+        results = {}
         for row, index in enumerate(chosen):
             samples = [_sample(processor, ids) for ids in completions[row * decoding.n : (row + 1) * decoding.n]]
             prompt = tuple(encoded[index].ids)
-            yield index, ChatResult(tuple(samples), prompt_tokens=len(prompt), prompt_token_ids=prompt)
+            results[index] = ChatResult(tuple(samples), prompt_tokens=len(prompt), prompt_token_ids=prompt)
+        yield results
 
 
 def _encode(processor: AudioTextProcessor, system: str, user: str, audio: Path | None) -> Encoded:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from stages.common.audio_tokens import HOP_SAMPLES, SAMPLE_RATE_HZ
-from stages.common.files import AUDIO, sha256_file
+from stages.common.files import AUDIO, atomic_path, sha256_file
 from stages.common.records import Audio, Question
 
 FOLDER = "_silence"  # below the media root; no source can have a name that starts with an underscore
@@ -18,9 +18,7 @@ def silenced(question: Question) -> Question:
         import numpy as np
         import soundfile
 
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(".part")
         silence = np.zeros(frames * HOP_SAMPLES, dtype=np.int16)
-        soundfile.write(beside, silence, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
-        beside.replace(path)
+        with atomic_path(path) as beside:
+            soundfile.write(beside, silence, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
     return replace(question, audio=Audio(name, sha256_file(path), question.audio.duration_s))

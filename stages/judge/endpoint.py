@@ -1,6 +1,5 @@
 """Ratings by a judge model behind an OpenAI-compatible endpoint: cached, within a budget, asked again if unusable."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,11 @@ from stages.judge.ratings import Reply, parse_reply
 from stages.serve.answers import ChatResult
 from stages.serve.cache import ResponseCache
 from stages.serve.client import ask, uncached
-from stages.serve.endpoint import Server, public_url
+from stages.serve.endpoint import Server, named_endpoint
 from stages.serve.messages import ChatRequest
 
 URL, KEY = "AUDIO_REASONING_JUDGE_URL", "AUDIO_REASONING_JUDGE_KEY"
+ENDPOINT = ("judge.kind is endpoint", URL, KEY)
 ATTEMPTS = 3  # replies to one rating, until it has failed
 _ATTEMPT_SEED = 1_000  # between the seeds of two attempts; rating i has the seed judge.seed + i
 
@@ -55,15 +55,8 @@ class Budget:
 
 
 def judge_server(model: str) -> Server:
-    """The endpoint that AUDIO_REASONING_JUDGE_URL and AUDIO_REASONING_JUDGE_KEY name; UserError without them."""
-    for name in (URL, KEY):
-        if not os.environ.get(name):
-            raise UserError(f"judge.kind is endpoint: set {name} in the environment (the key in no file)")
-    base_url = os.environ[URL].rstrip("/")
-    if not base_url.startswith(("http://", "https://")):
-        raise UserError(f"{URL}: {base_url!r} does not start with http:// or https://")
-    identity = {"backend": "openai", "base_url": public_url(base_url), "model": model}
-    return Server("openai", base_url, os.environ[KEY], model, identity, "", Path())
+    """The judge model's endpoint; raises as `named_endpoint` does."""
+    return named_endpoint(*ENDPOINT, model, Path())
 
 
 def rate(

@@ -17,9 +17,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from stages.common.data_params import MiniSource
 from stages.common.errors import UserError, stage_main
 from stages.common.files import QUESTIONS, SOURCES, read_jsonl, write_jsonl
-from stages.common.params import MiniSource, load_params
+from stages.common.params import load_params
 from stages.common.records import read_questions
 from stages.judge.evidence import rubric_of, units
 from stages.judge.rubric_file import Rubric, rubric_from, to_row

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from stages.common.records import Question, Response
-from stages.evaluate.stats import LEVEL, bootstrap_differences
+from stages.evaluate.stats import at_least_wilson, bootstrap_means, mean_interval
 from stages.judge.ratings import Rating, Row, agreement, failed_as, per_item, per_run
+
+INTERVALS = ("trace_quality", "score_per_run", "score_excluded", "score_official")
+Bounds = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,9 @@ def question_scores(answers: Sequence[Answer], raters: int) -> dict[str, float]:
 def metrics_of_run(answers: Sequence[Answer], raters: int, resamples: int, seed: int) -> dict[str, Any]:
     """The figures of one run; `score` is the one to quote, and the others say how it came about.
 
-    - `score`, with its 95 % interval `low` to `high` (bootstrap over clips): trimmed per item, as MMAR's script does;
-      `score_per_run`: trimmed over whole runs, as its website says.
+    - `score`, with its 95 % interval `low` to `high` (see `mean_interval`): trimmed per item, as MMAR's script does;
+      `score_per_run`: trimmed over whole runs, as its website says. INTERVALS names the figures whose intervals are
+      `<key>_low` to `<key>_high`.
     - `score_excluded`, `score_per_run_excluded`: without failed ratings, which the others count as 0; `score_at_most`
       counts them as 1, so whatever they would have been, the score lies between `score` and this.
     - `score_official`: where MMAR's own match decides which answers are right.
@@ -60,10 +64,16 @@ def metrics_of_run(answers: Sequence[Answer], raters: int, resamples: int, seed:
     """
     rows = _rows(answers, raters)
     official = [_row(answer, answer.official, raters) for answer in answers]
-    right = [row for row, answer in zip(rows, answers, strict=True) if answer.strict]
+    trimmed = per_item(failed_as(0.0, rows))
+    means = {  # of the answers that they are known of
+        "trace_quality": [score if answer.strict else None for score, answer in zip(trimmed, answers, strict=True)],
+        "score_excluded": per_item(rows),
+        "score_official": per_item(failed_as(0.0, official)),
+    }
     ratings = [answer.ratings for answer in answers if answer.is_rated]
     scores = question_scores(answers, raters)
-    low, high = _interval(scores, {answer.question.id: answer.question.group for answer in answers}, resamples, seed)
+    groups = {answer.question.id: answer.question.group for answer in answers}
+    low, high = mean_interval(list(scores.values()), [groups[name] for name in scores], resamples, seed)
     kappa, unanimous = agreement(ratings)
     figures = {
         "n": len(scores),
@@ -73,16 +83,20 @@ def metrics_of_run(answers: Sequence[Answer], raters: int, resamples: int, seed:
         "low": low,
         "high": high,
         "score_per_run": per_run(failed_as(0.0, rows)),
-        "score_excluded": _mean(per_item(rows)),
+        "score_excluded": _mean(means["score_excluded"]),
         "score_at_most": _mean(per_item(failed_as(1.0, rows))),
         "score_per_run_excluded": per_run(rows),
-        "score_official": _mean(per_item(failed_as(0.0, official))),
-        "trace_quality": _mean(per_item(failed_as(0.0, right))),
+        "score_official": _mean(means["score_official"]),
+        "trace_quality": _mean(means["trace_quality"]),
         "ratings": sum(len(row) for row in ratings),
         "failed": sum(rating is None for row in ratings for rating in row),
         "kappa": kappa,
         "unanimous": unanimous,
     }
+    bounds = {key: _interval(values, answers, resamples, seed) for key, values in means.items()}
+    bounds["score_per_run"] = _per_run_interval(rows, answers, resamples, seed)
+    for key in INTERVALS:
+        figures[f"{key}_low"], figures[f"{key}_high"] = bounds[key]
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in figures.items()}
 
 
@@ -107,13 +121,22 @@ def _mean(scores: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def _interval(
-    scores: dict[str, float], groups: dict[str, str], resamples: int, seed: int
-) -> tuple[float | None, float | None]:
-    """The percentile interval of the mean score; unknown with fewer than two clips."""
-    names = [groups[name] for name in scores]
-    if len(set(names)) < 2:
+def _interval(values: Sequence[float | None], answers: Sequence[Answer], resamples: int, seed: int) -> Bounds:
+    """The 95 % interval of the mean over the answers that have a value; None without any."""
+    known = [(value, answer.question) for value, answer in zip(values, answers, strict=True) if value is not None]
+    if not known:
         return None, None
-    means = bootstrap_differences(list(scores.values()), names, resamples, seed)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    asked = len({question.id for _, question in known})
+    groups = [question.group for _, question in known]
+    return mean_interval([value for value, _ in known], groups, resamples, seed, asked)
+
+
+def _per_run_interval(rows: Sequence[Row], answers: Sequence[Answer], resamples: int, seed: int) -> Bounds:
+    """The 95 % interval of `score_per_run`: of each resample, the trimmed mean of the raters' means."""
+    groups, asked = [answer.question.group for answer in answers], len({answer.question.id for answer in answers})
+    if len(set(groups)) < 2:
+        return 0.0, 1.0
+    complete = failed_as(0.0, rows)
+    drawn = np.sort(bootstrap_means([*zip(*complete, strict=True)], groups, resamples, seed), axis=0)
+    kept = drawn[1:-1] if len(drawn) > 2 else drawn
+    return at_least_wilson(kept.mean(axis=0), (per_run(complete) or 0.0) * asked, asked)

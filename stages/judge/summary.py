@@ -3,19 +3,20 @@
 `judge`, `note` and `made_by` say who judged. The one figure for `dvc metrics` is `rubrics_score` by run where a model
 judged by MMAR-Rubrics' protocol, and `evidence_score` where MMAR-mini's rule did: the two are never one column. The
 list `runs` holds all figures (see `metrics_of_run`), with `items_met` by rule for the evidence judge; the list
-`comparisons` holds a Comparison of each later run with the first, and `p_holm`, its p adjusted for so many.
+`comparisons` holds a Comparison of each later run with the first, with its p adjusted for so many (`p_holm`) and what
+so many tests can see (`detectable`).
 `left_out` of the `questions` cannot be judged: the evidence judge knows MMAR-mini's alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from stages.common.errors import UserError
 from stages.common.params import Params
+from stages.evaluate.paired import adjusted
 from stages.evaluate.scoring import slug
-from stages.evaluate.stats import compare_runs, holm
-from stages.evaluate.tables import p_value, percent, percent_range, points, points_range, text_table
+from stages.evaluate.stats import compare_runs
+from stages.evaluate.tables import DASH, p_value, percent, percent_range, points, points_range, text_table
 from stages.judge.evidence import RULES
 from stages.judge.prompt import TEXT_HASH
 from stages.judge.scores import Answer, items_met, metrics_of_run, question_scores
@@ -29,8 +30,8 @@ NOTHING_NOTE = (
 )
 LEFT_OUT_NOTE = "{left_out} of {questions} test questions hold no evidence and are left out"
 LEGEND = """\
-Percent of five items met, wrong answers 0. trace: of right answers alone. per run: the other way of trimming.
-failed: of the ratings asked for; they count as 0. excl.: the score without them. at most: were they 1."""
+Percent of five items met, wrong answers 0, with 95 % intervals. trace: of right answers alone. per run: the other way
+of trimming. failed: of the ratings asked for; they count as 0. excl.: the score without them. at most: were they 1."""
 
 Judged = dict[str, list[Answer]]
 
@@ -83,9 +84,7 @@ def _compared(judged: Judged, raters: int, resamples: int, seed: int) -> list[di
     comparisons = [
         compare_runs(first, run, scores[first], scores[run], groups, resamples=resamples, seed=seed) for run in others
     ]
-    p_holm = holm([comparison.p for comparison in comparisons])
-    rows = [{**asdict(row), "p_holm": p} for row, p in zip(comparisons, p_holm, strict=True)]
-    return [{key: float(f"{x:.6g}") if isinstance(x, float) else x for key, x in row.items()} for row in rows]
+    return adjusted(comparisons)
 
 
 def table(summary: dict[str, Any]) -> str:
@@ -109,11 +108,13 @@ def _line(row: dict[str, Any], versus: dict[str, Any] | None) -> Sequence[str]:
             points_range(versus["low"], versus["high"]),
             p_value(versus["p_holm"]),
         ]
-    interval = "" if row["low"] is None else percent_range(row["low"], row["high"])
-    keys = ("acc_strict", "trace_quality", "score_per_run", "score_excluded", "score_at_most")
-    shares = [_share(row[key]) for key in keys]
-    return [row["run"], percent(row["score"]), interval, *compared, *shares, f"{row['failed']}/{row['ratings']}"]
+    score = [percent(row["score"]), percent_range(row["low"], row["high"])]
+    bounded = [_bounded(row, key) for key in ("trace_quality", "score_per_run", "score_excluded")]
+    at_most, failed = percent(row["score_at_most"]), f"{row['failed']}/{row['ratings']}"
+    return [row["run"], *score, *compared, percent(row["acc_strict"]), *bounded, at_most, failed]
 
 
-def _share(value: float | None) -> str:
-    return "–" if value is None else percent(value)
+def _bounded(row: dict[str, Any], key: str) -> str:
+    if row[key] is None:
+        return DASH
+    return f"{percent(row[key])} ({percent_range(row[f'{key}_low'], row[f'{key}_high'])})"

@@ -20,10 +20,7 @@ from transformers import Qwen3OmniMoeThinkerForConditionalGeneration
 
 from stages.common.errors import UserError
 from stages.common.files import read_json, write_json
-from stages.common.models import CONFIG
-from stages.common.models import WEIGHTS as WEIGHTS
-from stages.common.models import adapter_of as adapter_of
-from stages.common.models import base_identity as base_identity
+from stages.common.models import CONFIG, WEIGHTS
 from stages.common.rest_params import Lora
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")

@@ -20,6 +20,7 @@ from typing import Any
 
 from stages.common.errors import UserError, nearest, stage_main
 from stages.common.files import METRICS
+from stages.common.parse import parse_json
 from stages.evaluate.tables import percent, percent_range, text_table
 from stages.plots.draw import render
 
@@ -112,8 +113,14 @@ def _variants(rev: str) -> list[str]:
 
 
 def _metrics(rev: str, variant: str) -> dict[str, Any] | None:
-    text = _git("show", f"{rev}:{PROMPTS / variant}.json")
-    return json.loads(text) if text else None
+    path = PROMPTS / f"{variant}.json"
+    text = _git("show", f"{rev}:{path}")
+    if not text:
+        return None
+    found = parse_json(text, f"{rev}: {path}")
+    if not isinstance(found, dict):
+        raise UserError(f"{rev}: {path}: expected a JSON object, found {type(found).__name__}")
+    return found
 
 
 def _git(*arguments: str) -> str | None:
@@ -159,7 +166,7 @@ def _shown() -> list[dict[str, Any]]:
     )
     if done.returncode != 0:
         raise UserError(f"`dvc exp show` failed: {done.stderr.strip()}")
-    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    rows: list[dict[str, Any]] = parse_json(done.stdout, "what `dvc exp show --json` printed")
     return rows
 
 

@@ -15,12 +15,13 @@ from stages.common.params import Params, load_params
 from stages.evaluate.inputs import read_question_set
 from stages.evaluate.runs import declared_runs
 from stages.report.answers import page_data, read_runs, script_json, trace_file, traces_script
+from stages.report.arms import arms_section
 from stages.report.failures import errors_section, judge_section
-from stages.report.listening import arms_section, votes_section
 from stages.report.page import FILES, INDEX, header_of, render, write_assets
 from stages.report.prompts import prompts_section, sub_categories_section
 from stages.report.sections import Section
 from stages.report.training import iterations_section, pass_rates_section
+from stages.report.votes import votes_section
 
 
 def sections(params: Params) -> list[Section]:

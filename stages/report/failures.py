@@ -1,15 +1,19 @@
 """Sections on what goes wrong, and on how good the reasoning is where the answer is right."""
 
+from dataclasses import replace
+
 from stages.common.files import METRICS
-from stages.evaluate.tables import MINI_NOTE, p_value, points, points_range
+from stages.evaluate.scoring import FATES
+from stages.evaluate.tables import DASH, MINI_NOTE, p_value, percent, points, points_range
 from stages.report.mistakes import run_part
 from stages.report.node import Node, read_node
 from stages.report.sections import Cell, Section, Table, browser_link, cells
-from stages.report.shares import NONE, accuracy, of_questions, share
+from stages.report.shares import accuracy, bounded, of_questions
 
 ERRORS = METRICS / "errors.json"
 JUDGE = METRICS / "judge.json"
 HARDEST = 10  # that are listed; their number is told
+PROMPTS_ALONE = "This section is about the prompts alone, not about control arms, votes or iterations."
 
 
 def errors_section(headline: str) -> Section:
@@ -23,16 +27,14 @@ def errors_section(headline: str) -> Section:
     parts = [run_part(run, folded=run.text("run") != headline) for run in runs]
     lead = (
         f"No prompt gets {len(hardest)} of {n} questions right, {of_questions(len(hardest) / n, n)} %; every "
-        f"prompt gets {easiest} right. This is about the prompts alone, not about control arms, votes or iterations."
+        f"prompt gets {easiest} right."
     )
-    return Section(
-        shown.id,
-        shown.title,
-        shown.files,
+    return replace(
+        shown,
         lead=lead,
         tables=[_runs(runs), _thinking(found, runs), *_counting(runs), *([_hardest(hardest)] if hardest else [])],
         parts=sorted(parts, key=lambda part: part.folded),
-        notes=[str(note.value) for note in found["notes"].rows() if note.value != MINI_NOTE],
+        notes=[PROMPTS_ALONE, *(str(note.value) for note in found["notes"].rows() if note.value != MINI_NOTE)],
     )
 
 
@@ -44,13 +46,13 @@ def _runs(runs: list[Node]) -> Table:
         rows.append(
             [
                 Cell(run.text("run"), link=browser_link(a=run.text("run"))),
-                *cells(accuracy(run), share(run.number("chance"))),
-                *(cells(worst.text("name"), accuracy(worst), str(worst.count("n"))) if worst else cells("", "", "")),
-                *(Cell(share(invalid.get(status))) for status in ("truncated", "no_answer", "error")),
+                *cells(accuracy(run), percent(run.number("chance"))),
+                *(cells(f"{worst.text('name')} ({worst.count('n')})", accuracy(worst)) if worst else cells("", "")),
+                *(Cell(of_questions(invalid.get(fate), run.count("n"))) for fate in FATES),
             ]
         )
-    columns = ["run", "accuracy", "by chance", "worst sub-category", "accuracy there", "questions"]
-    caption = "Failures by run, in percent; in brackets 95 % intervals"
+    columns = ["prompt", "accuracy", "by chance", "worst sub-category (questions)", "accuracy there"]
+    caption = "Failures by prompt, in percent; in brackets 95 % intervals"
     return Table(caption, [*columns, "cut off", "no answer", "failed"], rows, words=[3])
 
 
@@ -67,17 +69,18 @@ def _thinking(found: Node, runs: list[Node]) -> Table:
         rows.append(
             cells(
                 run.text("run"),
-                NONE if words is None else f"{words:,.1f}",
-                *(NONE if rate is None else f"{rate:.2f}" for rate in rates),
+                DASH if words is None else f"{words:,.1f}",
+                *(DASH if rate is None else f"{rate:.2f}" for rate in rates),
                 of_questions(looping.number_or_none("share"), run.count("n")),
-                *(accuracy(looping), accuracy(others), share(looping.number_or_none("truncated"))),
+                *(accuracy(looping), accuracy(others), percent(looping.number_or_none("truncated"))),
             )
         )
     caption = (
-        f"Thinking by run. Second thoughts: in 1,000 words of thinking. A trace loops where the same "
-        f"{limits.count('loop_ngram')} words occur {limits.count('loop_repeats')} times or more; in percent"
+        f"Thinking by prompt: words of a trace on average; second thoughts in 1,000 words; traces that loop (the same "
+        f"{limits.count('loop_ngram')} words {limits.count('loop_repeats')} times or more), and the accuracy of those "
+        "and of others, in percent, in brackets 95 % intervals"
     )
-    columns = ["run", "words", *(f"“{word.capitalize()}”" for word in said)]
+    columns = ["prompt", "words", *(f"“{word.capitalize()}”" for word in said)]
     return Table(caption, [*columns, "looping", "accuracy of looping", "of others", "looping and cut off"], rows)
 
 
@@ -90,9 +93,9 @@ def _counting(runs: list[Node]) -> list[Table]:
         asked = round(counts.count("n") * run.count("n") / run.count("responses"))
         told = [of_questions(counts.number_or_none(key), asked) for key in ("accuracy", "too_few", "too_many")]
         error = counts.number_or_none("mean_error")
-        rows.append(cells(run.text("run"), str(asked), *told, NONE if error is None else f"{error:+.2f}"))
-    caption = "Counting by run: answers to questions of how many, in percent; in brackets 95 % intervals"
-    columns = ["run", "questions", "right", "too few", "too many", "off by, on average"]
+        rows.append(cells(run.text("run"), str(asked), *told, DASH if error is None else f"{error:+.2f}"))
+    caption = "Counting by prompt: answers to questions of how many, in percent; in brackets 95 % intervals"
+    columns = ["prompt", "questions", "right", "too few", "too many", "off by, on average"]
     return [Table(caption, columns, rows)] if any(run["counts"].count("n") for run in runs) else []
 
 
@@ -121,22 +124,23 @@ def judge_section() -> Section:
             *cells(row.text("run"), accuracy(row, "score")),
             *_difference(versus.get(row.text("run"))),
             Cell(of_questions(row.number("acc_strict"), row.count("n"))),
-            *(Cell(share(row.number_or_none(key))) for key in ("trace_quality", "score_per_run")),
+            *(Cell(bounded(row, key)) for key in ("trace_quality", "score_per_run")),
             Cell(f"{row.count('failed')} of {row.count('ratings')}"),
         ]
         for row in runs
     ]
     columns = ["run", "score", f"Δ {runs[0].text('run')}", "95 %", "p Holm", "accuracy", "right answers alone"]
+    judge = found.text("judge")
     caption = (
-        f"Scores by the judge “{found.text('judge')}” in percent, in brackets 95 % intervals: a wrong answer is 0, a "
-        "right one the share of rubric items that its trace meets"
+        f"Scores by the judge “{judge}” in percent, in brackets 95 % intervals: a wrong answer is 0, a right one the "
+        "share of rubric items that its trace meets"
     )
-    return Section(
-        shown.id,
-        shown.title,
-        shown.files,
-        lead=f"Judged by {found.text('judge')}: {found.text('note')}.",
+    scores = ", ".join(f"{row.text('run')} {accuracy(row, 'score')}" for row in runs)
+    return replace(
+        shown,
+        lead=f"Scores in percent by the judge “{judge}”: {scores}.",
         tables=[Table(caption, [*columns, "trimmed per run", "ratings that failed"], rows)],
+        notes=[f"Judge “{judge}”: {found.text('note')}."],
     )
 
 

@@ -1,14 +1,22 @@
 """The page's figures, as Vega-Lite specifications of rows of data."""
 
 import json
-from collections.abc import Sequence
-from typing import Any
 
 from stages.report.drawing import INK, MUTED, PAPER, Spec
+from stages.report.vega import (
+    PANELS,
+    SERIES,
+    Rows,
+    by_place,
+    colour_of,
+    dots,
+    facet,
+    names_in,
+    percent_axis,
+    placed,
+    reference_line,
+)
 
-Rows = Sequence[dict[str, Any]]
-
-SERIES = ["var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c6)"]
 ZONES = {
     "too_hard": "var(--zone1)",
     "challenging": "var(--zone2)",
@@ -16,7 +24,6 @@ ZONES = {
     "almost_mastered": "var(--zone4)",
     "mastered": "var(--zone5)",
 }
-PANELS = 3  # side by side
 APART = 0.06  # of the way from one iteration to the next: so far apart are intervals of several prompts
 
 
@@ -25,19 +32,15 @@ def accuracy_panels(rows: Rows, series: str) -> Spec:
 
     Rows: `series`, label (of the panel), acc, low, high, in the order in which they are shown.
     """
-    rows = _placed(rows, series)
+    rows = placed(rows, series)
     first = f"datum.{series}_at === 0"
-    names = {"field": series, "type": "nominal", "sort": _by_place(series), "title": None, "axis": {"grid": False}}
+    names = {"field": series, "type": "nominal", "sort": by_place(series), "title": None, "axis": {"grid": False}}
     colour = {"condition": {"test": first, "value": MUTED}, "value": SERIES[0]}
     layer = [
-        {
-            "transform": [{"filter": first}],
-            "mark": {"type": "rule", "color": MUTED, "strokeDash": [3, 3], "strokeWidth": 1},
-            "encoding": {"x": {"field": "acc", "type": "quantitative"}},
-        },
-        *_dots(names, colour),
+        {"transform": [{"filter": first}], **reference_line({"field": "acc"})},
+        *dots(names, colour),
     ]
-    return {**_facet(rows), "spec": {"width": 305, "height": {"step": 15}, "layer": layer}}
+    return {**facet(rows), "spec": {"width": 305, "height": {"step": 15}, "layer": layer}}
 
 
 def iteration_panels(rows: Rows) -> Spec:
@@ -45,7 +48,7 @@ def iteration_panels(rows: Rows) -> Spec:
 
     Rows: iteration, prompt, name, label, acc, low, high.
     """
-    prompts, iterations = _order(rows, "prompt"), _order(rows, "iteration")
+    prompts, iterations = names_in(rows, "prompt"), names_in(rows, "iteration")
     apart = {prompt: APART * (place - (len(prompts) - 1) / 2) for place, prompt in enumerate(prompts)}
     values = [{**row, "x": iterations.index(row["iteration"]) + apart[row["prompt"]]} for row in rows]
     shared = {
@@ -60,17 +63,17 @@ def iteration_panels(rows: Rows) -> Spec:
                 "grid": False,
             },
         },
-        "color": _colours("prompt", prompts),
+        "color": colour_of("prompt", prompts),
     }
     layer = [
         {
             "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.45},
-            "encoding": {**shared, "y": _share("low"), "y2": {"field": "high"}},
+            "encoding": {**shared, "y": percent_axis("low"), "y2": {"field": "high"}},
         },
-        {"mark": {"type": "line", "strokeWidth": 2}, "encoding": {**shared, "y": _share("acc")}},
-        {"mark": {"type": "point"}, "encoding": {**shared, "y": {**_share("acc"), "title": None}}},
+        {"mark": {"type": "line", "strokeWidth": 2}, "encoding": {**shared, "y": percent_axis("acc")}},
+        {"mark": {"type": "point"}, "encoding": {**shared, "y": {**percent_axis("acc"), "title": None}}},
     ]
-    return {**_facet(values), "spec": {"width": 305, "height": 110, "layer": layer}}
+    return {**facet(values), "spec": {"width": 305, "height": 110, "layer": layer}}
 
 
 def kinds(rows: Rows, overall: float) -> Spec:
@@ -79,26 +82,23 @@ def kinds(rows: Rows, overall: float) -> Spec:
     Rows: panel, label (of the group), acc, low, high, chance (may be None).
     """
     panels = []
-    for panel in _order(rows, "panel"):
-        own = _placed([row for row in rows if row["panel"] == panel], "label")
+    for panel in names_in(rows, "panel"):
+        own = placed([row for row in rows if row["panel"] == panel], "label")
         y = {
             "field": "label",
             "type": "nominal",
-            "sort": _by_place("label"),
+            "sort": by_place("label"),
             "title": None,
             "axis": {"labelLimit": 170},
         }
         layer = [
-            {
-                "mark": {"type": "rule", "color": MUTED, "strokeDash": [3, 3], "strokeWidth": 1},
-                "encoding": {"x": {"datum": overall, "type": "quantitative"}},
-            },
+            reference_line({"datum": overall}),
             {
                 "transform": [{"filter": "isValid(datum.chance)"}],
                 "mark": {"type": "tick", "color": MUTED, "thickness": 2, "size": 9},
-                "encoding": {"y": y, "x": {**_share("chance"), "title": None}},
+                "encoding": {"y": y, "x": {**percent_axis("chance"), "title": None}},
             },
-            *_dots(y, {"value": SERIES[0]}),
+            *dots(y, {"value": SERIES[0]}),
         ]
         title = {"text": panel, "anchor": "start", "fontSize": 12, "color": INK, "frame": "group"}
         panels.append({"title": title, "data": {"values": own}, "width": 190, "height": {"step": 17}, "layer": layer})
@@ -110,8 +110,8 @@ def gains(rows: Rows) -> Spec:
 
     Rows: series, label (of the group), value, low, high, significant.
     """
-    rows = _placed(rows, "label", "series")
-    y = {"field": "label", "type": "nominal", "sort": _by_place("label"), "title": None, "axis": {"labelLimit": 320}}
+    rows = placed(rows, "label", "series")
+    y = {"field": "label", "type": "nominal", "sort": by_place("label"), "title": None, "axis": {"labelLimit": 320}}
     axis = {"format": "+.0%", "tickCount": 5}
     layer = [
         {"mark": {"type": "rule", "color": MUTED}, "encoding": {"x": {"datum": 0, "type": "quantitative"}}},
@@ -128,19 +128,19 @@ def gains(rows: Rows) -> Spec:
             },
         },
     ]
-    panel = {"field": "series", "type": "nominal", "sort": _by_place("series")}
-    facet = {"data": {"values": list(rows)}, "facet": panel, "columns": PANELS, "spacing": {"column": 28}}
-    return {**facet, "spec": {"width": 245, "height": {"step": 19}, "layer": layer}}
+    panel = {"field": "series", "type": "nominal", "sort": by_place("series")}
+    panels = {"data": {"values": list(rows)}, "facet": panel, "columns": PANELS, "spacing": {"column": 28}}
+    return {**panels, "spec": {"width": 245, "height": {"step": 19}, "layer": layer}}
 
 
 def curves(rows: Rows, x_title: str) -> Spec:
     """Accuracy against a count, a line with intervals for each series. Rows: series, x, y, low, high."""
     shared = {
         "x": {"field": "x", "type": "ordinal", "title": x_title, "axis": {"labelAngle": 0, "grid": False}},
-        "y": {**_share("y", whole=False), "title": None},
-        "color": _colours("series", _order(rows, "series")),
+        "y": {**percent_axis("y", whole=False), "title": None},
+        "color": colour_of("series", names_in(rows, "series")),
     }
-    band = {**shared, "y": {**_share("low", whole=False), "title": None}, "y2": {"field": "high"}}
+    band = {**shared, "y": {**percent_axis("low", whole=False), "title": None}, "y2": {"field": "high"}}
     layer = [
         {"mark": {"type": "area", "opacity": 0.15}, "encoding": band},
         {"mark": {"type": "line", "strokeWidth": 2}, "encoding": shared},
@@ -155,22 +155,22 @@ def calibration(rows: Rows) -> Spec:
     Rows: confidence, acc, low, high, n.
     """
     ends = [{"x": 0, "y": 0}, {"x": 1, "y": 1}]
-    x = {**_share("confidence"), "title": "agreement of the samples"}
+    x = {**percent_axis("confidence"), "title": "agreement of the samples"}
     layer = [
         {
             "data": {"values": ends},
             "mark": {"type": "line", "color": MUTED, "strokeDash": [4, 4], "strokeWidth": 1},
-            "encoding": {"x": {**x, "field": "x"}, "y": {**_share("y"), "title": "accuracy"}},
+            "encoding": {"x": {**x, "field": "x"}, "y": {**percent_axis("y"), "title": "accuracy"}},
         },
         {
             "mark": {"type": "rule", "color": SERIES[0], "strokeWidth": 2, "opacity": 0.45},
-            "encoding": {"x": x, "y": _share("low"), "y2": {"field": "high"}},
+            "encoding": {"x": x, "y": percent_axis("low"), "y2": {"field": "high"}},
         },
         {
             "mark": {"type": "point", "color": SERIES[0]},
             "encoding": {
                 "x": x,
-                "y": _share("acc"),
+                "y": percent_axis("acc"),
                 "size": {"field": "n", "type": "quantitative", "scale": {"range": [20, 420]}, "legend": None},
             },
         },
@@ -206,52 +206,4 @@ def pass_rates(rows: Rows) -> Spec:
         },
     }
     panel = {"width": 300, "height": 150, "mark": {"type": "bar", "binSpacing": 0}, "encoding": encoding}
-    return {**_facet(values), "spec": panel}
-
-
-def _dots(y: Spec, colour: Spec) -> list[Spec]:
-    """Accuracies as points along x, with their intervals."""
-    shared = {"y": y, "color": colour}
-    return [
-        {
-            "mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.55},
-            "encoding": {**shared, "x": {**_share("low"), "title": None}, "x2": {"field": "high"}},
-        },
-        {"mark": {"type": "point", "size": 42}, "encoding": {**shared, "x": {**_share("acc"), "title": None}}},
-    ]
-
-
-def _facet(rows: Rows) -> Spec:
-    panel = {"field": "label", "type": "nominal", "sort": _by_place("label"), "header": {"labelLimit": 330}}
-    data = {"values": _placed(rows, "label")}
-    return {"data": data, "facet": panel, "columns": PANELS, "spacing": {"row": 20, "column": 28}}
-
-
-def _placed(rows: Rows, *fields: str) -> Rows:
-    """Rows with the place of each of `fields` in the order of first appearance.
-
-    A list of names to sort by would do, but Vega-Lite pastes it into an expression, which some names break.
-    """
-    orders = {field: _order(rows, field) for field in fields}
-    return [{**row, **{f"{field}_at": order.index(row[field]) for field, order in orders.items()}} for row in rows]
-
-
-def _by_place(field: str) -> Spec:
-    return {"field": f"{field}_at", "op": "min"}
-
-
-def _share(field: str, whole: bool = True) -> Spec:
-    """An axis of fractions in percent, from 0 to 1 or as far as the values go."""
-    scale: Spec = {"domain": [0, 1]} if whole else {"zero": False, "nice": True}
-    axis: Spec = {"format": ".0%", "values": [0, 0.25, 0.5, 0.75, 1]} if whole else {"format": ".0%", "tickCount": 6}
-    return {"field": field, "type": "quantitative", "scale": scale, "axis": axis}
-
-
-def _colours(field: str, names: list[str]) -> Spec:
-    scale = {"domain": names, "range": [SERIES[i % len(SERIES)] for i in range(len(names))]}
-    legend = {} if len(names) > 1 else {"legend": None}
-    return {"field": field, "type": "nominal", "scale": scale, **legend}
-
-
-def _order(rows: Rows, field: str) -> list[str]:
-    return list(dict.fromkeys(row[field] for row in rows))
+    return {**facet(values), "spec": panel}

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from stages.evaluate.tables import DASH, percent
 from stages.report.drawing import draw
 from stages.report.figures import kinds
 from stages.report.node import Node
 from stages.report.sections import Cell, Figure, Part, Table, cells
-from stages.report.shares import NONE, accuracy, share
+from stages.report.shares import accuracy
 
 TITLES = {
     "choices": "Number of choices",
@@ -40,7 +41,7 @@ def _kinds(run: Node) -> Figure:
             chance = row.number_or_none("chance")
             label = f"{row.text('name')} ({row.count('n')})"
             rows.append({"panel": title, "label": label, "chance": chance, **figures})
-            lines.append(cells(f"{title}: {row.text('name')}", str(row.count("n")), accuracy(row), share(chance)))
+            lines.append(cells(f"{title}: {row.text('name')}", str(row.count("n")), accuracy(row), percent(chance)))
     name = run.text("run")
     caption = (
         f"Accuracy of {name} by kind and length, with 95 % intervals (in brackets questions; of thinking, responses). "
@@ -88,7 +89,7 @@ def _heat(n: int, total: int, right: bool) -> Cell:
 
 def _rules(run: Node) -> Table:
     rows = [
-        cells(row.text("name"), str(row.count("n")), share(row.number_or_none("share")), accuracy(row))
+        cells(row.text("name"), str(row.count("n")), percent(row.number_or_none("share")), accuracy(row))
         for row in run["rules"].rows()
     ]
     columns = ["rule", "responses", "in percent", "accuracy (95 %)"]
@@ -100,8 +101,8 @@ def _invalid(run: Node) -> list[Table]:
     rows = []
     for row in run["invalid"].rows():
         if row.count("n"):
-            rules = ", ".join(f"{name or 'none'} {n.value}" for name, n in row["rules"].items()) or NONE
+            rules = ", ".join(f"{name or 'none'} {n.value}" for name, n in row["rules"].items()) or DASH
             status = STATUSES.get(row.text("status"), row.text("status"))
-            rows.append(cells(status, str(row.count("n")), share(row.number_or_none("share")), rules))
+            rows.append(cells(status, str(row.count("n")), percent(row.number_or_none("share")), rules))
     columns = ["status", "responses", "in percent", "rules"]
     return [Table("Responses without a valid answer", columns, rows, words=[3])] if rows else []

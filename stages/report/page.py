@@ -68,18 +68,18 @@ def render(header: Header, sections: Sequence[Section]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["minus"] = minus
+    environment.filters["typeset"] = typeset
     template = environment.get_template("template.html")
     return template.render(header=header, sections=sections, scripts=SCRIPTS, styles=STYLES)
 
 
-def minus(text: str) -> str:
-    """The text with a real minus before each negative number, as wide as a plus.
+def typeset(text: str) -> str:
+    r"""The text with a real minus before each negative number, as wide as a plus, and no line's end before a percent.
 
-    >>> minus("-7.9 to +0.7 in 2024-01"), minus("text-only -")
-    ('−7.9 to +0.7 in 2024-01', 'text-only -')
+    >>> typeset("-7.9 to +0.7 in 2024-01"), typeset("text-only -"), typeset("95 %")
+    ('−7.9 to +0.7 in 2024-01', 'text-only -', '95\xa0%')
     """
-    return re.sub(r"(?<!\w)-(?=\d)", "−", text)
+    return re.sub(r"(?<!\w)-(?=\d)", "−", text).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def write_assets(folder: Path) -> None:

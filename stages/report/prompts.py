@@ -1,25 +1,28 @@
 """Sections on the prompts: how accurate they are, how they differ, and where."""
 
-from typing import Any
+from dataclasses import replace
 
 from stages.common.files import METRICS
+from stages.evaluate.compare_table import other_contrasts
 from stages.evaluate.scoring import FATES
-from stages.evaluate.tables import MINI_NOTE, percent, percent_range
+from stages.evaluate.tables import MINI_NOTE
 from stages.report.comparisons import COLUMNS, TONES, count_verdicts, versus_cells
 from stages.report.drawing import draw
 from stages.report.figures import accuracy_panels
 from stages.report.node import Node, read_node
-from stages.report.sections import Cell, Figure, Section, Table, browser_link, cells
+from stages.report.panels import alt_text, panel_rows, pivot
+from stages.report.sections import Cell, Figure, Part, Section, Table, browser_link, cells
+from stages.report.shares import of_questions, with_range
 
 SUMMARY = METRICS / "summary.json"
 COMPARE = METRICS / "compare.json"
 NOTE = (
-    "Accuracy is strict (the chosen choice is the right one), with Wilson’s 95 % interval; official is MMAR’s string "
-    "match. Differences are in percentage points, paired by question; their intervals resample clips. p is adjusted "
-    "for the number of declared comparisons (Holm). “Can see”: the smallest true difference that such a test finds in "
-    "80 % of runs. No answer: cut off, failed, or none of the choices."
+    "Accuracy is strict: the chosen choice is the right one. Its interval is Wilson’s. Differences are in percentage "
+    "points, paired by question; their intervals resample clips. p is adjusted for the number of declared comparisons "
+    "(Holm). “Can see”: the smallest true difference that such a test finds in 80 % of runs. Won and lost: questions "
+    "that only this prompt, or only the first, gets right."
 )
-Rows = list[dict[str, Any]]
+FEW = "Sub-categories with few questions have wide intervals: look at those before reading anything into a dot."
 
 
 def prompts_section(variants: list[str]) -> Section:
@@ -31,10 +34,13 @@ def prompts_section(variants: list[str]) -> Section:
     if summary is None or len(scores) < len(variants):
         return shown.missing("no comparison of all prompts yet", "dvc repro compare")
     versus = {row.text("b"): row for row in summary["versus_baseline"].rows()}
-    tables = [_prompts(scores, versus, variants[0]), *_other_contrasts(summary, variants)]
-    notes = [NOTE, *(str(note.value) for note in summary["notes"].rows() if note.value != MINI_NOTE)]
-    lead = count_verdicts(list(versus.values()), variants[0])
-    return Section(shown.id, shown.title, shown.files, lead=lead, tables=tables, notes=notes)
+    return replace(
+        shown,
+        lead=count_verdicts(list(versus.values()), variants[0]),
+        tables=[_prompts(scores, versus, variants[0]), *_other_contrasts(summary, variants[0])],
+        parts=[_official(scores)],
+        notes=[NOTE, *(str(note.value) for note in summary["notes"].rows() if note.value != MINI_NOTE)],
+    )
 
 
 def _prompts(scores: dict[str, Node], versus: dict[str, Node], first: str) -> Table:
@@ -42,24 +48,31 @@ def _prompts(scores: dict[str, Node], versus: dict[str, Node], first: str) -> Ta
     for variant, found in scores.items():
         overall = found["detail"].rows(least=1)[0]
         name = Cell(variant, link=browser_link(a=first, b=variant))
-        accuracy = [percent(found.number("acc_strict")), percent_range(overall.number("low"), overall.number("high"))]
-        row = [name, *cells(*accuracy, percent(found.number("acc_official")))]
+        accuracy = with_range(found.number("acc_strict"), overall.number("low"), overall.number("high"))
         reference = [*cells(*[""] * (len(COLUMNS) - 1)), Cell("the reference", tone="quiet")]
-        row += versus_cells(versus[variant], first, variant) if variant in versus else reference
-        rows.append([*row, Cell(percent(sum(found.number(fate) for fate in FATES)))])
-    columns = ["prompt", "accuracy", "95 %", "official", f"Δ {first}", *COLUMNS[1:], "no answer"]
-    caption = "Accuracy on all test questions in percent, and difference to the first prompt"
-    return Table(caption, columns, rows, words=[10])
+        compared = versus_cells(versus[variant], first, variant) if variant in versus else reference
+        rows.append([name, Cell(accuracy), *compared])
+    caption = f"Accuracy on all test questions in percent, in brackets 95 % intervals; Δ in points to {first}"
+    return Table(caption, ["prompt", "accuracy", f"Δ {first}", *COLUMNS[1:]], rows, words=[8])
 
 
-def _other_contrasts(summary: Node, variants: list[str]) -> list[Table]:
-    """The declared contrasts that the first table does not show."""
-    contrasts = summary.get("contrasts")
+def _official(scores: dict[str, Node]) -> Part:
+    """What MMAR's string match makes of the same answers, and how many there are none of."""
     rows = []
-    for row in contrasts.rows() if contrasts else []:
-        a, b = row.text("a"), row.text("b")
-        if a != variants[0] or b not in variants:
-            rows.append([Cell(b, link=browser_link(a=a, b=b)), Cell(a), *versus_cells(row, a, b)])
+    for variant, found in scores.items():
+        bounds = [found["detail"].rows(least=1)[0].number_or_none(f"official_{end}") for end in ("low", "high")]
+        none = of_questions(sum(found.number(fate) for fate in FATES), found.count("n"))
+        rows.append(cells(variant, with_range(found.number("acc_official"), *bounds), none))
+    caption = "In percent, in brackets 95 % intervals; no answer: cut off, failed, or none of the choices"
+    table = Table(caption, ["prompt", "official accuracy", "no answer"], rows)
+    return Part("Accuracy by MMAR’s string match, and questions without an answer", [table], [], folded=True)
+
+
+def _other_contrasts(summary: Node, first: str) -> list[Table]:
+    """The declared contrasts that the first table does not show, whichever way round."""
+    declared = {(row.text("a"), row.text("b")): row for row in summary["contrasts"].rows()}
+    pairs = [(row["a"], row["b"]) for row in other_contrasts(summary.value, first)]
+    rows = [[Cell(b, link=browser_link(a=a, b=b)), Cell(a), *versus_cells(declared[a, b], a, b)] for a, b in pairs]
     return [Table("Other declared contrasts", ["run", "against", *COLUMNS], rows, words=[1, 8])] if rows else []
 
 
@@ -75,15 +88,22 @@ def sub_categories_section() -> Section:
         draw(accuracy_panels(rows, "variant"), alt_text(rows, "variant")),
         pivot(rows, "variant", "Accuracy in percent by sub-category and prompt"),
     )
-    lead = "Sub-categories with few questions have wide intervals: look at those before reading anything into a dot."
-    return Section(shown.id, shown.title, shown.files, lead=lead, tables=_improvements(summary), figures=[figure])
+    contrasts = summary["contrasts"].rows()
+    return replace(shown, lead=_changes(contrasts), tables=_improvements(contrasts), figures=[figure], notes=[FEW])
 
 
-def _improvements(summary: Node) -> list[Table]:
+def _changes(contrasts: list[Node]) -> str:
+    """How many of the differences in single sub-categories are significant, over all declared contrasts."""
+    parts = [row["sub_category"] for row in contrasts]
+    tested = sum(part.count("n") > 0 for each in parts for part in each["rows"].rows())
+    rise, fall = (sum(len(each[key].rows()) for each in parts) for key in ("rise", "fall"))
+    return f"Of {tested} differences in single sub-categories, {rise} rise and {fall} fall significantly."
+
+
+def _improvements(contrasts: list[Node]) -> list[Table]:
     """In how many sub-categories each declared contrast improves, and which changes are significant."""
-    contrasts = summary.get("contrasts")
     rows = []
-    for row in contrasts.rows() if contrasts else []:
+    for row in contrasts:
         parts = row["sub_category"]
         total = len(parts["rows"].rows())
         name = Cell(f"{row.text('b')} − {row.text('a')}", link=browser_link(a=row.text("a"), b=row.text("b")))
@@ -91,34 +111,9 @@ def _improvements(summary: Node) -> list[Table]:
         changes = [", ".join(str(name.value) for name in parts[key].rows()) or "none" for key in ("rise", "fall")]
         tones = [tone if told != "none" else "quiet" for told, tone in zip(changes, TONES.values(), strict=True)]
         rows.append([name, *counts, *(Cell(told, tone=tone) for told, tone in zip(changes, tones, strict=True))])
-    caption = "Sub-categories by contrast; significant: Benjamini-Hochberg over the sub-categories of one contrast"
+    caption = (
+        "In how many sub-categories each declared contrast improves or falls, and which of these changes are "
+        "significant (Benjamini-Hochberg over the sub-categories of one contrast)"
+    )
     columns = ["contrast", "improves in", "falls in", "rises significantly", "falls significantly"]
     return [Table(caption, columns, rows, words=[3, 4])] if rows else []
-
-
-def panel_rows(found: Node, kept: tuple[str, ...]) -> Rows:
-    """Rows of all questions and of sub-categories, those with many questions first, labelled for panels."""
-    rows: Rows = []
-    for row in found.rows(least=1):
-        by, name, n = row.text("by"), row.text("name"), row.count("n")
-        if by in ("all", "sub_category") and n:
-            texts = {key: row.text(key) for key in kept}
-            figures = {key: row.number(key) for key in ("acc", "low", "high")}
-            label = f"{'All questions' if by == 'all' else name} ({n})"
-            rows.append({**texts, **figures, "name": name, "label": label, "n": n, "all": by == "all"})
-    return sorted(rows, key=lambda row: (not row["all"], -row["n"], row["name"]))
-
-
-def pivot(rows: Rows, across: str, caption: str) -> Table:
-    """Accuracies in percent: a row for each label, a column for each member of `across`."""
-    members = list(dict.fromkeys(row[across] for row in rows))
-    by = {(row["label"], row[across]): percent(row["acc"]) for row in rows}
-    labels = dict.fromkeys(row["label"] for row in rows)
-    lines = [cells(label, *(by.get((label, member), "") for member in members)) for label in labels]
-    return Table(caption, ["sub-category (questions)", *members], lines)
-
-
-def alt_text(rows: Rows, across: str) -> str:
-    """What the panels show, in words."""
-    overall = ", ".join(f"{row[across]} {percent(row['acc'])} %" for row in rows if row["all"])
-    return f"Panels of accuracies with intervals, one for each sub-category. Over all questions: {overall}."

@@ -17,23 +17,25 @@ import numpy as np
 import torch
 
 from stages.common.errors import UserError, stage_main
-from stages.common.files import BASE_MODEL, QUESTIONS, write_json
+from stages.common.files import BASE_MODEL, QUESTIONS, REST, REST_METRICS, write_json
+from stages.common.models import adapter_of
 from stages.common.params import load_params
 from stages.common.records import Question, read_questions
 from stages.common.rest_params import Rest
 from stages.model.checkpoint import load_thinker
-from stages.model.lora import adapter_of, attach
+from stages.model.lora import attach
 from stages.model.processor import AudioTextProcessor
 from stages.model.threads import limit_threads
 from stages.rest import integrity
 from stages.rest.dataset import Clips, Example, Rows
-from stages.rest.layout import DATA, DEV, REST_METRICS, Sample, Trace, depth_of, model_dir, read_records
+from stages.rest.layout import DEV, Sample, Trace, depth_of, model_dir, read_records
 from stages.rest.selection import trace_of
 from stages.rest.traces import well_formed
 from stages.rest.train import adapted_model, check_machine
 from stages.serve.server import stop
 
 _BY_HEART = 8
+_FEWEST = 10  # source clips, over which the interval of what hearing is worth is made
 _SHOWN = 3
 
 
@@ -143,18 +145,23 @@ def main() -> None:
     held_out: dict[str, Sequence[Question]] = {
         split: read_questions(QUESTIONS / f"{split}.jsonl") for split in ("dev", "test")
     }
-    samples = DATA / name / "samples.parquet"
-    controls = control_traces(read_records(samples, Sample), held_out["dev"])
-    if len({trace.audio_sha256 for trace in controls}) < 2:
+    source = REST / name / "samples.parquet"
+    samples = read_records(source, Sample)
+    asked = len({sample.problem_id for sample in samples if sample.condition == DEV})
+    controls = control_traces(samples, held_out["dev"])
+    clips_heard = len({trace.group for trace in controls})
+    if clips_heard < _FEWEST:
         raise UserError(
-            f"{samples}: dev questions on fewer than two clips were answered right, too few to see whether audio is "
-            "heard; raise rest.check.control_questions"
+            f"{source}: those of {asked} dev questions that were answered right are about {clips_heard} source clips; "
+            f"{_FEWEST} are needed to see whether audio is heard: raise rest.check.control_questions or control_n, or "
+            "add dev questions"
         )
     processor = AudioTextProcessor.from_checkpoint(BASE_MODEL)
     clips = Clips(processor)
-    bank = Rows(read_records(DATA / name / "bank.parquet", Trace), clips, rest.train.share_prompts)
+    bank = Rows(read_records(REST / name / "bank.parquet", Trace), clips, rest.train.share_prompts)
     heard = [(trace, clips.features(trace.audio_path, trace.audio_sha256)) for trace in controls]
-    metrics = check_traces(bank, heard, held_out, processor)
+    metrics: dict[str, Any] = {"controls": {"asked": asked, "answered": len(controls), "source_clips": clips_heard}}
+    metrics |= check_traces(bank, heard, held_out, processor)
     found = failures(metrics)
     if not found:
         metrics |= check_model(bank, heard, rest, model_dir(start), seed, processor)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.random import Generator
 
 from stages.common.errors import UserError, stage_main
-from stages.common.files import QUESTIONS
+from stages.common.files import QUESTIONS, REST
 from stages.common.params import Infer, Params, load_params
 from stages.common.records import Question, Response, read_questions
 from stages.common.rest_params import Generate
@@ -24,7 +24,7 @@ from stages.evaluate.reward import correct
 from stages.infer.answer import answer_questions
 from stages.infer.silence import silenced
 from stages.prompt.registry import Prompt, load_prompt
-from stages.rest.layout import DATA, DEV, HEARD, SILENCE, Sample, depth_of, model_dir, write_records
+from stages.rest.layout import DEV, HEARD, SILENCE, Sample, depth_of, model_dir, write_records
 
 Asked = tuple[Question, tuple[int, ...]]  # a question with its choices in the order they are asked in, and that order
 
@@ -135,13 +135,17 @@ def main() -> None:
             f"{QUESTIONS / 'dev.jsonl'} has no questions, which rest_check and rest_gate need: add a source with "
             "split dev to data.sources"
         )
+    if len(dev) < rest.check.control_questions:
+        print(
+            f"{name}: rest.check.control_questions is {rest.check.control_questions}, and dev has {len(dev)} questions"
+        )
     controls = [asked(question, rest.generate.shuffle_choices, rng) for question in dev]
     prompt = load_prompt(rest.prompt)
     samples = sample(problems, HEARD, rest.generate.n, rest.generate.requests, prompt, start, params)
     samples += sample(controls, DEV, rest.check.control_n, 1, prompt, start, params)
     if rest.generate.silence_n:
         samples += sample(problems, SILENCE, rest.generate.silence_n, 1, prompt, start, params)
-    write_records(DATA / name / "samples.parquet", Sample, samples)
+    write_records(REST / name / "samples.parquet", Sample, samples)
     heard = [s for s in samples if s.condition == HEARD]
     fates = Counter(s.status for s in heard)
     print(

@@ -9,12 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.common.errors import UserError
-from stages.common.files import BASE_MODEL, METRICS, read_json
+from stages.common.files import MODELS, read_json
 from stages.common.rest_params import BASE
 
-DATA = Path("data/rest")
-CANDIDATES = Path("models/candidates")
-REST_METRICS = METRICS / "rest"
+CANDIDATES = MODELS / "candidates"
+TRAINED = "trained.json"  # beside a model's bank.parquet
 
 HEARD, SILENCE, DEV = "heard", "silence", "dev"  # a Sample's condition
 Record = TypeVar("Record")
@@ -104,7 +103,7 @@ def read_records(path: Path, record: type[Record]) -> list[Record]:
 
 def model_dir(name: str) -> Path:
     """The folder of the base model or of an accepted iteration."""
-    return BASE_MODEL if name == BASE else BASE_MODEL.parent / name
+    return MODELS / name
 
 
 def depth_of(name: str) -> int:
@@ -115,3 +114,11 @@ def depth_of(name: str) -> int:
 def bank_of(name: str) -> list[Trace]:
     """The traces that the iteration `name` trained on, those that it accumulated included: none for the base."""
     return [] if name == BASE else read_records(model_dir(name) / "bank.parquet", Trace)
+
+
+def trained_problems(name: str) -> set[str]:
+    """The ids of all problems that the iteration `name` or one before it trained on: none for the base.
+
+    More than its bank names where banks do not accumulate: an adapter that is trained further has seen them, too.
+    """
+    return set() if name == BASE else set(read_json(model_dir(name) / TRAINED))

@@ -3,9 +3,9 @@
     python -m stages.rest.select --iteration iter1
 
 Writes data/rest/<iteration>/bank.parquet (the traces to train on, those of earlier iterations included where
-rest.select.accumulate says so), data/rest/<iteration>/retention.jsonl (mastered problems that are *not* trained
-on, which the acceptance gate asks again), and to metrics/rest what was sampled and taken (generation_<iteration>.json)
-and how many problems have which pass rate (pass_rates/<iteration>.json).
+rest.select.accumulate says so), data/rest/<iteration>/retention.jsonl (mastered problems that are *not* trained on,
+nor were in an iteration before, which the acceptance gate asks again), and to metrics/rest what was sampled and taken
+(generation_<iteration>.json) and how many problems have which pass rate (pass_rates/<iteration>.json).
 """
 
 import argparse
@@ -16,18 +16,17 @@ from typing import Any
 import numpy as np
 
 from stages.common.errors import UserError, stage_main
-from stages.common.files import QUESTIONS, write_json, write_jsonl
+from stages.common.files import QUESTIONS, REST, REST_METRICS, write_json, write_jsonl
 from stages.common.params import load_params
 from stages.common.records import Question, read_questions, to_dict
 from stages.rest.layout import (
-    DATA,
     HEARD,
-    REST_METRICS,
     Sample,
     Trace,
     bank_of,
     depth_of,
     read_records,
+    trained_problems,
     write_records,
 )
 from stages.rest.pass_rates import CATEGORIES, Problem, categories, histogram, problems_of
@@ -93,7 +92,7 @@ def main() -> None:
     name = parser.parse_args().iteration
     rest = load_params("rest.select", "rest.seed", f"rest.iterations.{name}.from").rest
     start = rest.iterations[name].start
-    source = DATA / name / "samples.parquet"
+    source = REST / name / "samples.parquet"
     samples = read_records(source, Sample)
     questions = {question.id: question for question in read_questions(QUESTIONS / "train.jsonl")}
     problems, failed = problems_of(samples)
@@ -105,8 +104,9 @@ def main() -> None:
         )
     sub_category = {problem.id: questions[problem.id].sub_category for problem in problems}
     earlier = bank_of(start)
-    trained = {trace.problem_id for trace in earlier}
-    selection = select_problems(problems, sub_category, rest.select, rest.seed + depth_of(start), trained)
+    selection = select_problems(
+        problems, sub_category, rest.select, rest.seed + depth_of(start), trained_problems(start)
+    )
     if not selection.taken:
         raise UserError(
             f"{source}: rest.select leaves no trace of {len(problems)} problems ({selection.dropped}):\n"
@@ -116,8 +116,8 @@ def main() -> None:
     new = traces_of(selection, by_id, questions, name, rest.select.band)
     bank = merged(earlier, new) if rest.select.accumulate else new
     metrics = generation_metrics(samples, problems, len(failed), selection, bank)
-    write_records(DATA / name / "bank.parquet", Trace, bank)
-    write_jsonl(DATA / name / "retention.jsonl", map(to_dict, _retention_questions(selection, questions)))
+    write_records(REST / name / "bank.parquet", Trace, bank)
+    write_jsonl(REST / name / "retention.jsonl", map(to_dict, _retention_questions(selection, questions)))
     write_json(REST_METRICS / "pass_rates" / f"{name}.json", histogram(problems))
     write_json(REST_METRICS / f"generation_{name}.json", metrics)
     print(table(metrics))

@@ -92,10 +92,11 @@ def _capped(
 def traces_of(
     selection: Selection, problems: dict[str, Problem], questions: dict[str, Question], iteration: str, band: str
 ) -> list[Trace]:
-    """The selection as traces. In the wide band a problem counts by p(1 - p), where most is to be learnt.
+    """The selection as traces. In the wide band a problem's weight is p(1 - p), which is where most is to be learnt.
 
-    That weight is shared by the problem's traces; replayed problems get the mean of the others'. `selection` holds
-    at least one problem.
+    It is shared evenly by the problem's traces; replayed problems get the mean of the others'. The weight is that of
+    each of a trace's tokens, and the loss a mean over tokens: of two traces of one weight, the longer one counts for
+    more. `selection` holds at least one problem.
     """
     weights = {}
     for name, chosen in selection.taken.items():

@@ -8,7 +8,7 @@ model. An interrupted training goes on from its last checkpoint, in .cache/train
 """
 
 import argparse
-import shutil
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,23 @@ from dvclive.live import Live
 from peft import PeftModel
 
 from stages.common.errors import UserError, stage_main
-from stages.common.files import BASE_MODEL, atomic_dir, cache_dir, sha256_file, sha256_json, write_json
+from stages.common.files import BASE_MODEL, REST, REST_METRICS, atomic_dir, sha256_file, write_json
+from stages.common.models import WEIGHTS, adapter_of, base_identity
 from stages.common.params import load_params
 from stages.common.rest_params import Train
 from stages.model.checkpoint import load_thinker
-from stages.model.lora import WEIGHTS, adapt, adapter_of, attach, base_identity, check_inventory, save_adapter
+from stages.model.lora import adapt, attach, check_inventory, save_adapter
 from stages.model.processor import AudioTextProcessor
 from stages.model.threads import limit_threads
+from stages.rest.checkpoints import checkpoint_folder, last_checkpoint
 from stages.rest.dataset import Clips, Rows, padding_share
-from stages.rest.layout import CANDIDATES, DATA, REST_METRICS, Trace, depth_of, model_dir, read_records
-from stages.rest.trainer import Curves, RestTrainer, last_checkpoint, trainer_for
+from stages.rest.layout import CANDIDATES, Trace, depth_of, model_dir, read_records
+from stages.rest.trainer import Curves, RestTrainer, trainer_for
 from stages.serve.server import stop
+
+STAGES = Path(__file__).parents[1]
+SOURCES = ("rest/dataset.py", "rest/train.py", "rest/trainer.py", "model/*.py")
+PACKAGES = ("bitsandbytes", "peft", "torch", "transformers")
 
 
 def adapted_model(train: Train, start: Path, seed: int) -> PeftModel:
@@ -60,6 +66,16 @@ def check_machine(train: Train, cuda: bool) -> None:
         raise UserError("rest.train.optimizer paged_adamw_8bit needs CUDA; set it to adamw")
 
 
+def recipe(stages: Path = STAGES) -> dict[str, str]:
+    """What of code and libraries decides the weights: hashes of the files in `stages`, and versions of packages.
+
+    A training never goes on from a checkpoint that others made.
+    """
+    files = sorted(file for pattern in SOURCES for file in stages.glob(pattern))
+    hashes = {str(file.relative_to(stages)): sha256_file(file) for file in files}
+    return hashes | {name: metadata.version(name) for name in PACKAGES}
+
+
 def train_metrics(trainer: RestTrainer, data: Rows, train: Train) -> dict[str, Any]:
     """What was trained, and how the training ended."""
     rows = [row for row in trainer.state.log_history if "loss" in row]
@@ -89,39 +105,39 @@ def main() -> None:
     check_machine(rest.train, torch.cuda.is_available())
     stop()  # a GPU cannot hold the served model and the one in training
     start, seed = model_dir(iteration.start), rest.seed * 1_000 + depth_of(iteration.start)
-    bank = DATA / name / "bank.parquet"
+    bank = REST / name / "bank.parquet"
     traces = read_records(bank, Trace)
     model = adapted_model(rest.train, start, seed)
     processor = AudioTextProcessor.from_checkpoint(BASE_MODEL)
     data = Rows(traces, Clips(processor), rest.train.share_prompts)
-    inputs = [sha256_file(bank), base_identity(BASE_MODEL), rest.train.model_dump(), iteration.model_dump(), seed]
     previous = adapter_of(start, BASE_MODEL)
-    folder = cache_dir() / "training" / sha256_json([*inputs, previous and sha256_file(previous / WEIGHTS)])[:16]
+    inputs = [sha256_file(bank), base_identity(BASE_MODEL), rest.train.model_dump(), iteration.model_dump(), seed]
+    inputs += [previous and sha256_file(previous / WEIGHTS), recipe()]
     learning_rate = iteration.learning_rate * rest.train.learning_rate_scale
     plots = REST_METRICS / f"train_{name}"
     (plots / "plots").mkdir(parents=True, exist_ok=True)
-    with Live(str(plots), dvcyaml=None, report=None, save_dvc_exp=False, monitor_system=False) as live:
-        trainer = trainer_for(
-            model,
-            processor,
-            data,
-            rest.train,
-            learning_rate,
-            seed,
-            folder,
-            params.runtime.checkpoint_steps,
-            [Curves(live)],
-        )
-        checkpoint = last_checkpoint(folder)
-        if checkpoint:
-            print(f"{name}: going on from {checkpoint}")
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    (plots / "metrics.json").unlink()  # DVCLive's summary; ours is beside it
-    with atomic_dir(CANDIDATES / name) as candidate:
-        save_adapter(model, candidate)
-    metrics = train_metrics(trainer, data, rest.train)
-    write_json(REST_METRICS / f"train_{name}.json", metrics)
-    shutil.rmtree(folder, ignore_errors=True)
+    with checkpoint_folder(name, inputs) as folder:
+        with Live(str(plots), dvcyaml=None, report=None, save_dvc_exp=False, monitor_system=False) as live:
+            trainer = trainer_for(
+                model,
+                processor,
+                data,
+                rest.train,
+                learning_rate,
+                seed,
+                folder,
+                params.runtime.checkpoint_steps,
+                [Curves(live)],
+            )
+            checkpoint = last_checkpoint(folder)
+            if checkpoint:
+                print(f"{name}: going on from {checkpoint}")
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        (plots / "metrics.json").unlink()  # DVCLive's summary; ours is beside it
+        with atomic_dir(CANDIDATES / name) as candidate:
+            save_adapter(model, candidate)
+        metrics = train_metrics(trainer, data, rest.train)
+        write_json(REST_METRICS / f"train_{name}.json", metrics)
     print(
         f"{name}: {metrics['steps']} steps on {metrics['traces']} traces, {metrics['adapter_parameters']:,} parameters "
         f"in {metrics['adapted_matrices']} matrices; loss {metrics['loss_first']} to {metrics['loss_last']}"

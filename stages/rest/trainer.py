@@ -15,10 +15,8 @@ from stages.common.progress import progress
 from stages.common.rest_params import Train
 from stages.model.loss import completion_states, token_kl, token_losses, token_weights
 from stages.model.processor import AudioTextProcessor
+from stages.rest.checkpoints import WholeCheckpoints
 from stages.rest.dataset import LengthBuckets, Rows, collate
-
-LOG_STEPS = 25
-_WHOLE = "complete"  # written into a checkpoint last
 
 
 class RestTrainer(Trainer):  # type: ignore[misc]
@@ -81,13 +79,6 @@ class RestTrainer(Trainer):  # type: ignore[misc]
         )
 
 
-class _WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
-    """Mark a checkpoint once all of it is written: a kill may leave half of one."""
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        (Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / _WHOLE).touch()
-
-
 class _Bar(TrainerCallback):  # type: ignore[misc]
     """Steps done, as all long work here shows them."""
 
@@ -124,10 +115,15 @@ class Curves(TrainerCallback):  # type: ignore[misc]
                 self.live.log_metric(name, row[name])
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that is whole, None if there is none."""
-    whole = [mark.parent for mark in folder.glob(f"checkpoint-*/{_WHOLE}")]
-    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+def log_interval(steps: int) -> int:
+    """Optimiser steps between two rows of the curves: twenty rows of a short training, every 25 steps of a long one.
+
+    The divergence from base costs a further forward pass where it is logged, and a checkpoint can be made only there.
+
+    >>> [log_interval(steps) for steps in (4, 63, 712)]
+    [1, 3, 25]
+    """
+    return min(25, max(1, steps // 20))
 
 
 def trainer_for(
@@ -144,7 +140,7 @@ def trainer_for(
     """The trainer of one iteration; `folder` takes its checkpoints."""
     buckets = LengthBuckets(data.lengths(), train.micro_batch_size, train.epochs, seed)
     steps = -(-len(buckets) // (train.batch_size // train.micro_batch_size))
-    log_steps = min(LOG_STEPS, steps)
+    log_steps = log_interval(steps)
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=1,  # the buckets hold them all
@@ -176,7 +172,7 @@ def trainer_for(
         args=arguments,
         train_dataset=data,
         data_collator=lambda rows: collate(processor, rows),
-        callbacks=[_WholeCheckpoints(), _Bar(), *callbacks],
+        callbacks=[WholeCheckpoints(), _Bar(), *callbacks],
         buckets=buckets,
         kl_coefficient=train.kl_coefficient,
     )

@@ -12,6 +12,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from stages.common.errors import UserError
 
+# What needs an endpoint, and the environment variables of its address and its key.
+ENDPOINT = ("infer.backend is openai", "AUDIO_REASONING_BASE_URL", "AUDIO_REASONING_API_KEY")
+
 
 @dataclass(frozen=True)
 class Server:
@@ -33,19 +36,27 @@ class Server:
 
 
 def external_server(model_name: str, media_root: Path) -> Server:
-    """The endpoint that AUDIO_REASONING_BASE_URL and AUDIO_REASONING_API_KEY name.
+    """The endpoint of infer.backend openai; raises as `named_endpoint` does."""
+    return named_endpoint(*ENDPOINT, model_name, media_root)
 
-    Raises UserError when either is not set.
+
+def named_endpoint(option: str, url: str, key: str, model_name: str, media_root: Path) -> Server:
+    """The endpoint whose address and key are in the environment variables `url` and `key`.
+
+    `option` says in messages what needs it. Raises UserError when either variable is not set, or the address is none.
     """
-    values = {name: os.environ.get(f"AUDIO_REASONING_{name}", "") for name in ("BASE_URL", "API_KEY")}
-    for name, value in values.items():
-        if not value:
-            raise UserError(f"infer.backend is openai: set AUDIO_REASONING_{name} in the environment")
-    base_url = values["BASE_URL"].rstrip("/")
+    if missing := unset(option, url, key):
+        raise UserError(missing[0])
+    base_url = os.environ[url].rstrip("/")
     if not base_url.startswith(("http://", "https://")):
-        raise UserError(f"AUDIO_REASONING_BASE_URL: {base_url!r} does not start with http:// or https://")
+        raise UserError(f"{url}: {base_url!r} does not start with http:// or https://")
     identity = {"backend": "openai", "base_url": public_url(base_url), "model": model_name}
-    return Server("openai", base_url, values["API_KEY"], model_name, identity, "", media_root)
+    return Server("openai", base_url, os.environ[key], model_name, identity, "", media_root)
+
+
+def unset(option: str, *names: str) -> list[str]:
+    """A message for each environment variable that `option` needs and that is not set, or empty."""
+    return [f"{option}: set {name} in the environment" for name in names if not os.environ.get(name)]
 
 
 def public_url(url: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from stages.common.errors import UserError
 from stages.common.files import QUESTIONS, read_json
 from stages.evaluate.inputs import Questions, Samples, read_question_set, read_samples
-from stages.evaluate.runs import metrics_file, named_run
+from stages.evaluate.runs import existing_run, metrics_file
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Source:
 
 def source_of_run(name: str) -> Source:
     """A run of the pipeline, by its name."""
-    run = named_run(name)
+    run = existing_run(name)
     asked = QUESTIONS / "test.jsonl"
     questions = read_question_set(asked)
     samples = read_samples(run.predictions, questions, complete=True)

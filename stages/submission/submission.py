@@ -22,10 +22,10 @@ from statistics import fmean
 from typing import Any
 
 from stages.common.errors import UserError, stage_main
-from stages.common.files import METRICS, read_json, write_bytes, write_json
+from stages.common.files import METRICS, write_bytes, write_json
 from stages.common.params import load_params
 from stages.common.records import Response
-from stages.evaluate.inputs import Questions, read_question_set, some
+from stages.evaluate.inputs import Questions, check_current, read_question_set, some
 from stages.evaluate.official import official_match
 from stages.evaluate.reward import correct
 from stages.submission.file import MAX_BYTES, MEMBER, Entry, Problem, accuracies, check, pack, parse, unpack
@@ -147,13 +147,8 @@ def _check_scores(source: Source, written: Sequence[Entry], scores: dict[str, fl
             f"they differ in {some(otherwise)}; nothing is written"
         )
     if source.metrics:
-        metrics = read_json(source.metrics)
-        for key, value in (("acc_strict", strict), ("acc_official", fmean(official))):
-            if metrics.get(key) != round(value, 4):
-                raise UserError(
-                    f"{source.metrics} gives {key} {metrics.get(key)}, but the predictions of {source.name} give "
-                    f"{value:.4f}: one of them is out of date; `dvc repro` mends it"
-                )
+        figures = {"acc_strict": strict, "acc_official": fmean(official)}
+        check_current(source.metrics, figures, source.name)
 
 
 def validate(path: Path, questions: Questions, max_trace_chars: int, allow_empty: bool) -> dict[str, float]:

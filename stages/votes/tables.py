@@ -3,7 +3,8 @@
     python -m stages.votes.tables
 
 Writes metrics/vote_curve.json (variant, what, k, acc, low, high; `what` is "vote" or "pass@k") and
-metrics/calibration.json (variant, confidence, accuracy, accuracy_low, accuracy_high, n, ece).
+metrics/calibration.json (variant, confidence, accuracy, accuracy_low, accuracy_high, n, and of the whole
+variant ece, ece_low, ece_high).
 """
 
 import argparse
@@ -36,9 +37,8 @@ def curve_rows(variant: str, metrics: dict[str, Any]) -> list[dict[str, Any]]:
 def calibration_rows(variant: str, metrics: dict[str, Any]) -> list[dict[str, Any]]:
     """One row for each bin that holds questions."""
     kept = ("confidence", "accuracy", "accuracy_low", "accuracy_high", "n")
-    return [
-        {"variant": variant, **{key: row[key] for key in kept}, "ece": metrics["ece"]} for row in metrics["calibration"]
-    ]
+    error = {key: metrics[key] for key in ("ece", "ece_low", "ece_high")}
+    return [{"variant": variant, **{key: row[key] for key in kept}, **error} for row in metrics["calibration"]]
 
 
 @stage_main

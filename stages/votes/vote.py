@@ -8,12 +8,13 @@ tie that is the tied answer of the earliest sample, since a submission needs one
 first sample with the status that most of them have.
 
 metrics/votes/<variant>.json holds, in fractions of one: `acc_mean` of single samples, `acc_vote` (ties shared, so no
-luck of the order is in it), `pass_at_n`, `ece` and `brier` of agreement as confidence, and the shares of questions
-`tied` and `unanswered` (by all samples). In lists, which DVC does not show: `detail`, the two accuracies with their
-95 % intervals; `comparison`, vote against mean, paired; `curve`, the expected vote and pass@k of k samples, whose ends
-are these two accuracies; and `calibration`. An interval is that of a bootstrap over clips, and at least Wilson's: where
-all questions are right, there is nothing to resample. Both sets of answers are scored like all others, in
-metrics/votes/<variant>/samples.json and vote.json; there a vote's tie is broken as above.
+luck of the order is in it), `pass_at_n`, `ece` and `brier` of agreement as confidence with their intervals (`ece_low`,
+`ece_high`, …), and the shares of questions `tied` and `unanswered` (by all samples). In lists, which DVC does not show:
+`detail`, the two accuracies with their 95 % intervals; `comparison`, vote against mean, paired; `curve`, the expected
+vote and pass@k of k samples, whose ends are these two accuracies; and `calibration`. An interval is that of a bootstrap
+over clips, and of an accuracy at least Wilson's: where all questions are right, there is nothing to resample. Both sets
+of answers are scored like all others, in metrics/votes/<variant>/samples.json and vote.json; there a vote's tie is
+broken as above.
 """
 
 import argparse
@@ -31,16 +32,26 @@ from stages.common.files import METRICS, QUESTIONS, read_json, write_json, write
 from stages.common.params import load_params
 from stages.common.records import Response, to_dict
 from stages.evaluate.inputs import Questions, Samples, read_question_set, read_samples
-from stages.evaluate.paired import Method, rounded
+from stages.evaluate.paired import Method, method_of, rounded
 from stages.evaluate.runs import SAMPLES, VOTE, Run, metrics_file
 from stages.evaluate.scoring import metrics_of
-from stages.evaluate.stats import LEVEL, bootstrap_differences, compare_runs, wilson
+from stages.evaluate.stats import (
+    Z,
+    bootstrap_means,
+    compare_runs,
+    least_error,
+    mean_interval,
+    percentile_interval,
+    wilson,
+)
+from stages.evaluate.tables import percent_range
 from stages.votes.voting import (
     Bin,
     Votes,
-    brier_score,
+    brier_losses,
     calibration,
     calibration_error,
+    calibration_gaps,
     count_votes,
     pass_at_k,
     vote_curve,
@@ -96,8 +107,7 @@ def vote_metrics(
             "acc_mean": fmean(means),
             "acc_vote": fmean(scores),
             "pass_at_n": curve[-1]["pass_at_k"],
-            "ece": calibration_error(bins),
-            "brier": brier_score(votes),
+            **_calibration_figures(votes, bins, groups, method),
             "tied": fmean(v.winners > 1 for v in votes),
             "unanswered": fmean(v.most == 0 for v in votes),
             "n": len(votes),
@@ -124,18 +134,29 @@ def _curve(votes: Sequence[Votes], groups: Sequence[str], method: Method) -> lis
 
 
 def _interval(scores: Sequence[float], groups: Sequence[str], method: Method, prefix: str) -> dict[str, float]:
-    """The 95 % interval of a mean: of a bootstrap over clips, and Wilson's; one clip alone tells nothing."""
-    low, high = 0.0, 1.0
-    if len(set(groups)) > 1:
-        means = bootstrap_differences(scores, groups, method.resamples, method.seed)
-        drawn = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        exact = wilson(min(sum(scores), len(scores)), len(scores))
-        low, high = min(float(drawn[0]), exact[0]), max(float(drawn[1]), exact[1])
+    low, high = mean_interval(scores, groups, method.resamples, method.seed)
     return {f"{prefix}_low": low, f"{prefix}_high": high}
 
 
+def _calibration_figures(
+    votes: Sequence[Votes], bins: Sequence[Bin], groups: Sequence[str], method: Method
+) -> dict[str, float]:
+    """`ece` and `brier` with their intervals, which reach at least as far as one question more going each way."""
+    losses = brier_losses(votes)
+    figures = {"ece": calibration_error(bins), "brier": fmean(losses)}
+    if len(set(groups)) < 2:  # one clip alone tells nothing
+        return {**figures, "ece_low": 0.0, "ece_high": 1.0, "brier_low": 0.0, "brier_high": 1.0}
+    *gaps, brier = bootstrap_means([*calibration_gaps(votes), losses], groups, method.resamples, method.seed)
+    least = Z * least_error(len(votes))
+    for key, drawn in (("ece", np.abs(gaps).sum(axis=0)), ("brier", brier)):
+        low, high = percentile_interval(drawn)
+        figures[f"{key}_low"] = max(0.0, min(low, figures[key] - least))
+        figures[f"{key}_high"] = min(1.0, max(high, figures[key] + least))
+    return figures
+
+
 def _bin_row(b: Bin) -> dict[str, Any]:
-    low, high = wilson(min(b.accuracy * b.n, b.n), b.n)
+    low, high = wilson(b.accuracy * b.n, b.n)
     return {**asdict(b), "accuracy_low": low, "accuracy_high": high}
 
 
@@ -164,12 +185,27 @@ def main() -> None:
     chosen = read_samples(votes.predictions, questions, complete=True)
     _scores(sampled, questions, samples, manifest)
     _scores(votes, questions, chosen, {**manifest, "vote": rule})
-    metrics = vote_metrics(variant, questions, responses, Method(params.compare.resamples, params.compare.seed))
+    metrics = vote_metrics(variant, questions, responses, method_of(params.compare))
     write_json(METRICS / "votes" / f"{variant}.json", metrics)
-    print(
-        f"{variant}: {metrics['n']} questions x {metrics['samples']} samples; mean {metrics['acc_mean']:.1%}, "
-        f"vote {metrics['acc_vote']:.1%}, pass@{metrics['samples']} {metrics['pass_at_n']:.1%}, "
-        f"ECE {metrics['ece']:.3f}; tied {metrics['tied']:.1%}, unanswered {metrics['unanswered']:.1%}"
+    print(told(variant, metrics))
+
+
+def told(variant: str, metrics: dict[str, Any]) -> str:
+    """The figures of metrics/votes/<variant>.json in a line for a terminal, with their 95 % intervals."""
+    (mean, vote), last = metrics["detail"], metrics["curve"][-1]
+    shown = (
+        ("mean", metrics["acc_mean"], mean["low"], mean["high"]),
+        ("vote", metrics["acc_vote"], vote["low"], vote["high"]),
+        (f"pass@{metrics['samples']}", metrics["pass_at_n"], last["pass_low"], last["pass_high"]),
+    )
+    accuracies = ", ".join(f"{name} {value:.1%} ({percent_range(low, high)})" for name, value, low, high in shown)
+    errors = ", ".join(
+        f"{name} {metrics[key]:.3f} ({metrics[f'{key}_low']:.3f}–{metrics[f'{key}_high']:.3f})"
+        for name, key in (("ECE", "ece"), ("Brier", "brier"))
+    )
+    return (
+        f"{variant}: {metrics['n']} questions x {metrics['samples']} samples; {accuracies}; {errors}; "
+        f"tied {metrics['tied']:.1%}, unanswered {metrics['unanswered']:.1%}"
     )
 
 

@@ -11,6 +11,7 @@ from functools import cache
 from math import comb
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stages.common.records import Response
 
@@ -114,8 +115,7 @@ def calibration(questions: Sequence[Votes], bins: int = BINS) -> list[Bin]:
     """
     found: dict[int, list[Votes]] = {}
     for votes in questions:
-        # In integers, so that 7 of 10 falls into (0.6, 0.7] and not, by a rounding error, above it.
-        found.setdefault(max(0, -(-votes.most * bins // votes.n) - 1), []).append(votes)
+        found.setdefault(_bin(votes, bins), []).append(votes)
     return [
         Bin(
             low=index / bins,
@@ -128,6 +128,11 @@ def calibration(questions: Sequence[Votes], bins: int = BINS) -> list[Bin]:
     ]
 
 
+def _bin(votes: Votes, bins: int) -> int:
+    # In integers, so that 7 of 10 falls into (0.6, 0.7] and not, by a rounding error, above it.
+    return max(0, -(-votes.most * bins // votes.n) - 1)
+
+
 def calibration_error(bins: Sequence[Bin]) -> float:
     """The expected calibration error: the mean distance of confidence and accuracy, bins weighted by their questions.
 
@@ -137,11 +142,26 @@ def calibration_error(bins: Sequence[Bin]) -> float:
     return sum(b.n * abs(b.accuracy - b.confidence) for b in bins) / sum(b.n for b in bins)
 
 
-def brier_score(questions: Sequence[Votes]) -> float:
-    """The mean squared distance of agreement and outcome (Brier 1950); a tie is its mean over who wins it."""
+def calibration_gaps(questions: Sequence[Votes], bins: int = BINS) -> NDArray[np.float64]:
+    """What each question adds to each bin's distance of accuracy and agreement; shape [bins, questions].
+
+    The calibration error is the sum over the bins of the distance of their row's mean from zero, whatever the
+    questions: which makes it quick to resample.
+    """
+    gaps = np.zeros((bins, len(questions)))
+    for index, votes in enumerate(questions):
+        gaps[_bin(votes, bins), index] = vote_score(votes) - votes.most / votes.n
+    return gaps
+
+
+def brier_losses(questions: Sequence[Votes]) -> list[float]:
+    """Each question's squared distance of agreement and outcome (Brier 1950); a tie's is its mean over who wins it.
+
+    The Brier score is their mean.
+    """
 
     def one(votes: Votes) -> float:
         confidence, score = votes.most / votes.n, vote_score(votes)
         return score * (1 - confidence) ** 2 + (1 - score) * confidence**2
 
-    return sum(map(one, questions)) / len(questions)
+    return [one(votes) for votes in questions]

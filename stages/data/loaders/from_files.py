@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from stages.common.data_params import FilesSource
 from stages.common.errors import UserError
 from stages.common.files import sha256_file, sha256_json
-from stages.common.params import FilesSource
 from stages.common.progress import progress
 from stages.data.audio import read_audio, write_flac
 from stages.data.mmar_schema import Row, read_rows

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stages.common.data_params import HubSource
 from stages.common.errors import UserError
-from stages.common.params import HubSource
 from stages.data.loaders.from_files import transcode
 from stages.data.mmar_schema import read_rows
 

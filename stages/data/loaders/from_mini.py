@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from stages.common.params import MiniSource
+from stages.common.data_params import MiniSource
 from stages.common.progress import progress
 from stages.data.audio import write_flac
 from stages.data.mini.generate import Item, generate

@@ -1,0 +1,122 @@
+"""The model in this process: what is asked together decides the answers, and what was asked before does not."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.common.files import BASE_MODEL
+from stages.common.params import load_params
+from stages.common.records import NO_AUDIO, Question
+from stages.infer import answer
+from stages.infer.answer import answer_questions
+from stages.prompt.registry import load_prompt
+from stages.serve.cache import ResponseCache
+from tests import tiny_thinker
+from tests.pipeline import cached_answers
+
+ROOT = Path(__file__).parent.parent
+BATCH = 4
+HOT = 2.0  # a temperature at which no two answers are the same
+
+Answers = list[tuple[int, ...] | None]
+Ask = Callable[..., Answers]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_thinker.save(tmp_path_factory.mktemp("models") / "base")
+
+
+@pytest.fixture
+def ask(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """Ask questions in batches of BATCH; `cache` names the cache, which is empty at first."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(answer, "_BATCH", BATCH)
+    BASE_MODEL.parent.mkdir()
+    BASE_MODEL.symlink_to(checkpoint)
+    prompt, params = load_prompt("baseline", ROOT / "prompts"), load_params(path=ROOT / "params.yaml")
+
+    def asked(questions: Sequence[Question], cache: str = "a cache", temperature: float = HOT) -> Answers:
+        monkeypatch.setenv("DVC_ROOT", str(tmp_path / cache))
+        infer = {"backend": "transformers", "temperature": temperature, "max_tokens": 8, "n": 2 if temperature else 1}
+        asking = params.model_copy(update={"infer": params.infer.model_copy(update=infer)})
+        responses, _ = answer_questions(questions, prompt, BASE_MODEL, asking, keep_ids=True)
+        return [response.completion_token_ids for response in responses]
+
+    return asked
+
+
+def question(i: int, name: str = "q", text: str = "") -> Question:
+    return Question(
+        id=f"{name}{i}",
+        audio=NO_AUDIO,
+        question=text or f"Which sound is heard, {'and now ' * i}?",
+        choices=("a bell", "rain"),
+        answer=0,
+        category="Perception Layer",
+        sub_category="Music Theory",
+        modality="sound",
+        language=None,
+        source="mini",
+        group=f"g{i}",
+    )
+
+
+QUESTIONS = [question(i) for i in range(10)]
+
+
+@pytest.mark.parametrize("before", [QUESTIONS[3:6], QUESTIONS[:9], QUESTIONS[::-1]], ids=["a few", "most", "reversed"])
+def test_what_was_asked_before_changes_no_answer(ask: Ask, before: list[Question]) -> None:
+    cold = ask(QUESTIONS, "cold")
+    ask(before, "warm")
+    assert ask(QUESTIONS, "warm") == cold
+
+
+def test_who_shares_a_batch_matters_without_sampling_too(ask: Ask) -> None:
+    ask(QUESTIONS[:5], temperature=0.0)
+    ask(QUESTIONS, temperature=0.0)
+    kept = cached_answers(Path("a cache/.cache/responses.sqlite"))
+    assert kept == 5 + 10, "padding to another length rounds in another way, so no answer stands in for another"
+
+
+def test_answers_to_the_same_list_come_from_the_cache_without_the_model(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ask(QUESTIONS)
+    monkeypatch.setitem(sys.modules, "stages.infer.in_process", None)  # what would import torch, and load the model
+    assert ask(QUESTIONS) == first
+    with pytest.raises(ImportError):
+        ask(QUESTIONS[:9])
+
+
+def test_an_interrupted_run_keeps_whole_batches_and_ends_with_the_same_answers(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    stop_after = 2
+
+    class Interrupted(ResponseCache):
+        def put_many(self, rows: Any) -> None:
+            if len(written) == stop_after:
+                raise KeyboardInterrupt
+            written.append(len(rows := list(rows)))
+            super().put_many(rows)
+
+    cold = ask(QUESTIONS, "cold")
+    monkeypatch.setattr("stages.serve.cache.ResponseCache", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ask(QUESTIONS, "interrupted")
+    assert written == [BATCH, BATCH]
+    stop_after = 99
+    assert ask(QUESTIONS, "interrupted") == cold
+    assert written == [BATCH, BATCH, len(QUESTIONS) - 2 * BATCH], "only the batch that was missing is asked for"
+
+
+def test_equal_requests_have_the_first_ones_answer_at_once_and_from_the_cache(ask: Ask) -> None:
+    twins = [question(i, "twin", "Which sound is heard?") for i in range(6)]
+    first = ask(twins)
+    assert len(set(first[::2])) == len(set(first[1::2])) == 1, "of each of the two samples"
+    assert ask(twins) == first
