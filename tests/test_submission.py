@@ -432,12 +432,19 @@ def test_metrics_out_of_date_stop_the_stage(workplace, monkeypatch, capsys):
 
 
 def test_a_run_by_name_and_predictions_by_file_give_the_same_zip(workplace, monkeypatch, capsys):
-    run(monkeypatch, "build", "--run", "baseline", "--out", "a.zip", "--allow-empty")
+    run(monkeypatch, "build", "--run", "baseline", "--out", "a.zip")  # submission.empty: allow
     files = ("--predictions", "data/predictions/baseline.jsonl", "--questions", "data/questions/test.jsonl")
     run(monkeypatch, "build", *files, "--out", "b.zip", "--allow-empty")
     assert Path("a.zip").read_bytes() == Path("b.zip").read_bytes()
     assert json.loads(Path("b.manifest.json").read_text())["made_by"] == [{"prompt": "baseline"}]
+    assert "the answer is empty" in fails(monkeypatch, capsys, "build", *files, "--out", "c.zip")
+    set_empty("refuse")
     assert "the answer is empty" in fails(monkeypatch, capsys, "build", "--run", "baseline", "--out", "c.zip")
+
+
+def test_a_submission_for_other_questions_is_one_problem():
+    data = jsonl(line("x0"), line("x1"))
+    assert problems(data) == ["ids: all 2 are of other questions than these 3"]
 
 
 def test_answers_in_the_challenges_format_become_choices_to_the_letter(workplace, monkeypatch):

@@ -162,6 +162,8 @@ def check(rows: Rows, questions: Questions, max_trace_chars: int) -> tuple[list[
             entry = Entry(name, row["thinking_prediction"], row["answer_prediction"])
             problems += _wrong(entry, questions[name], max_trace_chars, where)
             entries.append(entry)
+    if seen and not seen.keys() & questions.keys():
+        return [], [Problem("ids", f"all {len(seen)} are of other questions than these {len(questions)}")]
     problems += [Problem(f"id {name!r}", "no line answers this question") for name in questions if name not in seen]
     return entries, problems
 

@@ -7,8 +7,8 @@
 
 A submission holds each question once, with a choice verbatim and a trace of fewer than
 `submission.max_trace_chars` characters. `build` writes nothing else: it refuses traces that are too long, and
-answers or traces that the model did not give. With `--allow-empty` (for the stage `submission.empty: allow`) these
-are written as empty texts, never made up: they score nothing, and stay in the count, as a line left out would not.
+answers or traces that the model did not give. With `--allow-empty` (for a run, `submission.empty: allow`) these are
+written as empty texts, never made up: they score nothing, and stay in the count, as a line left out would not.
 Beside the zip stands a manifest (`mine.manifest.json`): what made the answers, both accuracies, which texts are empty,
 and the zip's SHA-256.
 """
@@ -113,7 +113,7 @@ def _refuse(problems: Sequence[Problem], allow_empty: bool, name: str) -> None:
         lines.append("  to shorten traces, set thinking.reask_over_chars and run the stage that answers again")
     if any(problem.kind == "empty" for problem in refused):
         lines.append(
-            "  empty texts score nothing; to accept them add --allow-empty (for the stage, submission.empty: allow)"
+            "  empty texts score nothing; to accept them add --allow-empty (for a run, submission.empty: allow)"
         )
     raise UserError("\n".join(lines))
 
@@ -204,7 +204,7 @@ def main() -> None:
     else:
         source = source_of_run(args.run or limits.run)
     out, manifest_path = outputs(args.out, source) if args.out else (SUBMISSION, MANIFEST)
-    allow_empty = args.allow_empty if args.out else limits.empty == "allow"
+    allow_empty = args.allow_empty or (not args.predictions and limits.empty == "allow")
     data, manifest = build(source, limits.max_trace_chars, allow_empty)
     write_bytes(out, data)
     write_json(manifest_path, manifest)
