@@ -97,7 +97,7 @@ class TestSections:
         write_json(
             Path("metrics/rest/gates/iter1.json"), {**gate, "dev_before": 0.5, "dev_after": 0.6, "dev": {"n": 100}}
         )
-        summary = {"last": "iter1", "versus_base": [row], "gate": [gate], "notes": []}
+        summary = {"last": "iter1", "preset": "rest_em", "seed": 1, "versus_base": [row], "gate": [gate], "notes": []}
         write_json(Path("metrics/rest/summary.json"), summary)
         section = iterations_section()
         assert texts(section.tables[0])[0]["verdict"] == "not distinguishable: this test can see 40.0 points"
