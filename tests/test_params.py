@@ -90,6 +90,7 @@ def test_every_value_is_documented_beside_it_or_just_above(path: Path) -> None:
         (lambda r: r["infer"].update(temperature="hot"), "infer.temperature"),
         (lambda r: r["infer"].update(n="8"), "infer.n"),
         (lambda r: r["infer"].update(top_p=0), "infer.top_p"),
+        (lambda r: r["infer"].update(n=4, temperature=0), "infer: n 4 at temperature 0"),
         (lambda r: r["infer"].update(backend="openai"), "infer.endpoint_model"),
         (lambda r: r["infer"].pop("seed"), "parameter infer.seed is missing"),
         (lambda r: r["model"]["tiny"].update(stps=1), 'unknown parameter model.tiny.stps; did you mean "steps"'),

@@ -74,6 +74,12 @@ class Infer(Strict):
             raise ValueError("backend openai needs infer.endpoint_model, the model's name at the endpoint")
         return self
 
+    @model_validator(mode="after")
+    def _samples_differ(self) -> "Infer":
+        if self.n > 1 and self.temperature == 0:
+            raise ValueError(f"n {self.n} at temperature 0 would be one answer {self.n} times; set a temperature")
+        return self
+
 
 class Serve(Strict):
     """What of the server decides answers."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.common.errors import UserError
-from stages.common.files import MODELS, read_json
+from stages.common.files import MODELS, atomic_path, read_json
 from stages.common.rest_params import BASE
 
 CANDIDATES = MODELS / "candidates"
@@ -73,13 +73,8 @@ def _schema(record: type) -> pa.Schema:
 def write_records(path: Path, record: type[Record], rows: Iterable[Record]) -> None:
     """Write records of one kind to a Parquet file, whole or not at all."""
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=_schema(record))  # type: ignore[call-overload]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}")
-    try:
+    with atomic_path(path) as beside:
         pq.write_table(table, beside, compression="zstd")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def read_records(path: Path, record: type[Record]) -> list[Record]:
