@@ -97,33 +97,31 @@ def base_model(clone: Path) -> dict[str, Any]:
     return {"seconds": round(time.monotonic() - started, 1)}
 
 
-def pipeline(parts: list[str]) -> dict[str, Any]:
-    """Measure `cold`, `base_model`, `noop` and `edit`, in this order, in one temporary clone."""
-    results: dict[str, Any] = {}
+def pipeline(parts: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Measure `cold`, `base_model`, `noop` and `edit`, in this order, in one temporary clone; yield each as it ends."""
     with temporary_clone() as clone:
         # As if nothing had been run, here or elsewhere; what is made goes to this folder's cache, which is large.
         cache = Path(".dvc/cache").absolute()
         subprocess.run(["dvc", "cache", "dir", "--local", str(cache)], cwd=clone, check=True, env=environment())
         (clone / "dvc.lock").unlink()
-        results["cold"] = repro(clone, "--no-run-cache")
-        _keep_self_training(clone, results["cold"]["stages"])
+        cold = repro(clone, "--no-run-cache")
+        _keep_self_training(clone, cold["stages"])
         changed = subprocess.run(["git", "status", "--porcelain", "metrics"], cwd=clone, capture_output=True, text=True)
-        results["cold"]["metrics_identical_to_the_committed"] = not changed.stdout
+        yield "cold", {**cold, "metrics_identical_to_the_committed": not changed.stdout}
         if "base_model" in parts:
-            results["base_model"] = base_model(clone)
+            yield "base_model", base_model(clone)
         if "noop" in parts:
             runs = [repro(clone) for _ in range(REPEATS)]
             assert not any(run["stages"] for run in runs), "a second dvc repro ran stages"
-            results["noop"] = {"seconds": statistics.median(run["seconds"] for run in runs)}
+            yield "noop", {"seconds": statistics.median(run["seconds"] for run in runs)}
         if "edit" in parts:
             prompt = clone / "prompts" / f"{EDITED}.yaml"
             prompt.write_text(prompt.read_text().replace("a quick and certain ear", "a quick, certain ear"))
             _stop_server(clone)  # so that its start counts
-            results["edit"] = repro(clone)
-            evidence = {"arms", "compare", "errors", "judge", "rest_compare", "submission", "report"}
-            expected = {f"infer@{EDITED}", f"score@{EDITED}", *evidence}
-            assert set(results["edit"]["stages"]) == expected, results["edit"]
-    return results
+            edit = repro(clone)
+            evidence = {"arms", "compare", "errors", "headline", "judge", "rest_compare", "submission", "report"}
+            assert set(edit["stages"]) == {f"infer@{EDITED}", f"score@{EDITED}", *evidence}, edit
+            yield "edit", edit
 
 
 def _keep_self_training(clone: Path, stages: dict[str, float]) -> None:
@@ -265,21 +263,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[[], *parts], help="which parts (all)")
     asked = parser.parse_args().parts or parts
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    found: dict[str, Any] = {}
+    for part, values in _measure(asked):
+        # Each as it ends: what breaks later costs no figure.
+        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        write_json(RESULTS, {**results, part: {**values, "on": machine()}})
+        print(part, json.dumps(values), flush=True)
+
+
+def _measure(asked: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     if {"cold", "base_model", "noop", "edit"} & set(asked):
-        found |= pipeline(asked)
-    params = load_params()
+        yield from pipeline(asked)
     if "throughput" in asked:
-        found["throughput"] = throughput(params)
+        yield "throughput", throughput(load_params())
     if "sampling" in asked:
-        found["sampling"] = sampling(params)
+        yield "sampling", sampling(load_params())
     if "compare" in asked:
-        found["compare"] = compare.measure()
-    for part, values in found.items():
-        results[part] = {**values, "on": machine()}
-        print(part, json.dumps(values))
-    write_json(RESULTS, results)
+        yield "compare", compare.measure()
 
 
 if __name__ == "__main__":
