@@ -13,9 +13,9 @@ ARGS ?=
 export PYTHON
 # DVC's stages are `python -m …`: theirs must be .venv's.
 IN_VENV := export PATH="$(CURDIR)/.venv/bin:$$PATH" DVC_NO_ANALYTICS=1;
-SHOW_RESULTS := python -m stages.evaluate.compare --show && python -m stages.arms.arms --show \
-    && python -m stages.evaluate.compare_rest --show && echo "All of it, to look at and to listen to: reports/index.html"
-STOP_SERVER := python -m stages.serve.server stop
+SHOW_RESULTS := python -m stages.compare --show && python -m stages.arms --show \
+    && python -m stages.rest_compare --show && echo "All of it, to look at and to listen to: reports/index.html"
+STOP_SERVER := python -m audio_reasoning.engines.server.server stop
 
 .PHONY: help setup repro test lint check plots diff bench bench-rest bench-report screenshots stop clean distclean
 
@@ -34,7 +34,7 @@ test: setup ## Run the tests
 	@$(IN_VENV) python -m pytest $(ARGS)
 
 lint: setup ## Check style, formatting and types
-	@$(IN_VENV) ruff check . && ruff format --check . && mypy stages
+	@$(IN_VENV) ruff check . && ruff format --check . && mypy audio_reasoning stages
 
 check: setup ## Check the parameters and dvc.yaml before anything expensive
 	@$(IN_VENV) python -m stages.check $(ARGS)
@@ -43,7 +43,7 @@ plots: setup ## Draw the metrics and comparisons as a web page
 	@$(IN_VENV) dvc plots show $(ARGS)
 
 diff: setup ## Compare two Git revisions as Markdown: make diff A=main B=workspace (HEAD~1, workspace)
-	@$(IN_VENV) python -m stages.evaluate.diff "$(or $(A),HEAD~1)" "$(or $(B),workspace)" $(ARGS)
+	@$(IN_VENV) python -m stages.diff "$(or $(A),HEAD~1)" "$(or $(B),workspace)" $(ARGS)
 
 bench: setup ## Measure the pipeline's speed
 	@$(IN_VENV) python -m benchmarks.run $(ARGS)
@@ -55,7 +55,7 @@ bench-report: setup ## Measure how long the report takes to build and to open, a
 	@$(IN_VENV) python -m benchmarks.report $(ARGS)
 
 screenshots: setup ## Take the pictures of the report in docs/, in Chromium
-	@$(IN_VENV) python -m stages.report.screenshot $(ARGS)
+	@$(IN_VENV) python -m stages.screenshot $(ARGS)
 
 stop: ## Stop the model server, if one runs
 	@[ ! -x .venv/bin/python ] || { $(IN_VENV) $(STOP_SERVER); }
@@ -66,7 +66,7 @@ clean: ## Remove the outputs that Git does not hold (`dvc checkout` restores the
 	@[ ! -f dvc.lock ] || awk '/^    [a-z]+:/ { outs = /outs:/ } outs && /- path: (data\/|models\/|reports\/(index.html|report_files))/ { print $$3 }' dvc.lock \
 	    | xargs -r rm -rf
 	@rm -rf build dvc_plots .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
-	@find stages tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	@find audio_reasoning stages tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## Remove also .venv, the response cache and DVC's cache: all is then computed again
 	@rm -rf .venv .cache .dvc/cache .dvc/tmp

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.common.files import write_jsonl
+from audio_reasoning.core.files import write_jsonl
 
 QUESTIONS, VIDEOS, CATEGORIES, SUB_CATEGORIES = 1_000, 911, 4, 16
 REPEATS = 5
@@ -59,7 +59,7 @@ def measure(repeats: int = REPEATS) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         write_files(Path(folder))
         paths = [str(Path(folder) / name) for name in ("a.jsonl", "b.jsonl", "questions.jsonl")]
-        command = [sys.executable, "-m", "stages.evaluate.compare", *paths[:2], "--questions", paths[2]]
+        command = [sys.executable, "-m", "stages.compare", *paths[:2], "--questions", paths[2]]
         for _ in range(repeats):
             before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
             printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

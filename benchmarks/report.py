@@ -7,7 +7,7 @@ traces of a 30B model on MMAR), and opens it in Chromium:
 
 | figure       | what is measured                                                                              |
 |--------------|-----------------------------------------------------------------------------------------------|
-| build_s      | `python -m stages.report.build`, its start included, with all figures but those of votes      |
+| build_s      | `python -m stages.report`, its start included, with all figures but those of votes      |
 | megabytes    | reports/index.html and reports/report_files/                                                  |
 | open_s       | from asking for a link into the browser of questions until its list is there; median of five  |
 | traces_s     | the same until the traces of both runs are there                                              |
@@ -31,9 +31,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from stages.common.files import write_json
-from stages.report.page import FILES, INDEX
-from stages.report.screenshot import chromium
+from audio_reasoning.core.files import write_json
+from audio_reasoning.render.report.page import FILES, INDEX
+from stages.screenshot import chromium
 from tests.report_project import ROOT, write_large
 
 RESULTS = Path("benchmarks/report.json")
@@ -62,16 +62,16 @@ def run(folder: Path, module: str, *arguments: str) -> float:
 def write_metrics(folder: Path, variants: list[str]) -> None:
     """What the overview shows of the runs in `folder`, and the repository's own arms and self-training."""
     for variant in variants:
-        run(folder, "stages.evaluate.score", "--variant", variant)
-    run(folder, "stages.evaluate.compare")
-    run(folder, "stages.errors.errors")
+        run(folder, "stages.score", "--variant", variant)
+    run(folder, "stages.compare")
+    run(folder, "stages.errors")
     shutil.copy(ROOT / "metrics/arms.json", folder / "metrics")
     shutil.copytree(ROOT / "metrics/rest", folder / "metrics/rest")
 
 
 def build(folder: Path) -> dict[str, Any]:
     """Build the report in `folder`: seconds and megabytes."""
-    seconds = run(folder, "stages.report.build")
+    seconds = run(folder, "stages.report")
     files = [folder / INDEX, *(path for path in (folder / FILES).rglob("*") if path.is_file())]
     return {"build_s": round(seconds, 1), "megabytes": round(sum(path.stat().st_size for path in files) / 1e6, 1)}
 

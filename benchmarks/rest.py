@@ -26,9 +26,9 @@ from typing import Any
 
 import yaml
 
+from audio_reasoning.core.files import BASE_MODEL, REST, write_json
 from benchmarks.run import by_iteration, environment, machine, repro, temporary_clone
-from stages.common.files import BASE_MODEL, REST, write_json
-from stages.common.params import load_params
+from stages.project import load_project
 
 RESULTS = Path("benchmarks/rest.json")
 BATCHES, REPEATS = 500, 3  # a training has more; in fewer, half a second of start would weigh
@@ -36,7 +36,7 @@ BATCHES, REPEATS = 500, 3  # a training has more; in fewer, half a second of sta
 
 def run(clone: Path, preset: str, seed: int) -> dict[str, Any]:
     """One preset with one seed: its summary, its gates, and the seconds of each iteration."""
-    compose = [sys.executable, "-m", "stages.common.compose", "--write", f"rest={preset}", f"rest.seed={seed}"]
+    compose = [sys.executable, "-m", "stages.compose", "--write", f"rest={preset}", f"rest.seed={seed}"]
     subprocess.run(compose, cwd=clone, env=environment(), check=True, capture_output=True)
     subprocess.run(["dvc", "repro", "score"], cwd=clone, env=environment(), check=True, capture_output=True)
     _forget_iterations(clone)
@@ -81,13 +81,13 @@ def training() -> dict[str, Any]:
     """Tokens a second of the trainer and of a bare loop over the same batches, and the share of padding."""
     import torch
 
-    from stages.model.processor import AudioTextProcessor
-    from stages.rest.dataset import Clips, Rows, collate, padding_share
-    from stages.rest.layout import Trace, read_records
-    from stages.rest.train import adapted_model
-    from stages.rest.trainer import trainer_for
+    from audio_reasoning.algorithms.rest.layout import Trace, read_records
+    from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+    from audio_reasoning.training.dataset import Clips, Rows, collate, padding_share
+    from audio_reasoning.training.trainer import trainer_for
+    from stages.rest_train import adapted_model
 
-    params = load_params()
+    params = load_project()
     name, iteration = list(params.rest.iterations.items())[-1]
     train = params.rest.train.model_copy(update={"reset_to_base": True})
     processor = AudioTextProcessor.from_checkpoint(BASE_MODEL)
@@ -113,7 +113,7 @@ def training() -> dict[str, Any]:
 
 
 def _bare_loop(model: Any, batches: list[dict[str, Any]], rate: float, torch: Any) -> float:
-    from stages.model.loss import completion_loss
+    from audio_reasoning.training.loss import completion_loss
 
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=rate)

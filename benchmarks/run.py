@@ -37,19 +37,19 @@ import aiohttp
 import psutil
 import yaml
 
+from audio_reasoning.core.files import AUDIO, BASE_MODEL, QUESTIONS, write_json
+from audio_reasoning.core.records import Question, read_questions
+from audio_reasoning.engines.answer import request_for, responses_of
+from audio_reasoning.engines.answers import parse
+from audio_reasoning.engines.cache import ResponseCache
+from audio_reasoning.engines.client import ask
+from audio_reasoning.engines.endpoint import Server
+from audio_reasoning.engines.messages import ChatRequest, body
+from audio_reasoning.engines.server.server import ensure
+from audio_reasoning.prompts.registry import load_prompt
+from audio_reasoning.tasks.reward import correct
 from benchmarks import compare
-from stages.common.files import AUDIO, BASE_MODEL, QUESTIONS, write_json
-from stages.common.params import Params, load_params
-from stages.common.records import Question, read_questions
-from stages.evaluate.reward import correct
-from stages.infer.answer import request_for, responses_of
-from stages.prompt.registry import load_prompt
-from stages.serve.answers import parse
-from stages.serve.cache import ResponseCache
-from stages.serve.client import ask
-from stages.serve.endpoint import Server
-from stages.serve.messages import ChatRequest, body
-from stages.serve.server import ensure
+from stages.project import Project, load_project
 
 RESULTS = Path("benchmarks/results.json")
 VARIANT = "structured_reasoning"
@@ -92,7 +92,7 @@ def by_iteration(stages: dict[str, float], iterations: Iterable[str]) -> dict[st
 def base_model(clone: Path) -> dict[str, Any]:
     """Train the base model once more, as its stage does."""
     started = time.monotonic()
-    command = [sys.executable, "-m", "stages.pretrain.base_model"]
+    command = [sys.executable, "-m", "stages.base_model"]
     subprocess.run(command, cwd=clone, env=environment(), check=True, capture_output=True)
     return {"seconds": round(time.monotonic() - started, 1)}
 
@@ -133,7 +133,7 @@ def _keep_self_training(clone: Path, stages: dict[str, float]) -> None:
         keep(rest["preset"], rest["seed"], outcome(clone, stages))
 
 
-def throughput(params: Params) -> dict[str, Any]:
+def throughput(params: Project) -> dict[str, Any]:
     """Questions a second under one variant, a warm server, an empty cache."""
     requests = _requests(params, 1, read_questions(QUESTIONS / "test.jsonl"))
     with _server(params) as server, _no_cache() as cache:
@@ -148,7 +148,7 @@ def throughput(params: Params) -> dict[str, Any]:
     return {"questions": len(requests), "questions_per_s": round(statistics.median(rates), 1)}
 
 
-def sampling(params: Params) -> dict[str, Any]:
+def sampling(params: Project) -> dict[str, Any]:
     """Tokens a second with n=16: our client and a bare loop, in turn; the ratio of their medians.
 
     Also how often train questions are answered rightly in 16 samples: self-training feeds on those between.
@@ -203,14 +203,14 @@ def _share(values: Iterable[bool]) -> float:
     return round(statistics.fmean(values), 3)
 
 
-def _requests(params: Params, n: int, questions: list[Question]) -> list[ChatRequest]:
+def _requests(params: Project, n: int, questions: list[Question]) -> list[ChatRequest]:
     infer = params.infer.model_copy(update={"n": n, "temperature": 0.9 if n > 1 else params.infer.temperature})
     prompt = load_prompt(VARIANT)
     return [request_for(question, prompt, infer) for question in questions]
 
 
 @contextmanager
-def _server(params: Params) -> Iterator[Server]:
+def _server(params: Project) -> Iterator[Server]:
     with ensure(BASE_MODEL, params.serve, params.runtime, AUDIO.resolve()) as server:
         yield server
 
@@ -235,7 +235,7 @@ def temporary_clone() -> Iterator[Path]:
 
 
 def _stop_server(clone: Path) -> None:
-    command = [sys.executable, "-m", "stages.serve.server", "stop"]
+    command = [sys.executable, "-m", "audio_reasoning.engines.server.server", "stop"]
     subprocess.run(command, cwd=clone, env=environment(), check=False, stdout=subprocess.DEVNULL)
 
 
@@ -274,9 +274,9 @@ def _measure(asked: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     if {"cold", "base_model", "noop", "edit"} & set(asked):
         yield from pipeline(asked)
     if "throughput" in asked:
-        yield "throughput", throughput(load_params())
+        yield "throughput", throughput(load_project())
     if "sampling" in asked:
-        yield "sampling", sampling(load_params())
+        yield "sampling", sampling(load_project())
     if "compare" in asked:
         yield "compare", compare.measure()
 

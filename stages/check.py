@@ -11,22 +11,23 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
-from stages.common.compose import overridden
-from stages.common.data_params import FilesSource, MiniSource
-from stages.common.errors import UserError, stage_main
-from stages.common.files import QUESTIONS, read_json
-from stages.common.params import PARAMS, Params, load_params
-from stages.common.rest_params import BASE
-from stages.data.loaders.from_files import check_pinned
-from stages.judge import endpoint as judge_endpoint
-from stages.prompt.registry import load_prompt
-from stages.serve import endpoint
+from audio_reasoning.core.errors import UserError, stage_main
+from audio_reasoning.core.files import QUESTIONS, read_json
+from audio_reasoning.core.runs import BASE
+from audio_reasoning.engines import endpoint
+from audio_reasoning.judging import endpoint as judge_endpoint
+from audio_reasoning.prompts.registry import load_prompt
+from audio_reasoning.tasks.files import check_pinned
+from audio_reasoning.tasks.params import FilesSource, MiniSource
+from stages.compose import overridden
+from stages.params import PARAMS
+from stages.project import Project, load_project
 
 
 def problems() -> list[str]:
     """Every mistake found, each one a message that says how to mend it."""
     try:
-        params = load_params()
+        params = load_project()
     except UserError as error:
         return [str(error)]  # nothing else can be judged without parameters
     return [
@@ -40,7 +41,7 @@ def problems() -> list[str]:
     ]
 
 
-def _source_problems(params: Params) -> list[str]:
+def _source_problems(params: Project) -> list[str]:
     """Files that are missing or have changed since they were pinned: no stage depends on them, so DVC cannot tell."""
     found = []
     for name, source in params.data.sources.items():
@@ -52,7 +53,7 @@ def _source_problems(params: Params) -> list[str]:
     return found
 
 
-def _prompt_problems(params: Params) -> list[str]:
+def _prompt_problems(params: Project) -> list[str]:
     found = []
     for name in sorted({*params.prompts.variants, params.rest.prompt}):
         try:
@@ -62,7 +63,7 @@ def _prompt_problems(params: Params) -> list[str]:
     return found
 
 
-def _backend_problems(params: Params) -> list[str]:
+def _backend_problems(params: Project) -> list[str]:
     if params.infer.backend == "openai":
         return endpoint.unset(*endpoint.ENDPOINT)
     if params.infer.backend == "transformers" and params.model.kind == "hub":
@@ -70,7 +71,7 @@ def _backend_problems(params: Params) -> list[str]:
     return []
 
 
-def _rest_problems(params: Params) -> list[str]:
+def _rest_problems(params: Project) -> list[str]:
     """What would stop self-training hours later: no questions to train on or to select by, or no tokens."""
     if not params.rest.iterations:
         return []
@@ -89,7 +90,7 @@ def _rest_problems(params: Params) -> list[str]:
     return found
 
 
-def _chain_problems(params: Params) -> list[str]:
+def _chain_problems(params: Project) -> list[str]:
     """Iterations that would find no fresh problems left: each one looks only when it starts."""
     depths = {BASE: 0}
     for name, iteration in params.rest.iterations.items():
@@ -106,7 +107,7 @@ def _chain_problems(params: Params) -> list[str]:
     ]
 
 
-def _train_questions(params: Params) -> int | None:
+def _train_questions(params: Project) -> int | None:
     """How many train questions the sources have; None where one is neither synthesised nor gathered yet."""
     manifest, count = QUESTIONS / "manifest.json", 0
     splits = read_json(manifest)["splits"] if manifest.is_file() else {}
@@ -120,7 +121,7 @@ def _train_questions(params: Params) -> int | None:
     return count
 
 
-def _submission_problems(params: Params) -> list[str]:
+def _submission_problems(params: Project) -> list[str]:
     """A run that cannot be submitted: what submits it comes last, and would find it hours later."""
     if params.infer.n == 1 or "@" in params.submission.run:
         return []
@@ -130,7 +131,7 @@ def _submission_problems(params: Params) -> list[str]:
     ]
 
 
-def _judge_problems(params: Params) -> list[str]:
+def _judge_problems(params: Project) -> list[str]:
     """An address and a key that a judge model needs; `_stage_problems` finds that its rubrics are missing."""
     if params.judge.kind != "endpoint" or not params.judge.runs:
         return []
@@ -172,7 +173,7 @@ def main() -> None:
     if keys := overridden():
         print(
             f"note: {PARAMS} has values of its own, not those of conf/: {', '.join(keys)}; "
-            "`python -m stages.common.compose --write` takes what conf/ says"
+            "`python -m stages.compose --write` takes what conf/ says"
         )
 
 

@@ -126,7 +126,7 @@ def create(root: Path, overrides: Sequence[str] = MICRO, preset: str = "none") -
     profile = OmegaConf.merge(OmegaConf.load(root / "conf/profile/mini.yaml"), OmegaConf.from_dotlist([*overrides]))
     (root / "conf/profile/mini.yaml").write_text("# @package _global_\n" + OmegaConf.to_yaml(profile))
     pipeline.edit("conf/config.yaml", lambda text: text.replace("rest: rest_em", f"rest: {preset} #"))
-    pipeline.python("-m", "stages.common.compose", "--write")
+    pipeline.python("-m", "stages.compose", "--write")
     pipeline.run("git", "init", "-q")
     pipeline.commit("Micro pipeline")
     return pipeline

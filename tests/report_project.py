@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from stages.common.files import QUESTIONS, write_json, write_jsonl
-from stages.common.records import Audio, Question, Response, to_dict
-from stages.evaluate.runs import Run
+from audio_reasoning.core.files import QUESTIONS, write_json, write_jsonl
+from audio_reasoning.core.records import Audio, Question, Response, to_dict
+from audio_reasoning.core.runs import Run
 
 ROOT = Path(__file__).parents[1]
 KINDS = [

@@ -10,17 +10,19 @@ import soundfile
 import torch
 import yaml
 
-from stages.common.files import AUDIO, REST, sha256_file, write_json
-from stages.common.models import base_identity
-from stages.common.params import Tiny, load_params
-from stages.common.rest_params import Lora, Rest, Train
-from stages.model.checkpoint import load_thinker, save_servable
-from stages.model.lora import adapt, save_adapter
-from stages.model.processor import AudioTextProcessor
-from stages.model.tiny import new_feature_extractor, new_thinker
-from stages.model.tokenizer import train_tokenizer
-from stages.rest.dataset import Clips, Rows
-from stages.rest.layout import Trace, write_records
+from audio_reasoning.algorithms.rest.params import Rest
+from audio_reasoning.core.files import AUDIO, REST, sha256_file, write_json
+from audio_reasoning.core.models import base_identity
+from audio_reasoning.core.rollouts import Trace, write_records
+from audio_reasoning.families.params import Lora, Tiny
+from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
+from audio_reasoning.families.qwen3_omni.lora import adapt, save_adapter
+from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
+from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
+from audio_reasoning.training.dataset import Clips, Rows
+from audio_reasoning.training.params import Train
+from stages.project import load_project
 
 ROOT = Path(__file__).parent.parent
 BASE = Path("models/base")
@@ -40,7 +42,7 @@ def write_base(folder: Path) -> None:
 
 
 def rest_params() -> Rest:
-    return load_params(path=ROOT / "params.yaml").rest
+    return load_project(path=ROOT / "params.yaml").rest
 
 
 def train_params(**changes: Any) -> Train:

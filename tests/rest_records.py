@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from stages.common.compose import composed
-from stages.common.files import QUESTIONS, write_jsonl
-from stages.common.params import Params, parse_params
-from stages.common.records import Audio, Question, to_dict
-from stages.rest.layout import HEARD, Sample, Trace
+from audio_reasoning.core.files import QUESTIONS, write_jsonl
+from audio_reasoning.core.records import Audio, Question, to_dict
+from audio_reasoning.core.rollouts import HEARD, Sample, Trace
+from stages.compose import composed
+from stages.project import Project, parse_project
 
 ROOT = Path(__file__).parents[1]
 CHOICES = ("a bell", "rain", "a dog", "wind")
 
 
-def parameters(*overrides: str) -> Params:
+def parameters(*overrides: str) -> Project:
     """The mini profile with the preset rest_em and `overrides`; to be called in the project's folder."""
-    return parse_params(composed(["rest=rest_em", *overrides]), "conf/")
+    return parse_project(composed(["rest=rest_em", *overrides]), "conf/")
 
 
 def question(name: str, sub_category: str = "Content Analysis", audio: Audio | None = None) -> Question:

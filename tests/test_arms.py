@@ -13,18 +13,19 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.errors import UserError
-from stages.common.evidence_params import Arms
-from stages.common.files import BASE_MODEL, sha256_file, write_jsonl
-from stages.common.params import Params, load_params
-from stages.common.records import NO_AUDIO, Audio, Question, Response, response_from, to_dict
-from stages.infer import arm_infer, arms
-from stages.infer.answer import _check_audio_tokens, answer_questions, check_clips, request_for
-from stages.infer.orders import asked_orders
-from stages.prompt.registry import Prompt, load_prompt
-from stages.serve.answers import ChatResult
-from stages.serve.endpoint import Server
-from stages.serve.messages import cache_key
+from audio_reasoning.conditions import arms
+from audio_reasoning.conditions.orders import asked_orders
+from audio_reasoning.conditions.params import Arms
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import BASE_MODEL, sha256_file, write_jsonl
+from audio_reasoning.core.records import NO_AUDIO, Audio, Question, Response, response_from, to_dict
+from audio_reasoning.engines.answer import _check_audio_tokens, answer_questions, check_clips, request_for
+from audio_reasoning.engines.answers import ChatResult
+from audio_reasoning.engines.endpoint import Server
+from audio_reasoning.engines.messages import cache_key
+from audio_reasoning.prompts.registry import Prompt, load_prompt
+from stages import arm_infer
+from stages.project import Project, load_project
 from tests import tiny_thinker
 from tests.fake_openai import FakeOpenAI
 
@@ -199,7 +200,7 @@ def test_silence_is_as_long_as_the_clip(tmp_path, monkeypatch):
 
 
 def test_a_question_in_text_alone_is_a_request_without_audio():
-    params = load_params(path=ROOT / "params.yaml")
+    params = load_project(path=ROOT / "params.yaml")
     (alone,) = arms.asked([question(0)], "text_only", ARMS)
     request, with_clip = (request_for(one, PROMPT, params.infer) for one in (alone, question(0)))
     assert [part["type"] for part in request.messages[-1]["content"]] == ["text"]
@@ -216,7 +217,7 @@ def test_only_the_arm_itself_can_leave_a_clip_out(tmp_path, monkeypatch):
 
 def test_cached_answers_of_ordinary_requests_are_still_found_and_each_arm_has_its_own():
     server = Server("vllm", "", "", "m", {"backend": "vllm"}, "", Path())
-    decoding = load_params(path=ROOT / "params.yaml").infer.model_copy(
+    decoding = load_project(path=ROOT / "params.yaml").infer.model_copy(
         update={"temperature": 0.1, "top_p": 1.0, "max_tokens": 64, "seed": 11, "n": 1, "backend": "vllm"}
     )
     own = question(0)
@@ -323,8 +324,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_thinker.save(tmp_path_factory.mktemp("models") / "base")
 
 
-def in_process() -> Params:
-    params = load_params(path=ROOT / "params.yaml")
+def in_process() -> Project:
+    params = load_project(path=ROOT / "params.yaml")
     infer = {"backend": "transformers", "temperature": 0.0, "max_tokens": 6, "n": 1}
     return params.model_copy(update={"infer": params.infer.model_copy(update=infer)})
 
@@ -356,7 +357,7 @@ def test_a_model_in_process_answers_in_text_alone_without_an_audio_token(checkpo
 def test_a_prompt_without_audio_is_the_official_processors(checkpoint):
     import torch
 
-    from stages.model.processor import AudioTextProcessor
+    from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 
     from transformers import Qwen3OmniMoeProcessor  # isort: skip  # after torchvision's operators are declared
 
@@ -372,7 +373,7 @@ def test_a_prompt_without_audio_is_the_official_processors(checkpoint):
 
 
 def test_a_batch_in_which_only_some_prompts_have_audio_is_refused(checkpoint):
-    from stages.model.processor import AudioTextProcessor
+    from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 
     processor = AudioTextProcessor.from_checkpoint(checkpoint)
     heard = processor.encode("", "Which?", processor.features(np.zeros(16_000, dtype=np.float32)))

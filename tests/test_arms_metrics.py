@@ -11,14 +11,14 @@ from dvc.repo import Repo
 from dvc_render.vega import VegaRenderer
 from scipy.stats import chisquare
 
-from stages.arms import arms, places
-from stages.arms.arms import plot_rows
-from stages.common.files import write_json, write_jsonl
-from stages.common.records import Audio, Question, Response, to_dict
-from stages.evaluate import score
-from stages.evaluate.paired import Method
-from stages.evaluate.stats import wilson
-from stages.infer.orders import asked_orders
+from audio_reasoning.conditions.orders import asked_orders
+from audio_reasoning.core.files import write_json, write_jsonl
+from audio_reasoning.core.records import Audio, Question, Response, to_dict
+from audio_reasoning.metrics import places
+from audio_reasoning.metrics.paired import Method
+from audio_reasoning.metrics.stats import wilson
+from stages import arms, score
+from stages.arms import plot_rows
 
 ROOT = Path(__file__).parents[1]
 N, SEED, K = 60, 23, 4

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import yaml
 
-from stages.common.compose import composed
-from stages.common.files import sha256_file
-from stages.data.mini.generate import generate
-from stages.pretrain.corpus import INSTRUCTIONS, instructions, shuffled
-from stages.pretrain.traces import STYLES, completion
+from audio_reasoning.core.files import sha256_file
+from audio_reasoning.tasks.mini.corpus import INSTRUCTIONS, instructions, shuffled
+from audio_reasoning.tasks.mini.generate import generate
+from audio_reasoning.tasks.mini.traces import STYLES, completion
+from stages.compose import composed
 from tests.fake_hub import COMMIT, serve_hub
 from tests.pipeline import create
 
@@ -28,7 +28,7 @@ def run(folder: Path, overrides: list[str], **environment: str) -> subprocess.Co
     (folder / "params.yaml").write_text(yaml.safe_dump(composed(overrides)))
     kept = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
     return subprocess.run(
-        [sys.executable, "-m", "stages.pretrain.base_model"],
+        [sys.executable, "-m", "stages.base_model"],
         cwd=folder,
         env={**kept, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
@@ -90,7 +90,7 @@ def test_a_hub_model_becomes_a_pointer_to_a_commit(tmp_path: Path) -> None:
 
 def test_the_stage_writes_all_that_dvc_declares_for_a_hub_model(tmp_path: Path) -> None:
     pipeline = create(tmp_path / "clone")
-    pipeline.python("-m", "stages.common.compose", "--write", "profile=a100")
+    pipeline.python("-m", "stages.compose", "--write", "profile=a100")
     config = json.dumps({"thinker_config": {"audio_token_id": 7}}).encode()
     with serve_hub(f"/{MODEL}/resolve/{COMMIT}/", {"config.json": config}, (MODEL,)) as (_, endpoint):
         pipeline.run("dvc", "repro", "base_model", HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path / "hf"))

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from audio_reasoning.core.files import QUESTIONS, write_json
+from audio_reasoning.judging.endpoint import KEY, URL
 from stages import check
-from stages.common.files import QUESTIONS, write_json
-from stages.judge.endpoint import KEY, URL
 
 ROOT = Path(__file__).parent.parent
 Change = Callable[..., list[str]]

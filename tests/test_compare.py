@@ -10,12 +10,10 @@ import pytest
 import yaml
 from dvc_render.vega import VegaRenderer
 
-from stages import check
-from stages.common.files import write_jsonl
-from stages.common.records import Audio, Question, Response, to_dict
-from stages.evaluate import compare, headline, score
-from stages.evaluate.compare_table import starred
-from stages.plots import draw
+from audio_reasoning.core.files import write_jsonl
+from audio_reasoning.core.records import Audio, Question, Response, to_dict
+from audio_reasoning.render.compare_table import starred
+from stages import check, compare, draw, headline, score
 
 ROOT = Path(__file__).parents[1]
 N = 60

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from audio_reasoning.core.files import write_json, write_jsonl
+from audio_reasoning.core.records import Audio, Question, Response, to_dict
+from audio_reasoning.core.runs import Run, named_run
 from benchmarks.compare import measure
-from stages.common.files import write_json, write_jsonl
-from stages.common.records import Audio, Question, Response, to_dict
-from stages.evaluate import compare
-from stages.evaluate.runs import Run, named_run
+from stages import compare
 
 N = 120
 A, B = "first.jsonl", "second.jsonl"

@@ -10,11 +10,11 @@ import pytest
 import yaml
 from dvc_render.vega import VegaRenderer
 
-from stages.common.files import write_json, write_jsonl
-from stages.common.records import Audio, Question, Response, to_dict
-from stages.evaluate import compare_rest, score
-from stages.evaluate.tables import MINI_NOTE
-from stages.plots import draw
+from audio_reasoning.core.files import write_json, write_jsonl
+from audio_reasoning.core.records import Audio, Question, Response, to_dict
+from audio_reasoning.render.tables import MINI_NOTE
+from stages import draw, score
+from stages import rest_compare as compare_rest
 
 ROOT = Path(__file__).parents[1]
 N = 80

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stages.common.errors import UserError
-from stages.common.files import write_json, write_jsonl
-from stages.common.params import load_params
-from stages.common.records import Audio, Question, Response, to_dict
-from stages.evaluate import compare
-from stages.evaluate.inputs import check_current
-from stages.evaluate.paired import Method, method_of
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import write_json, write_jsonl
+from audio_reasoning.core.records import Audio, Question, Response, to_dict
+from audio_reasoning.metrics.inputs import check_current
+from audio_reasoning.metrics.paired import Method, method_of
+from stages import compare
+from stages.params import load_params
+from stages.project import Project
 
 ROOT = Path(__file__).parents[1]
 N = 120
@@ -156,7 +157,7 @@ def test_runs_are_compared_as_the_parameters_say(run):
 
 
 def test_a_stage_compares_by_what_it_has_declared_of_the_parameters():
-    assert method_of(load_params("compare.seed", "compare.margin").compare) == Method(seed=3, margin=0.2)
+    assert method_of(load_params(Project, "compare.seed", "compare.margin").compare) == Method(seed=3, margin=0.2)
     assert method_of({"resamples": 1500, "contrasts": []}) == Method(resamples=1500)
 
 

@@ -13,16 +13,16 @@ import pytest
 import soundfile as sf
 import yaml
 
-from stages import check
-from stages.common.data_params import FilesSource, MiniSource
-from stages.common.errors import UserError
-from stages.common.params import load_params
-from stages.common.records import read_questions
-from stages.data import questions
-from stages.data.acquire import acquire
-from stages.data.audio import HOP
-from stages.data.loaders.from_files import fingerprint
-from stages.data.loaders.from_hub import extract
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.records import read_questions
+from audio_reasoning.tasks.audio import HOP
+from audio_reasoning.tasks.files import fingerprint
+from audio_reasoning.tasks.hub import extract
+from audio_reasoning.tasks.params import FilesSource, MiniSource
+from stages import check, questions
+from stages.acquire import acquire
+from stages.params import load_params
+from stages.project import Project, load_project
 from tests.fake_hub import COMMIT, serve_hub
 
 ROOT = Path(__file__).parent.parent
@@ -94,7 +94,7 @@ def test_mini_is_reproduced_byte_for_byte(workspace):
     write_params({"mini": MINI})
     trees = []
     for _ in range(2):
-        for module, args in (("stages.data.acquire", ["--source", "mini"]), ("stages.data.questions", [])):
+        for module, args in (("stages.acquire", ["--source", "mini"]), ("stages.questions", [])):
             done = run(module, *args)
             assert done.returncode == 0, done.stderr
         trees.append(tree(workspace / "data"))
@@ -105,7 +105,7 @@ def test_mini_is_reproduced_byte_for_byte(workspace):
 def test_mini_becomes_three_splits_of_16_khz_flac(workspace):
     write_params({"mini": MINI})
     acquire("mini", MiniSource(**MINI))
-    splits, dropped = questions.gather(dict(load_params("data.sources").data.sources))
+    splits, dropped = questions.gather(dict(load_params(Project, "data.sources").data.sources))
     questions.check_disjoint(splits)
     questions.write(splits, dropped)
     manifest = json.loads(Path("data/questions/manifest.json").read_text())
@@ -124,7 +124,7 @@ def test_mini_becomes_three_splits_of_16_khz_flac(workspace):
 
 
 def gather_all():
-    splits, dropped = questions.gather(dict(load_params("data.sources").data.sources))
+    splits, dropped = questions.gather(dict(load_params(Project, "data.sources").data.sources))
     questions.check_disjoint(splits)
     return splits, dropped
 
@@ -261,10 +261,10 @@ def test_a_source_that_was_never_pinned_is_refused_with_its_hash(workspace):
 def test_the_fingerprint_is_printed_and_nothing_is_written(workspace):
     source = write_source(workspace / "mine", [row("q1", "audio/0.wav")])
     write_params({"mine": source, "mini": MINI})
-    done = run("stages.data.acquire", "--source", "mine", "--fingerprint")
+    done = run("stages.acquire", "--source", "mine", "--fingerprint")
     assert done.returncode == 0 and done.stdout == f"{pinned(source)['sha256']}\n"
     assert not Path("data").exists()
-    done = run("stages.data.acquire", "--source", "mini", "--fingerprint")
+    done = run("stages.acquire", "--source", "mini", "--fingerprint")
     assert done.returncode == 2 and "loader mini" in done.stderr and not Path("data").exists()
 
 
@@ -272,7 +272,7 @@ def test_the_fingerprint_is_printed_and_nothing_is_written(workspace):
 def test_a_hash_that_is_none_is_refused(workspace, value):
     write_params({"mine": {**write_source(workspace / "mine", [row("q1", "audio/0.wav")]), "sha256": value}})
     with pytest.raises(UserError, match=r"data\.sources\.mine\.sha256"):
-        load_params()
+        load_project()
 
 
 def of_sources(problems):
@@ -299,7 +299,7 @@ def test_the_check_before_a_run_names_every_source_that_changed_or_vanished(work
 @pytest.mark.parametrize(("name", "hint"), [("mimi", 'did you mean "mini"?'), ("mini.seed", "one of mini")])
 def test_an_unknown_source_is_answered_with_the_valid_names(workspace, name, hint):
     write_params({"mini": MINI})
-    done = run("stages.data.acquire", "--source", name)
+    done = run("stages.acquire", "--source", name)
     assert done.returncode == 2 and hint in done.stderr and "Traceback" not in done.stderr
 
 
@@ -349,7 +349,7 @@ def test_only_the_sources_that_params_name_are_read(workspace):
 
 def test_a_source_that_was_not_acquired_is_named(workspace):
     write_params({"mini": MINI})
-    done = run("stages.data.questions")
+    done = run("stages.questions")
     assert done.returncode == 2 and "data/sources/mini/questions.jsonl: no such file" in done.stderr
 
 
@@ -400,7 +400,7 @@ HUB = {
 def acquire_from(endpoint, workspace, **environment):
     write_params({"lab": HUB})
     environment = {"HF_ENDPOINT": endpoint, "HF_HOME": str(workspace / "hf"), "HF_TOKEN": "hf_secret"} | environment
-    return run("stages.data.acquire", "--source", "lab", **environment)
+    return run("stages.acquire", "--source", "lab", **environment)
 
 
 def test_a_hub_dataset_is_downloaded_with_the_token_unpacked_and_transcoded(workspace, hub):

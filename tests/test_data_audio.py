@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from stages.common.errors import UserError
-from stages.data.audio import HOP, RATE_HZ, flac_duration, read_audio, write_flac
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.tasks.audio import HOP, RATE_HZ, flac_duration, read_audio, write_flac
 
 
 def sine(hz, duration_s, rate_hz):

@@ -15,7 +15,7 @@ from sklearn.feature_extraction import FeatureHasher
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
-from stages.data.mini.generate import HOP, KINDS, LAYERS, MMAR_COUNTS, STREAMS, generate, quotas
+from audio_reasoning.tasks.mini.generate import HOP, KINDS, LAYERS, MMAR_COUNTS, STREAMS, generate, quotas
 
 PROFILE = Path(__file__).parents[1] / "conf/profile/mini.yaml"
 REAL = Path(os.environ.get("MMAR_META", Path(__file__).parents[2] / "shared/data/MMAR-meta.jsonl"))

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.clips import source_video
-from stages.common.errors import UserError
-from stages.data.mmar_schema import parse_row, read_rows
+from audio_reasoning.core.clips import source_video
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.tasks.mmar_schema import parse_row, read_rows
 
 REAL = Path(os.environ.get("MMAR_META", Path(__file__).parents[2] / "shared/data/MMAR-meta.jsonl"))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stages.common.files import write_json, write_jsonl
-from stages.common.records import Audio, Question, Response, to_dict
+from audio_reasoning.core.files import write_json, write_jsonl
+from audio_reasoning.core.records import Audio, Question, Response, to_dict
 
 ROOT = Path(__file__).parents[1]
 N = 60
@@ -52,7 +52,7 @@ def command(folder, *words, check=True):
 
 
 def diff(folder, *revisions, check=True):
-    return command(folder, sys.executable, "-m", "stages.evaluate.diff", *revisions, check=check)
+    return command(folder, sys.executable, "-m", "stages.diff", *revisions, check=check)
 
 
 def commit(folder, message):

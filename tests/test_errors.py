@@ -12,18 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from stages.common.evidence_params import Errors
-from stages.common.files import write_jsonl
-from stages.common.records import Audio, Question, Response, to_dict
-from stages.errors import errors
-from stages.errors.analysis import analyse
-from stages.errors.counts import Counted, confusion, numbers_of, summary
-from stages.errors.errors import analysis_of
-from stages.errors.loops import most_repeated, second_thoughts, words_of
-from stages.errors.markdown import markdown, overview
-from stages.evaluate.inputs import Sample
-from stages.evaluate.shown import code_span, plain_text, printable, shortened
-from stages.evaluate.stats import wilson
+from audio_reasoning.core.files import write_jsonl
+from audio_reasoning.core.records import Audio, Question, Response, to_dict
+from audio_reasoning.core.shown import code_span, plain_text, printable, shortened
+from audio_reasoning.metrics.errors.analysis import analyse
+from audio_reasoning.metrics.errors.counts import Counted, confusion, numbers_of, summary
+from audio_reasoning.metrics.errors.loops import most_repeated, second_thoughts, words_of
+from audio_reasoning.metrics.errors.params import Errors
+from audio_reasoning.metrics.inputs import Sample
+from audio_reasoning.metrics.stats import wilson
+from audio_reasoning.render.errors_markdown import markdown, overview
+from stages import errors
+from stages.errors import analysis_of
 
 ROOT = Path(__file__).parents[1]
 METADATA = Path(os.environ.get("MMAR_METADATA", Path(__file__).parents[2] / "shared/data/MMAR-meta.jsonl"))

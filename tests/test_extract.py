@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from stages.infer.extract import answer_text, extract, match_choice, normalise, split_thinking, status_of
+from audio_reasoning.core.extract import answer_text, extract, match_choice, normalise, split_thinking, status_of
 
 ANIMALS = ("Cat", "Dog", "A small bird")
 TEXTS = st.text(alphabet=st.sampled_from("abAB12 .:()[]*_-“”'\"\n\t<>/#é²Ａﬁ猫。") | st.characters(), max_size=40)

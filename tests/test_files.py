@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.common.files import atomic_path, atomic_write, write_bytes, write_json, write_jsonl
+from audio_reasoning.core.files import atomic_path, atomic_write, write_bytes, write_json, write_jsonl
 
 
 def by_name(path: Path, content: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from audio_reasoning.families.qwen3_omni.lora import expected_inventory
 from benchmarks.full_size import (
     LORA,
     TINY_EXAMPLE,
@@ -17,7 +18,6 @@ from benchmarks.full_size import (
     measure,
     small_config,
 )
-from stages.model.lora import expected_inventory
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:

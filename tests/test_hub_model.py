@@ -12,12 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stages.common.errors import UserError
-from stages.common.files import read_json, sha256_file, write_json
-from stages.model.checkpoint import load_thinker, save_servable
-from stages.model.processor import AudioTextProcessor
-from stages.model.tiny import new_feature_extractor, new_thinker
-from stages.model.tokenizer import train_tokenizer
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import read_json, sha256_file, write_json
+from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
+from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
+from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
 from tests.fake_hub import COMMIT, Seen, serve_hub
 from tests.test_model import TINY
 
@@ -30,9 +30,9 @@ LOAD = """
 import sys
 from pathlib import Path
 from safetensors.torch import save_file
-from stages.common.errors import stage_main
-from stages.model.checkpoint import load_thinker
-from stages.model.processor import AudioTextProcessor
+from audio_reasoning.core.errors import stage_main
+from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker
+from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 
 @stage_main
 def main():

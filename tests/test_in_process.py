@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from stages.common.files import BASE_MODEL
-from stages.common.params import load_params
-from stages.common.records import NO_AUDIO, Question
-from stages.infer import answer
-from stages.infer.answer import answer_questions
-from stages.prompt.registry import load_prompt
-from stages.serve.cache import ResponseCache
+from audio_reasoning.core.files import BASE_MODEL
+from audio_reasoning.core.records import NO_AUDIO, Question
+from audio_reasoning.engines import answer
+from audio_reasoning.engines.answer import answer_questions
+from audio_reasoning.engines.cache import ResponseCache
+from audio_reasoning.prompts.registry import load_prompt
+from stages.project import load_project
 from tests import tiny_thinker
 from tests.pipeline import cached_answers
 
@@ -37,7 +37,7 @@ def ask(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> As
     monkeypatch.setattr(answer, "_BATCH", BATCH)
     BASE_MODEL.parent.mkdir()
     BASE_MODEL.symlink_to(checkpoint)
-    prompt, params = load_prompt("baseline", ROOT / "prompts"), load_params(path=ROOT / "params.yaml")
+    prompt, params = load_prompt("baseline", ROOT / "prompts"), load_project(path=ROOT / "params.yaml")
 
     def asked(questions: Sequence[Question], cache: str = "a cache", temperature: float = HOT) -> Answers:
         monkeypatch.setenv("DVC_ROOT", str(tmp_path / cache))
@@ -86,7 +86,7 @@ def test_answers_to_the_same_list_come_from_the_cache_without_the_model(
     ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = ask(QUESTIONS)
-    monkeypatch.setitem(sys.modules, "stages.infer.in_process", None)  # what would import torch, and load the model
+    monkeypatch.setitem(sys.modules, "audio_reasoning.engines.in_process", None)  # it imports torch
     assert ask(QUESTIONS) == first
     with pytest.raises(ImportError):
         ask(QUESTIONS[:9])
@@ -106,7 +106,7 @@ def test_an_interrupted_run_keeps_whole_batches_and_ends_with_the_same_answers(
             super().put_many(rows)
 
     cold = ask(QUESTIONS, "cold")
-    monkeypatch.setattr("stages.serve.cache.ResponseCache", Interrupted)
+    monkeypatch.setattr("audio_reasoning.engines.cache.ResponseCache", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         ask(QUESTIONS, "interrupted")
     assert written == [BATCH, BATCH]

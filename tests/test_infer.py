@@ -11,13 +11,13 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.errors import UserError
-from stages.common.files import sha256_file
-from stages.common.params import load_params
-from stages.common.records import Audio, Question, Response, question_from, response_from, to_dict
-from stages.infer.answer import answer_questions, check_clips, responses_of
-from stages.prompt.registry import load_prompt
-from stages.serve.answers import ChatResult, Sample, failed
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import sha256_file
+from audio_reasoning.core.records import Audio, Question, Response, question_from, response_from, to_dict
+from audio_reasoning.engines.answer import answer_questions, check_clips, responses_of
+from audio_reasoning.engines.answers import ChatResult, Sample, failed
+from audio_reasoning.prompts.registry import load_prompt
+from stages.project import load_project
 from tests.fake_openai import FakeOpenAI, status
 
 ROOT = Path(__file__).parent.parent
@@ -119,7 +119,7 @@ def ask_endpoint(tmp_path: Path, count: int = 4) -> list[Response]:
     soundfile.write(path, samples, 16_000)
     audio = Audio("mini/a.flac", sha256_file(path), 2.0)
     questions = [replace(QUESTION, id=f"q{i}", question=f"Question {i}?", audio=audio) for i in range(count)]
-    params = load_params(path=ROOT / "params.yaml")
+    params = load_project(path=ROOT / "params.yaml")
     infer = params.infer.model_copy(update={"backend": "openai", "endpoint_model": "fake"})
     runtime = params.runtime.model_copy(update={"retries": 0})
     params = params.model_copy(update={"infer": infer, "runtime": runtime})

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stages.common.errors import UserError
-from stages.common.files import predictions_dir, write_json
-from stages.infer import infer
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import predictions_dir, write_json
+from stages import infer
 
 ROOT = Path(__file__).parents[1]
 MANIFEST = {"base": "b" * 64, "adapter": "a" * 64, "iteration": "iter1", "depth": 1, "accepted": True}

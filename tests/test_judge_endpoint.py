@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from stages.common.errors import UserError
-from stages.common.evidence_params import Judge
-from stages.judge.endpoint import ATTEMPTS, KEY, URL, Failure, judge_server, rate
-from stages.judge.ratings import Rating, Reply
-from stages.serve import connection
-from stages.serve.cache import ResponseCache
-from stages.serve.endpoint import Server
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.engines import connection
+from audio_reasoning.engines.cache import ResponseCache
+from audio_reasoning.engines.endpoint import Server
+from audio_reasoning.judging.endpoint import ATTEMPTS, KEY, URL, Failure, judge_server, rate
+from audio_reasoning.judging.params import Judge
+from audio_reasoning.judging.ratings import Rating, Reply
 from tests.fake_judge import FakeJudge, reply
 from tests.fake_openai import hang, reset, status
 from tests.pipeline import cached_answers, wait_until
@@ -234,7 +234,7 @@ PROGRAM = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
-from stages.serve.cache import ResponseCache
+from audio_reasoning.engines.cache import ResponseCache
 from tests.test_judge_endpoint import ratings
 ratings(12, ResponseCache(Path(sys.argv[1])))
 """

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.errors import UserError
-from stages.common.records import Audio, Question
-from stages.data.mini.generate import Item, generate
-from stages.judge.evidence import judge_trace, rubric_of
-from stages.judge.prompt import boundary, messages
-from stages.judge.rubric_file import Rubric, read_rubrics, to_row
-from stages.judge.rubrics import rubrics_brought, rubrics_of_mini
-from stages.pretrain.traces import STYLES
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.records import Audio, Question
+from audio_reasoning.judging.evidence import judge_trace, rubric_of
+from audio_reasoning.judging.prompt import boundary, messages
+from audio_reasoning.judging.rubric_file import Rubric, read_rubrics, to_row
+from audio_reasoning.tasks.mini.generate import Item, generate
+from audio_reasoning.tasks.mini.traces import STYLES
+from stages.rubrics import rubrics_brought, rubrics_of_mini
 
 DRUMS = ("bell", "drum", "flute", "organ")
 QUESTION = "What is heard right after the drum?"

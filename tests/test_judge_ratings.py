@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.records import Audio, Question, Response
-from stages.evaluate.stats import wilson
-from stages.judge.ratings import agreement, failed_as, parse_reply, per_item, per_run, trimmed_mean
-from stages.judge.scores import Answer, items_met, metrics_of_run
+from audio_reasoning.core.records import Audio, Question, Response
+from audio_reasoning.judging.ratings import agreement, failed_as, parse_reply, per_item, per_run, trimmed_mean
+from audio_reasoning.judging.scores import Answer, items_met, metrics_of_run
+from audio_reasoning.metrics.stats import wilson
 from tests.fake_judge import reply
 
 ALL, NONE = (1, 1, 1, 1, 1), (0, 0, 0, 0, 0)

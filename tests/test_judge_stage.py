@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from stages.judge import judge, rubrics
-from stages.judge.endpoint import KEY, URL
-from stages.serve import connection
+from audio_reasoning.engines import connection
+from audio_reasoning.judging.endpoint import KEY, URL
+from stages import judge, rubrics
 from tests.fake_judge import FakeJudge, reply
 
 ROOT = Path(__file__).parent.parent
@@ -312,5 +312,5 @@ def test_a_source_that_brings_rubrics_along_is_used_and_one_without_is_counted(
 
 
 def test_the_stage_runs_without_torch(project: Project) -> None:
-    code = "import sys, stages.judge.judge; sys.exit('torch' in sys.modules or 'statsmodels' in sys.modules)"
+    code = "import sys, stages.judge; sys.exit('torch' in sys.modules or 'statsmodels' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})

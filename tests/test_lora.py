@@ -13,11 +13,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stages.common.errors import UserError
-from stages.common.rest_params import Lora
-from stages.model import lora
-from stages.model.checkpoint import load_thinker, save_servable
-from stages.model.lora import (
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.families.params import Lora
+from audio_reasoning.families.qwen3_omni import lora
+from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
+from audio_reasoning.families.qwen3_omni.lora import (
     adapt,
     attach,
     check_inventory,
@@ -26,9 +26,9 @@ from stages.model.lora import (
     save_adapter,
     scale_adapter,
 )
-from stages.model.loss import completion_loss
-from stages.model.tiny import new_feature_extractor, new_thinker
-from stages.rest.dataset import collate
+from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
+from audio_reasoning.training.dataset import collate
+from audio_reasoning.training.loss import completion_loss
 from tests.rest_project import BASE, ROOT, TINY, dataset, processor, trace, write_adapter, write_base
 
 # PEFT needs torchvision, whose operators the packages above declare.

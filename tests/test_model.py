@@ -8,12 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.common.params import Tiny
-from stages.model.checkpoint import load_thinker, save_servable
-from stages.model.loss import completion_loss
-from stages.model.processor import AudioTextProcessor
-from stages.model.tiny import new_feature_extractor, new_thinker
-from stages.model.tokenizer import train_tokenizer
+from audio_reasoning.families.params import Tiny
+from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
+from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
+from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
+from audio_reasoning.training.loss import completion_loss
 
 # The official processor needs torchvision, whose operators the package above declares.
 from transformers import Qwen3OmniMoeProcessor  # isort: skip

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stages.common.records import Audio, Question, Response
-from stages.evaluate.official import official_match, submitted_text
+from audio_reasoning.core.records import Audio, Question, Response
+from audio_reasoning.tasks.official import official_match, submitted_text
 
 # MMAR-meta.jsonl from https://huggingface.co/datasets/BoJack/MMAR; the tests that need it are skipped without it.
 METADATA = Path(os.environ.get("MMAR_METADATA", Path(__file__).parents[2] / "shared/data/MMAR-meta.jsonl"))

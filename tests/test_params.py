@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stages.common.compose import composed, overridden
-from stages.common.errors import UserError
-from stages.common.params import load_params, parse_params
+from audio_reasoning.core.errors import UserError
+from stages.compose import composed, overridden
+from stages.params import load_params
+from stages.project import Project, load_project, parse_project
 
 ROOT = Path(__file__).parent.parent
 
@@ -68,7 +69,7 @@ def test_a_value_that_conf_does_not_give_is_told(raw: dict, monkeypatch: pytest.
 
 
 def test_fewer_variants_need_no_other_change() -> None:
-    params = parse_params(composed(["prompts.variants=[baseline,structured_reasoning]"]), "conf/")
+    params = parse_project(composed(["prompts.variants=[baseline,structured_reasoning]"]), "conf/")
     assert [(contrast.a, contrast.b) for contrast in params.contrasts()] == [("baseline", "structured_reasoning")]
 
 
@@ -105,14 +106,14 @@ def test_every_value_is_documented_beside_it_or_just_above(path: Path) -> None:
 def test_a_mistake_is_named_with_its_key(raw: dict, change, message: str) -> None:
     change(raw)
     with pytest.raises(UserError) as caught:
-        parse_params(raw, "params.yaml")
+        parse_project(raw, "params.yaml")
     assert message in str(caught.value)
     assert "params.yaml" in str(caught.value)
 
 
 def test_a_stage_cannot_read_what_it_does_not_declare() -> None:
-    params = load_params("infer.seed", "data.sources.mini")
-    assert params.infer.seed == load_params().infer.seed
+    params = load_params(Project, "infer.seed", "data.sources.mini")
+    assert params.infer.seed == load_project().infer.seed
     assert list(params.data.sources) == ["mini"]
     assert params.runtime.concurrency > 0
     for reading in (lambda: params.infer.temperature, lambda: params.model, lambda: params.prompts.variants):
@@ -122,7 +123,7 @@ def test_a_stage_cannot_read_what_it_does_not_declare() -> None:
 
 def test_declaring_a_parameter_that_does_not_exist_is_refused() -> None:
     with pytest.raises(UserError, match=r'no parameter infer\.sed; did you mean "seed"'):
-        load_params("infer.sed")
+        load_params(Project, "infer.sed")
 
 
 @pytest.mark.parametrize("text", ["infer: [", "", "- 1\n- 2\n"])
@@ -130,9 +131,9 @@ def test_an_unreadable_file_is_one_message(tmp_path: Path, text: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(text)
     with pytest.raises(UserError, match=str(path)):
-        load_params(path=path)
+        load_project(path=path)
 
 
 def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"dvc\.yaml"):
-        load_params(path=tmp_path / "params.yaml")
+        load_project(path=tmp_path / "params.yaml")

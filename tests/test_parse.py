@@ -7,9 +7,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.errors import UserError
-from stages.common.files import read_json, read_jsonl
-from stages.common.parse import parse_json, parse_yaml
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import read_json, read_jsonl
+from audio_reasoning.core.parse import parse_json, parse_yaml
 
 CONFLICT = "<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> theirs\n"
 

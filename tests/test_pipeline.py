@@ -29,7 +29,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
         assert ran == sorted([*prepared, *INFER, *SCORE, *EVIDENCE, "headline", "vote_tables"])
         yield pipeline
     finally:
-        pipeline.python("-m", "stages.serve.server", "stop")
+        pipeline.python("-m", "audio_reasoning.engines.server.server", "stop")
 
 
 def responses(pipeline: Pipeline, variant: str) -> list[dict]:
@@ -81,11 +81,12 @@ def test_a_second_run_executes_nothing(pipeline: Pipeline) -> None:
     [
         ("a word in one prompt", "prompts/structured_reasoning.yaml", "three steps", "three short steps",
          [*STRUCTURED, *EVIDENCE, "headline"]),
-        ("a comment in serving", "stages/serve/client.py", "import asyncio", "import asyncio  # edited",
+        ("a comment in serving", "audio_reasoning/engines/client.py", "import asyncio", "import asyncio  # edited",
          [*INFER, "judge"]),
-        ("a comment in evaluation", "stages/evaluate/stats.py", "from collections", "# edited\nfrom collections",
+        ("a comment in evaluation", "audio_reasoning/metrics/stats.py", "from collections",
+         "# edited\nfrom collections",
          [*SCORE, *EVIDENCE]),
-        ("a comment in the data loaders", "stages/data/questions.py", "import argparse", "import argparse  # edited",
+        ("a comment in the data loaders", "stages/questions.py", "import argparse", "import argparse  # edited",
          ["acquire@mini", "questions"]),
         ("a runtime setting", "params.yaml", "concurrency: 64", "concurrency: 48", []),
         ("the headline", "params.yaml", "headline:\n  variant: structured_reasoning", "headline:\n  variant: baseline",
@@ -177,13 +178,13 @@ def test_a_server_killed_in_mid_run_costs_no_answer(pipeline: Pipeline) -> None:
 
 ASK = """
 import json, sys
-from stages.common.files import BASE_MODEL
-from stages.common.params import load_params
-from stages.common.records import read_questions
-from stages.infer.answer import answer_questions
-from stages.prompt.registry import load_prompt
+from audio_reasoning.core.files import BASE_MODEL
+from stages.project import load_project
+from audio_reasoning.core.records import read_questions
+from audio_reasoning.engines.answer import answer_questions
+from audio_reasoning.prompts.registry import load_prompt
 from pathlib import Path
-params = load_params()
+params = load_project()
 greedy = params.infer.model_copy(update={"backend": sys.argv[1], "endpoint_model": sys.argv[2], "temperature": 0.0})
 params = params.model_copy(update={"infer": greedy})
 questions = read_questions(Path("data/questions/test.jsonl"))[:200]
@@ -214,7 +215,7 @@ def test_a_clip_that_changed_after_hashing_stops_the_stage(pipeline: Pipeline) -
     kept = path.read_bytes()
     path.unlink()  # DVC's cache may hold the same file
     path.write_bytes(kept + b"\0")
-    done = pipeline.python("-m", "stages.infer.infer", "--variant", "baseline", check=False)
+    done = pipeline.python("-m", "stages.infer", "--variant", "baseline", check=False)
     path.write_bytes(kept)
     assert done.returncode == 2
     assert str(Path("data/audio") / question["audio"]["path"]) in done.stderr
@@ -247,7 +248,7 @@ def test_the_check_finds_a_mistake_before_anything_starts(
 
 def test_the_server_stops_when_told(pipeline: Pipeline) -> None:
     pid = pipeline.server_state()["process"]["pid"]
-    assert "stopped" in pipeline.python("-m", "stages.serve.server", "stop").stdout
+    assert "stopped" in pipeline.python("-m", "audio_reasoning.engines.server.server", "stop").stdout
     assert ended(pid)
-    assert "no server" in pipeline.python("-m", "stages.serve.server", "status").stdout
+    assert "no server" in pipeline.python("-m", "audio_reasoning.engines.server.server", "status").stdout
     assert pipeline.cached_answers()

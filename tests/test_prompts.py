@@ -7,12 +7,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.errors import UserError
-from stages.common.params import load_params
-from stages.prompt.registry import FIELDS, load_prompt
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.prompts.registry import FIELDS, load_prompt
+from stages.project import load_project
 
 ROOT = Path(__file__).parent.parent
-VARIANTS = load_params(path=ROOT / "params.yaml").prompts.variants
+VARIANTS = load_project(path=ROOT / "params.yaml").prompts.variants
 
 
 @pytest.fixture

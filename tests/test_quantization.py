@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages.common.rest_params import Lora
-from stages.model.checkpoint import load_thinker, save_servable
-from stages.model.lora import adapt
-from stages.model.loss import completion_loss
-from stages.model.processor import AudioTextProcessor
-from stages.model.quantization import PartRow, quantization_report, quantize_nf4
-from stages.model.tiny import new_feature_extractor, new_thinker
-from stages.model.tokenizer import train_tokenizer
+from audio_reasoning.families.params import Lora
+from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
+from audio_reasoning.families.qwen3_omni.lora import adapt
+from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+from audio_reasoning.families.qwen3_omni.quantization import PartRow, quantization_report, quantize_nf4
+from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
+from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
+from audio_reasoning.training.loss import completion_loss
 from tests.test_model import TINY, clip
 
 LORA = Lora(targets="attention", rank=8, alpha=16)

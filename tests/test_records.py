@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.choices import kept_choices, right_choice
-from stages.common.errors import UserError
-from stages.common.records import Audio, Question, question_from, read_questions, to_dict
+from audio_reasoning.core.choices import kept_choices, right_choice
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.records import Audio, Question, question_from, read_questions, to_dict
 
 QUESTION = Question(
     id="q1",

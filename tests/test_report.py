@@ -16,14 +16,15 @@ import pytest
 import soundfile
 import yaml
 
-from stages.common.errors import UserError
-from stages.common.files import write_json
-from stages.common.params import load_params
-from stages.common.records import Audio
-from stages.evaluate.runs import Run, declared_runs, metrics_file
-from stages.report import build
-from stages.report.page import vendored
-from stages.report.screenshot import chromium
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import write_json
+from audio_reasoning.core.records import Audio
+from audio_reasoning.core.runs import Run, metrics_file
+from audio_reasoning.render.report.page import vendored
+from stages import report as build
+from stages.params import load_params
+from stages.project import Project
+from stages.screenshot import chromium
 from tests.report_project import (
     BOTH,
     HOSTILE,
@@ -458,9 +459,9 @@ class TestStage:
         monkeypatch.chdir(ROOT)
         stages = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
         deps = stages["report"]["deps"]
-        params = load_params(*stages["report"]["params"])
+        params = load_params(Project, *stages["report"]["params"])
         shown = [Path(file) for section in build.sections(params) for file in section.files]
-        read = [path for path in shown if path.parts[0] == "metrics"] + list(map(metrics_file, declared_runs(params)))
+        read = [path for path in shown if path.parts[0] == "metrics"] + list(map(metrics_file, params.runs()))
         assert [path for path in read if not covers(deps, path)] == []
         assert not covers(deps, Path("metrics/submission.json"))
 

@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from stages.common.errors import UserError
-from stages.common.evidence_params import Errors
-from stages.common.files import write_json
-from stages.errors.errors import analysis_of
-from stages.evaluate.inputs import Sample
-from stages.report.arms import arms_section
-from stages.report.comparisons import count_verdicts
-from stages.report.failures import errors_section, judge_section
-from stages.report.node import Node
-from stages.report.prompts import prompts_section, sub_categories_section
-from stages.report.sections import Table
-from stages.report.training import iterations_section, pass_rates_section
-from stages.report.votes import votes_section
-from stages.votes.vote import vote_metrics
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import write_json
+from audio_reasoning.metrics.errors.params import Errors
+from audio_reasoning.metrics.inputs import Sample
+from audio_reasoning.render.report.arms import arms_section
+from audio_reasoning.render.report.comparisons import count_verdicts
+from audio_reasoning.render.report.failures import errors_section, judge_section
+from audio_reasoning.render.report.node import Node
+from audio_reasoning.render.report.prompts import prompts_section, sub_categories_section
+from audio_reasoning.render.report.sections import Table
+from audio_reasoning.render.report.training import iterations_section, pass_rates_section
+from audio_reasoning.render.report.votes import votes_section
+from stages.errors import analysis_of
+from stages.vote import vote_metrics
 from tests.report_project import question, response, versus, write_comparison
 
 VARIANTS = ["baseline", "expert_analyst"]

@@ -12,16 +12,17 @@ from typing import Any
 import pytest
 import torch
 
-from stages.common.files import QUESTIONS, REST, read_json, write_jsonl
-from stages.common.records import Audio, Question, to_dict
-from stages.model.checkpoint import load_thinker, save_servable
-from stages.model.loss import completion_loss
-from stages.model.tiny import new_feature_extractor
-from stages.rest import check, integrity
-from stages.rest.check import control_traces, failures
-from stages.rest.dataset import Example, collate
-from stages.rest.layout import DEV, HEARD, Sample, Trace, write_records
-from stages.rest.train import adapted_model
+from audio_reasoning.algorithms.rest import integrity
+from audio_reasoning.core.files import QUESTIONS, REST, read_json, write_jsonl
+from audio_reasoning.core.records import Audio, Question, to_dict
+from audio_reasoning.core.rollouts import DEV, HEARD, Sample, Trace, write_records
+from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
+from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor
+from audio_reasoning.training.dataset import Example, collate
+from audio_reasoning.training.loss import completion_loss
+from stages import rest_check as check
+from stages.rest_check import control_traces, failures
+from stages.rest_train import adapted_model
 from tests.rest_project import (
     BASE,
     dataset,
@@ -262,7 +263,7 @@ def checked(
     params = check.load_params
 
     def run(name: str = "iter1", **changes: Any) -> tuple[int, str, dict[str, Any]]:
-        def changed(*declared: str) -> Any:
+        def changed(*declared: Any) -> Any:
             found = params(*declared)
             checks = found.rest.check.model_copy(
                 update={"overfit_steps": 40, "overfit_learning_rate": LEARNING_RATE, **changes}

@@ -8,18 +8,20 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from stages.common.errors import UserError
-from stages.common.files import REST, read_json, write_json, write_jsonl
-from stages.common.models import CONFIG, WEIGHTS, adapter_of, resolve
-from stages.common.params import load_params
-from stages.common.records import Comparison, Response, to_dict
-from stages.rest import asking, gate
-from stages.rest.layout import Trace, bank_of, depth_of, read_records, trained_problems, write_records
+from audio_reasoning.algorithms.rest import asking
+from audio_reasoning.algorithms.rest.layout import bank_of, depth_of, trained_problems
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import REST, read_json, write_json, write_jsonl
+from audio_reasoning.core.models import CONFIG, WEIGHTS, adapter_of, resolve
+from audio_reasoning.core.records import Comparison, Response, to_dict
+from audio_reasoning.core.rollouts import Trace, read_records, write_records
+from stages import rest_gate as gate
+from stages.project import load_project
 from tests.rest_records import ROOT, question, trace, write_questions
 
 BASE = Path("models/base")
 CANDIDATE = Path("models/candidates/iter1")
-GATE = load_params(path=ROOT / "params.yaml").rest.gate.model_copy(
+GATE = load_project(path=ROOT / "params.yaml").rest.gate.model_copy(
     update={"enabled": True, "epsilon": 0.02, "max_retention_loss": 0.01}
 )
 

@@ -10,16 +10,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.audio_tokens import audio_token_count
-from stages.common.errors import UserError
-from stages.common.files import AUDIO, sha256_file, write_json
-from stages.common.records import Audio, Response
-from stages.common.rest_params import Generate
-from stages.infer.answer import check_clips
-from stages.infer.silence import silenced
-from stages.prompt.registry import load_prompt
-from stages.rest import generate
-from stages.rest.layout import DEV, HEARD, SILENCE, Sample, read_records
+from audio_reasoning.algorithms.rest.params import Generate
+from audio_reasoning.conditions.silence import silenced
+from audio_reasoning.core.audio_tokens import audio_token_count
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import AUDIO, sha256_file, write_json
+from audio_reasoning.core.records import Audio, Response
+from audio_reasoning.core.rollouts import DEV, HEARD, SILENCE, Sample, read_records
+from audio_reasoning.engines.answer import check_clips
+from audio_reasoning.prompts.registry import load_prompt
+from stages import rest_generate as generate
 from tests.rest_records import CHOICES, ROOT, parameters, question, write_questions
 
 GENERATE = Generate(

@@ -9,18 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.errors import UserError
-from stages.common.files import write_json
-from stages.rest.layout import (
-    Sample,
-    Trace,
-    bank_of,
-    depth_of,
-    model_dir,
-    read_records,
-    trained_problems,
-    write_records,
-)
+from audio_reasoning.algorithms.rest.layout import bank_of, depth_of, model_dir, trained_problems
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import write_json
+from audio_reasoning.core.rollouts import Sample, Trace, read_records, write_records
 from tests.rest_records import sample, trace
 
 IDS = st.lists(st.integers(0, 2**31 - 1), max_size=5).map(tuple)

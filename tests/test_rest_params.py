@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stages.common.compose import composed
-from stages.common.errors import UserError
-from stages.common.params import load_params, parse_params
+from audio_reasoning.core.errors import UserError
+from stages.compose import composed
+from stages.params import load_params
+from stages.project import Project, parse_project
 
 ROOT = Path(__file__).parents[1]
 RATE = {"learning_rate": 1e-5}
@@ -28,7 +29,7 @@ def rest():
 
 def mistake(values):
     with pytest.raises(UserError) as caught:
-        parse_params(values, "params.yaml")
+        parse_project(values, "params.yaml")
     message = str(caught.value)
     assert message.startswith("params.yaml: ") and "\n" not in message
     return message
@@ -71,7 +72,7 @@ def test_a_profile_overrides_what_differs_by_size_in_any_preset():
 
 @pytest.mark.parametrize("preset", ["reference", "rest_em"])
 def test_what_decides_no_result_fits_a_large_model_too(preset):
-    params = parse_params(composed(["profile=a100", f"rest={preset}"]), "conf/")
+    params = parse_project(composed(["profile=a100", f"rest={preset}"]), "conf/")
     generate, runtime = params.rest.generate, params.runtime
     samples = max(generate.n // generate.requests, generate.silence_n, params.rest.gate.retention_n, params.vote.n)
     tokens = runtime.concurrency * samples * max(generate.max_tokens, params.infer.max_tokens)
@@ -81,7 +82,7 @@ def test_what_decides_no_result_fits_a_large_model_too(preset):
 
 
 def test_a_large_model_learns_by_heart_at_a_rate_of_its_size():
-    large = parse_params(composed(["profile=a100"]), "conf/").rest
+    large = parse_project(composed(["profile=a100"]), "conf/").rest
     assert 1e-4 <= large.check.overfit_learning_rate * large.train.learning_rate_scale <= 1e-3
 
 
@@ -181,7 +182,7 @@ def test_a_value_that_cannot_work_is_named_with_its_key(rest, key, value, messag
 
 def test_a_limit_on_silence_needs_answers_to_silence(rest):
     change("generate.silence_n", 0)(rest)
-    parse_params(rest, "params.yaml")
+    parse_project(rest, "params.yaml")
     change("select.max_silence_rate", 0.75)(rest)
     assert "select.max_silence_rate is compared with a pass rate on silence" in mistake(rest)
 
@@ -191,7 +192,7 @@ def test_a_few_answers_to_silence_are_no_rate(rest):
     change("generate.silence_n", 3)(rest)
     assert "generate.silence_n 3 does not give: raise it to 4, or set max_silence_rate to null" in mistake(rest)
     change("generate.silence_n", 4)(rest)
-    parse_params(rest, "params.yaml")
+    parse_project(rest, "params.yaml")
 
 
 def test_an_eval_prompt_must_be_among_the_variants_and_the_nearest_is_named(rest):
@@ -206,7 +207,7 @@ def test_an_eval_prompt_must_be_among_the_variants_and_the_nearest_is_named(rest
 @pytest.mark.parametrize("targets", ["experts", "all"])
 def test_quantised_experts_cannot_be_adapted(rest, targets):
     rest["rest"]["train"].update(quantization="nf4", gradient_checkpointing=True)
-    parse_params(rest, "params.yaml")
+    parse_project(rest, "params.yaml")
     rest["rest"]["train"]["lora"]["targets"] = targets
     assert "use lora.targets attention, or quantization none" in mistake(rest)
 
@@ -214,9 +215,9 @@ def test_quantised_experts_cannot_be_adapted(rest, targets):
 def test_as_many_samples_can_be_decoded_as_can_be_asked_for(rest):
     change("generate.n", 256)(rest)
     change("generate.silence_n", 256)(rest)
-    n = parse_params(rest, "params.yaml").rest.generate.n
+    n = parse_project(rest, "params.yaml").rest.generate.n
     rest["infer"]["n"] = n
-    assert parse_params(rest, "params.yaml").infer.n == n
+    assert parse_project(rest, "params.yaml").infer.n == n
 
 
 # ── What a stage sees ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -225,7 +226,7 @@ def test_as_many_samples_can_be_decoded_as_can_be_asked_for(rest):
 def test_a_stage_that_declares_where_an_iteration_starts_sees_nothing_else_of_it(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(composed(["rest=rest_em"]), sort_keys=False))
-    params = load_params("rest.iterations.iter1.from", path=path)
+    params = load_params(Project, "rest.iterations.iter1.from", path=path)
     assert params.rest.iterations["iter1"].start == "base"
     assert list(params.rest.iterations) == ["iter1"]
     for reading in (
@@ -251,5 +252,5 @@ def test_an_iteration_that_does_not_exist_is_told_with_the_nearest(tmp_path, key
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(composed(["rest=rest_em"]), sort_keys=False))
     with pytest.raises(UserError) as caught:
-        load_params(key, path=path)
+        load_params(Project, key, path=path)
     assert re.search(message, str(caught.value))

@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 import yaml
 
-from stages.common.records import Comparison
+from audio_reasoning.core.records import Comparison
 from tests.pipeline import MICRO, VARIANTS, Pipeline, create
 
 pytestmark = pytest.mark.timeout(1200)
@@ -38,14 +38,14 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     for preset in ("rest_em", "reference"):
         path = pipeline.root / f"conf/rest/{preset}.yaml"
         path.write_text("".join(line for line in path.open() if not line.startswith("  iter3:")))
-    pipeline.python("-m", "stages.common.compose", "--write")
+    pipeline.python("-m", "stages.compose", "--write")
     pipeline.commit("Two iterations")
     try:
         pipeline.run("dvc", "repro")
         pipeline.commit("Results")
         yield pipeline
     finally:
-        pipeline.python("-m", "stages.serve.server", "stop")
+        pipeline.python("-m", "audio_reasoning.engines.server.server", "stop")
 
 
 def planned(pipeline: Pipeline) -> set[str]:
@@ -101,7 +101,7 @@ def test_iterations_are_compared_with_the_base_question_by_question(pipeline: Pi
         before = pipeline.json(f"metrics/prompts/{comparison['prompt']}.json")["acc_strict"]
         path = f"metrics/rest/scores/{comparison['b']}/{comparison['prompt']}.json"
         assert comparison["difference"] == pytest.approx(pipeline.json(path)["acc_strict"] - before, abs=2e-4)
-    shown = pipeline.python("-m", "stages.evaluate.compare_rest", "--show").stdout
+    shown = pipeline.python("-m", "stages.rest_compare", "--show").stdout
     assert "iter2" in shown and "mini figures" in shown
 
 

@@ -11,14 +11,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.files import read_json, write_json
-from stages.common.records import Audio, read_questions
-from stages.common.rest_params import Select
-from stages.rest import select as stage
-from stages.rest.layout import DEV, SILENCE, Sample, Trace, read_records, write_records
-from stages.rest.pass_rates import CATEGORIES, Problem, categories, category, histogram, problems_of
-from stages.rest.selection import merged, select_problems, traces_of
-from stages.rest.traces import chosen_traces, distinct, ranked, well_formed
+from audio_reasoning.algorithms.rest.params import Select
+from audio_reasoning.algorithms.rest.pass_rates import CATEGORIES, Problem, categories, category, histogram, problems_of
+from audio_reasoning.algorithms.rest.selection import merged, select_problems, traces_of
+from audio_reasoning.algorithms.rest.traces import chosen_traces, distinct, ranked, well_formed
+from audio_reasoning.core.files import read_json, write_json
+from audio_reasoning.core.records import Audio, read_questions
+from audio_reasoning.core.rollouts import DEV, SILENCE, Sample, Trace, read_records, write_records
+from stages import rest_select as stage
 from tests.rest_records import ROOT, question, sample, samples, trace, write_questions
 
 ALL = Select(

@@ -21,18 +21,18 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, nll_loss
 
-from stages.common.errors import UserError
-from stages.common.files import read_json
-from stages.common.rest_params import Train
-from stages.model import loss
-from stages.model.checkpoint import load_thinker
-from stages.model.loss import token_kl, token_losses
-from stages.rest import train as stage
-from stages.rest.checkpoints import WholeCheckpoints, last_checkpoint
-from stages.rest.dataset import LengthBuckets, collate, padding_share
-from stages.rest.layout import Trace
-from stages.rest.train import adapted_model, check_machine, recipe
-from stages.rest.trainer import RestTrainer, log_interval, trainer_for
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import read_json
+from audio_reasoning.core.rollouts import Trace
+from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker
+from audio_reasoning.training import loss
+from audio_reasoning.training.checkpoints import WholeCheckpoints, last_checkpoint
+from audio_reasoning.training.dataset import LengthBuckets, collate, padding_share
+from audio_reasoning.training.loss import token_kl, token_losses
+from audio_reasoning.training.params import Train
+from audio_reasoning.training.trainer import RestTrainer, log_interval, trainer_for
+from stages import rest_train as stage
+from stages.rest_train import adapted_model, check_machine, recipe
 from tests.pipeline import wait_until
 from tests.rest_project import (
     BASE,
@@ -404,7 +404,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(
     shutil.rmtree("models/candidates")
     shutil.rmtree("metrics")
 
-    command = [sys.executable, "-m", "stages.rest.train", "--iteration", "iter1"]
+    command = [sys.executable, "-m", "stages.rest_train", "--iteration", "iter1"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until(lambda: bool(checkpoints()) or process.poll() is not None)
     process.kill()

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.errors import UserError
-from stages.common.files import write_jsonl
-from stages.common.records import Audio, Question, Response, to_dict
-from stages.evaluate import score
-from stages.evaluate.inputs import Sample, read_question_set, read_samples
-from stages.evaluate.official import official_match
-from stages.evaluate.reward import correct
-from stages.evaluate.scoring import metrics_of
-from stages.evaluate.stats import wilson
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import write_jsonl
+from audio_reasoning.core.records import Audio, Question, Response, to_dict
+from audio_reasoning.metrics.inputs import Sample, read_question_set, read_samples
+from audio_reasoning.metrics.scoring import metrics_of
+from audio_reasoning.metrics.stats import wilson
+from audio_reasoning.tasks.official import official_match
+from audio_reasoning.tasks.reward import correct
+from stages import score
 
 METADATA = Path(os.environ.get("MMAR_METADATA", Path(__file__).parents[2] / "shared/data/MMAR-meta.jsonl"))
 CATEGORIES = [

@@ -15,28 +15,29 @@ import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 
-from stages.common.errors import UserError
-from stages.common.files import AUDIO, sha256_file, write_json
-from stages.common.models import adapter_of, base_identity, merged_path, resolve
-from stages.common.params import Params, Serve, Tiny, load_params
-from stages.common.records import Audio, Question
-from stages.common.rest_params import Lora
-from stages.infer.answer import answer_questions
-from stages.model import merged
-from stages.model.checkpoint import load_thinker, save_servable
-from stages.model.lora import adapt, attach, save_adapter
-from stages.model.merged import merged_checkpoint
-from stages.model.processor import AudioTextProcessor
-from stages.model.tiny import new_feature_extractor, new_thinker
-from stages.model.tokenizer import train_tokenizer
-from stages.prompt.registry import load_prompt
-from stages.serve import launch, server
-from stages.serve.adapters import lora_flags
-from stages.serve.cache import ResponseCache
-from stages.serve.client import ask
-from stages.serve.launch import describe_launch
-from stages.serve.messages import ChatRequest, cache_key
-from stages.serve.state import read_state, server_home
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import AUDIO, sha256_file, write_json
+from audio_reasoning.core.models import adapter_of, base_identity, merged_path, resolve
+from audio_reasoning.core.records import Audio, Question
+from audio_reasoning.engines.answer import answer_questions
+from audio_reasoning.engines.cache import ResponseCache
+from audio_reasoning.engines.client import ask
+from audio_reasoning.engines.messages import ChatRequest, cache_key
+from audio_reasoning.engines.params import Serve
+from audio_reasoning.engines.server import launch, server
+from audio_reasoning.engines.server.adapters import lora_flags
+from audio_reasoning.engines.server.launch import describe_launch
+from audio_reasoning.engines.server.state import read_state, server_home
+from audio_reasoning.families.params import Lora, Tiny
+from audio_reasoning.families.qwen3_omni import merged
+from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
+from audio_reasoning.families.qwen3_omni.lora import adapt, attach, save_adapter
+from audio_reasoning.families.qwen3_omni.merged import merged_checkpoint
+from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
+from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
+from audio_reasoning.prompts.registry import load_prompt
+from stages.project import Project, load_project
 
 ROOT = Path(__file__).parent.parent
 STAND_IN = (sys.executable, str(ROOT / "tests" / "fake_openai.py"))
@@ -47,7 +48,7 @@ TINY = Tiny(
 )  # fmt: skip
 MERGE = Serve(dtype="float32", max_model_len=2048, tensor_parallel_size=1, adapters="merge")
 HOT = MERGE.model_copy(update={"adapters": "lora"})
-RUNTIME = load_params(path=ROOT / "params.yaml").runtime.model_copy(update={"retries": 5, "server_start_s": 120.0})
+RUNTIME = load_project(path=ROOT / "params.yaml").runtime.model_copy(update={"retries": 5, "server_start_s": 120.0})
 
 
 @pytest.fixture(scope="module")
@@ -202,8 +203,8 @@ def questions() -> list[Question]:
     return [Question(f"q{i}", audio, f"Question {i}?", ("a bell", "rain"), 1, *layer) for i in range(2)]
 
 
-def parameters(backend: str, adapters: str = "merge") -> Params:
-    params = load_params(path=ROOT / "params.yaml")
+def parameters(backend: str, adapters: str = "merge") -> Project:
+    params = load_project(path=ROOT / "params.yaml")
     infer = {"backend": backend, "endpoint_model": "fake", "temperature": 0.0, "max_tokens": 8}
     return params.model_copy(
         update={
@@ -239,10 +240,10 @@ def test_to_find_cached_answers_needs_no_torch(project: Path) -> None:
     script = f"""
 import sys
 from pathlib import Path
-from stages.common.models import resolve
-from stages.common.params import Serve
-from stages.infer import answer
-from stages.serve.server import planned
+from audio_reasoning.core.models import resolve
+from audio_reasoning.engines.params import Serve
+from audio_reasoning.engines import answer
+from audio_reasoning.engines.server.server import planned
 base, adapter = resolve(Path("models/iter1"))
 print(planned(base, Serve(**{MERGE.model_dump()!r}), Path("data"), adapter).identity["adapter"])
 assert "torch" not in sys.modules

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stages.common.errors import UserError
-from stages.serve.cache import ResponseCache, response_cache
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.engines.cache import ResponseCache, response_cache
 
 WRITER = """
 import sys
 from pathlib import Path
-from stages.serve.cache import ResponseCache
+from audio_reasoning.engines.cache import ResponseCache
 cache = ResponseCache(Path(sys.argv[1]))
 for i in range(int(sys.argv[3])):
     cache.put_many([(f"{sys.argv[2]}-{i}-{j}", {"i": i, "text": "x" * 1000}) for j in range(4)])

@@ -15,18 +15,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stages.common.audio_tokens import audio_token_count
-from stages.common.errors import UserError
-from stages.common.params import Runtime, Serve
-from stages.serve import server
-from stages.serve.cache import ResponseCache
-from stages.serve.client import ask
-from stages.serve.endpoint import is_healthy
-from stages.serve.launch import describe_launch, hash_folder, server_environment
-from stages.serve.messages import ChatRequest
-from stages.serve.processes import Process, describe
-from stages.serve.state import State, read_state, server_home, write_state
-from stages.serve.supervisor import reason_to_stop
+from audio_reasoning.core.audio_tokens import audio_token_count
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.engines.cache import ResponseCache
+from audio_reasoning.engines.client import ask
+from audio_reasoning.engines.endpoint import is_healthy
+from audio_reasoning.engines.messages import ChatRequest
+from audio_reasoning.engines.params import Runtime, Serve
+from audio_reasoning.engines.server import server
+from audio_reasoning.engines.server.launch import describe_launch, hash_folder, server_environment
+from audio_reasoning.engines.server.processes import Process, describe
+from audio_reasoning.engines.server.state import State, read_state, server_home, write_state
+from audio_reasoning.engines.server.supervisor import reason_to_stop
 
 ROOT = Path(__file__).parent.parent
 STAND_IN = (sys.executable, str(ROOT / "tests" / "fake_openai.py"))
@@ -209,7 +209,11 @@ def test_a_damaged_state_file_is_explained(model: Path) -> None:
 def test_stop_and_status_tell_what_they_found(model: Path) -> None:
     def command(word: str) -> str:
         run = subprocess.run(
-            [sys.executable, "-m", "stages.serve.server", word], capture_output=True, text=True, check=True, cwd=ROOT
+            [sys.executable, "-m", "audio_reasoning.engines.server.server", word],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
         )
         return run.stdout
 
@@ -391,7 +395,7 @@ def test_a_folder_is_hashed_by_names_and_content(model: Path, tmp_path: Path) ->
 
 
 def test_audio_tokens_are_those_of_transformers() -> None:
-    importlib.import_module("stages.common.torchvision_ops")  # before transformers' classes
+    importlib.import_module("audio_reasoning.core.torchvision_ops")  # before transformers' classes
     import torch
     from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import _get_feat_extract_output_lengths
 

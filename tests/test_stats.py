@@ -11,9 +11,9 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import ttost_paired
 
-from stages.common.records import Audio, Question
-from stages.evaluate.paired import Method, Pair, adjusted, broken_down, judged, within
-from stages.evaluate.stats import (
+from audio_reasoning.core.records import Audio, Question
+from audio_reasoning.metrics.paired import Method, Pair, adjusted, broken_down, judged, within
+from audio_reasoning.metrics.stats import (
     benjamini_hochberg,
     bootstrap_differences,
     bootstrap_means,

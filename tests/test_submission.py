@@ -12,15 +12,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.errors import UserError
-from stages.common.files import write_json, write_jsonl
-from stages.common.records import Audio, Question, Response, to_dict
-from stages.evaluate import score
-from stages.evaluate.inputs import Sample, read_question_set
-from stages.submission import file as submission_file
-from stages.submission import submission
-from stages.submission.file import Entry, accuracies, pack
-from stages.submission.submission import Source, build, read_back
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import write_json, write_jsonl
+from audio_reasoning.core.records import Audio, Question, Response, to_dict
+from audio_reasoning.metrics.inputs import Sample, read_question_set
+from audio_reasoning.render.submission import file as submission_file
+from audio_reasoning.render.submission.file import Entry, accuracies, pack
+from stages import score, submission
+from stages.submission import Source, build, read_back
 
 ROOT = Path(__file__).parents[1]
 METADATA = Path(os.environ.get("MMAR_METADATA", Path(__file__).parents[2] / "shared/data/MMAR-meta.jsonl"))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from stages.common.errors import UserError
-from stages.common.files import write_json
-from stages.plots import sweep
-from stages.plots.draw import render
-from stages.plots.sweep import experiments, look_up, made_with, picture, sweep_rows
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import write_json
+from stages import sweep
+from stages.draw import render
+from stages.sweep import experiments, look_up, made_with, picture, sweep_rows
 
 
 def git(*arguments):

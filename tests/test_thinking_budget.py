@@ -12,22 +12,22 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.errors import UserError
-from stages.common.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
-from stages.common.params import Params, load_params
-from stages.common.records import NO_AUDIO, Audio, Question, Response, response_from, to_dict
-from stages.evaluate.inputs import Sample
-from stages.evaluate.scoring import metrics_of
-from stages.infer import answer, samples
-from stages.infer.answer import answer_questions
-from stages.infer.extract import split_thinking
-from stages.infer.samples import sampling
-from stages.infer.thinking import CONTINUE, RESEED, answer_in_budget, better, closed
-from stages.model.processor import AudioTextProcessor
-from stages.model.tokenizer import CHAT_TEMPLATE, train_tokenizer
-from stages.prompt.registry import load_prompt
-from stages.serve import connection
-from stages.serve.endpoint import Server
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.extract import split_thinking
+from audio_reasoning.core.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
+from audio_reasoning.core.records import NO_AUDIO, Audio, Question, Response, response_from, to_dict
+from audio_reasoning.engines import answer, connection
+from audio_reasoning.engines.answer import answer_questions
+from audio_reasoning.engines.endpoint import Server
+from audio_reasoning.engines.thinking import CONTINUE, RESEED, answer_in_budget, better, closed
+from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+from audio_reasoning.families.qwen3_omni.tokenizer import CHAT_TEMPLATE, train_tokenizer
+from audio_reasoning.metrics.inputs import Sample
+from audio_reasoning.metrics.scoring import metrics_of
+from audio_reasoning.prompts.registry import load_prompt
+from stages import sample as samples
+from stages.project import Project, load_project
+from stages.sample import sampling
 from tests.fake_openai import FakeOpenAI, status
 
 ROOT = Path(__file__).parent.parent
@@ -129,8 +129,8 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Any) -> It
         fake.stop()
 
 
-def parameters(n: int = 1, max_error_rate: float = 0.0, retries: int = 0, backend: str = "vllm", **thinking) -> Params:
-    params = load_params(path=ROOT / "params.yaml")
+def parameters(n: int = 1, max_error_rate: float = 0.0, retries: int = 0, backend: str = "vllm", **thinking) -> Project:
+    params = load_project(path=ROOT / "params.yaml")
     changes = {"n": n, "max_error_rate": max_error_rate, "backend": backend, "seed": 11, "endpoint_model": "theirs"}
     return params.model_copy(
         update={
@@ -141,7 +141,7 @@ def parameters(n: int = 1, max_error_rate: float = 0.0, retries: int = 0, backen
     )
 
 
-def ask(params: Params, count: int = 4) -> tuple[list[Response], dict[str, Any]]:
+def ask(params: Project, count: int = 4) -> tuple[list[Response], dict[str, Any]]:
     responses, _, manifest = answer_in_budget([question(i) for i in range(count)], PROMPT, Path("models/base"), params)
     return responses, manifest
 
@@ -403,7 +403,7 @@ def test_the_stage_sample_asks_each_question_once_for_all_its_samples(serve, mon
 
 
 def test_samples_are_drawn_as_vote_says_from_the_backend_that_infer_names() -> None:
-    params = load_params(path=ROOT / "params.yaml")
+    params = load_project(path=ROOT / "params.yaml")
     decoding, vote = sampling(params), params.vote
     assert (decoding.n, decoding.temperature, decoding.top_p, decoding.seed) == (
         *(vote.n, vote.temperature, vote.top_p, vote.seed),

@@ -10,18 +10,18 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.evidence_params import Vote
-from stages.common.files import read_json, read_jsonl, write_json, write_jsonl
-from stages.common.params import load_params
-from stages.common.records import Audio, Question, Response, response_from, to_dict
-from stages.evaluate.inputs import read_question_set, read_samples
-from stages.evaluate.paired import Method
-from stages.evaluate.runs import declared_runs, find_run, metrics_file
-from stages.evaluate.stats import wilson
-from stages.votes import tables as vote_tables
-from stages.votes import vote as vote_stage
-from stages.votes.vote import vote_metrics, voted
-from stages.votes.voting import calibration, calibration_error, count_votes, vote_score
+from audio_reasoning.core.files import read_json, read_jsonl, write_json, write_jsonl
+from audio_reasoning.core.records import Audio, Question, Response, response_from, to_dict
+from audio_reasoning.core.runs import find_run, metrics_file
+from audio_reasoning.metrics.inputs import read_question_set, read_samples
+from audio_reasoning.metrics.paired import Method
+from audio_reasoning.metrics.stats import wilson
+from audio_reasoning.metrics.vote_params import Vote
+from audio_reasoning.metrics.voting import calibration, calibration_error, count_votes, vote_score
+from stages import vote as vote_stage
+from stages import vote_tables as vote_tables
+from stages.project import load_project
+from stages.vote import vote_metrics, voted
 
 ROOT = Path(__file__).parents[1]
 RULE = Vote(variants=[], n=3, temperature=1.0, top_p=1.0, seed=0, trace="first", max_trace_chars=100)
@@ -201,7 +201,7 @@ def test_the_stage_writes_answers_and_figures_where_runs_are_looked_for(project,
     vote = metrics["detail"][1]
     assert f"vote 47.2% ({100 * vote['low']:.1f}–{100 * vote['high']:.1f})" in printed
     assert f"ECE {metrics['ece']:.3f} ({metrics['ece_low']:.3f}–{metrics['ece_high']:.3f}), Brier" in printed
-    runs = declared_runs(load_params())
+    runs = load_project().runs()
     questions = read_question_set(Path("data/questions/test.jsonl"))
     for name, n in ((f"{VARIANT}@samples", 3), (f"{VARIANT}@vote", 1)):
         found = find_run(name, runs)
@@ -209,7 +209,7 @@ def test_the_stage_writes_answers_and_figures_where_runs_are_looked_for(project,
         assert read_json(metrics_file(found))["n"] == 6
     assert read_json(metrics_file(find_run(f"{VARIANT}@vote", runs)))["acc_strict"] == pytest.approx(4 / 6, abs=1e-4)
     manifest = read_json(find_run(f"{VARIANT}@vote", runs).manifest)
-    assert manifest["prompt"] == {"name": VARIANT} and manifest["vote"]["trace"] == load_params().vote.trace
+    assert manifest["prompt"] == {"name": VARIANT} and manifest["vote"]["trace"] == load_project().vote.trace
 
 
 def test_the_comparison_pairs_vote_and_mean_of_each_question(project, monkeypatch):

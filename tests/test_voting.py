@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.records import Response
-from stages.votes.voting import (
+from audio_reasoning.core.records import Response
+from audio_reasoning.metrics.voting import (
     Bin,
     Votes,
     brier_losses,

@@ -1,0 +1,1 @@
+"""The library: questions, conditions, prompts, families, engines, training, algorithms, metrics, rendering."""

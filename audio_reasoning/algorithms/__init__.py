@@ -1,0 +1,1 @@
+"""Algorithms: a model from a model."""

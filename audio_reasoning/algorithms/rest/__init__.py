@@ -1,0 +1,1 @@
+"""Self-training (ReST): sample, select, check, train, gate; each iteration starts where another ended."""

@@ -1,0 +1,67 @@
+"""Choosing among the right samples of one problem."""
+
+from collections.abc import Sequence
+
+from numpy.random import Generator
+
+from audio_reasoning.algorithms.rest.params import Select
+from audio_reasoning.core.rollouts import Sample
+
+_NGRAM = 3
+
+
+def chosen_traces(right: Sequence[Sample], select: Select, rng: Generator) -> list[Sample]:
+    """The samples of one problem to train on: distinct, well formed, ranked, and no more than asked for."""
+    found = ranked(distinct([sample for sample in right if well_formed(sample)]), select.rank, rng)
+    if select.traces == "all":
+        return found
+    return found[: 1 if select.traces == "best" else select.k]
+
+
+def well_formed(sample: Sample) -> bool:
+    """Whether the thinking was opened and closed, once.
+
+    The opening tag may be in the prompt, where some chat templates put it.
+    """
+    text = sample.text
+    return text.count("</think>") == 1 and text.count("<think>") <= 1 and "<think>" not in text.partition("</think>")[2]
+
+
+def distinct(samples: Sequence[Sample]) -> list[Sample]:
+    """The first of each set of samples of one problem with the same tokens, in their order."""
+    found: dict[tuple[int, ...], Sample] = {}
+    for sample in samples:
+        found.setdefault(sample.completion_token_ids, sample)
+    return list(found.values())
+
+
+def ranked(samples: Sequence[Sample], rank: str, rng: Generator) -> list[Sample]:
+    """The samples, best first: the shortest, any, or each as unlike those before it as can be."""
+    if rank == "shortest":
+        return sorted(samples, key=lambda sample: (len(sample.completion_token_ids), sample.sample_index))
+    order = [samples[i] for i in rng.permutation(len(samples))]
+    return order if rank == "random" else _spread(order)
+
+
+def _spread(samples: Sequence[Sample]) -> list[Sample]:
+    """Greedy farthest-first order (Gonzalez 1985) by Jaccard distance of token n-grams, from the first sample on."""
+    grams = [_ngrams(sample.completion_token_ids) for sample in samples]
+    if not grams:
+        return []
+    order, left = [0], list(range(1, len(samples)))
+    nearest = {i: _distance(grams[i], grams[0]) for i in left}
+    while left:
+        farthest = max(left, key=nearest.__getitem__)
+        left.remove(farthest)
+        order.append(farthest)
+        for i in left:
+            nearest[i] = min(nearest[i], _distance(grams[i], grams[farthest]))
+    return [samples[i] for i in order]
+
+
+def _ngrams(ids: Sequence[int]) -> set[tuple[int, ...]]:
+    return {tuple(ids[i : i + _NGRAM]) for i in range(max(1, len(ids) - _NGRAM + 1))}
+
+
+def _distance(a: set[tuple[int, ...]], b: set[tuple[int, ...]]) -> float:
+    return 1 - len(a & b) / len(a | b)

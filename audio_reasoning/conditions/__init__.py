@@ -1,0 +1,1 @@
+"""Conditions: the same questions with something taken away or moved."""

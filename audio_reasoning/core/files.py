@@ -1,0 +1,153 @@
+"""Files that are whole or absent: everything is written beside its target and moved into place."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.parse import parse_json
+
+QUESTIONS = Path("data/questions")
+SOURCES = Path("data/sources")
+AUDIO = Path("data/audio")
+PREDICTIONS = Path("data/predictions")
+PROMPTS = Path("prompts")
+MODELS = Path("models")
+BASE_MODEL = MODELS / "base"
+REST = Path("data/rest")
+METRICS = Path("metrics")
+REST_METRICS = METRICS / "rest"
+
+
+def cache_dir() -> Path:
+    """The folder for resumable work outside DVC's outs.
+
+    DVC sets DVC_ROOT to the main repository even in the temporary workspaces of
+    `dvc exp run --temp` and `--queue`, so all of them share one cache.
+    """
+    return Path(os.environ.get("DVC_ROOT", ".")).resolve() / ".cache"
+
+
+def predictions_dir(model: str) -> Path:
+    """The folder of the test set's answers by `model`: the base, or an iteration of self-training."""
+    return PREDICTIONS if model == BASE_MODEL.name else REST / "predictions" / model
+
+
+def arms_dir(variant: str) -> Path:
+    """The folder of one prompt's answers under the control arms."""
+    return Path("data/arms") / variant
+
+
+def samples_dir() -> Path:
+    """The folder of answers sampled several times a question."""
+    return Path("data/samples")
+
+
+def votes_dir() -> Path:
+    """The folder of voted answers."""
+    return Path("data/votes")
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield the name of an empty file, which replaces `path` only if the block ends without an error.
+
+    The name is nobody else's: of processes that write one file at once, each has its own, and the last to end stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    beside = Path(name)
+    try:
+        yield beside
+        beside.chmod(0o644)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[IO[str]]:
+    """Open a text file that replaces `path` only if the block ends without an error."""
+    with atomic_path(path) as beside, beside.open("w", encoding="utf-8", newline="\n") as file:
+        yield file
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a binary file."""
+    with atomic_path(path) as beside:
+        beside.write_bytes(data)
+
+
+@contextmanager
+def atomic_dir(path: Path) -> Iterator[Path]:
+    """Yield an empty folder that replaces `path` only if the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield scratch
+        scratch.chmod(0o755)
+        shutil.rmtree(path, ignore_errors=True)
+        scratch.replace(path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON. NaN is refused: DVC reads it as changed for ever."""
+    with atomic_write(path) as file:
+        json.dump(value, file, indent=2, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write one JSON object a line."""
+    with atomic_write(path) as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON value; a missing or broken file is a UserError."""
+    return parse_json(read_text(path), str(path))
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield one object a line; a broken line is a UserError that names it."""
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        row = parse_json(line, str(path), number)
+        if not isinstance(row, dict):
+            raise UserError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
+        yield row
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 file; a missing or undecodable one is a UserError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file (is an earlier stage still to run? `dvc repro`)") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder, expected a file") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
+
+
+def sha256_file(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_json(value: Any) -> str:
+    """The SHA-256 of a JSON value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -1,0 +1,31 @@
+"""What every group of parameters is made of."""
+
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Item = TypeVar("Item")
+
+
+def unique(values: list[Item]) -> list[Item]:
+    """The list itself; raise ValueError when something is in it twice."""
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{value!r} is listed twice")
+    return values
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Names = Annotated[list[Name], Field(min_length=1), AfterValidator(unique)]
+Variants = Annotated[list[Name], AfterValidator(unique)]  # may be empty: none
+Count = Annotated[int, Field(ge=1)]
+Samples = Annotated[int, Field(ge=1, le=256)]  # of one question
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Strict(BaseModel):
+    """Refuses unknown keys and silent conversions ("8" is not 8)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)

@@ -1,0 +1,110 @@
+"""Chat requests: as a stage writes them, as a server reads them, and what of them decides an answer.
+
+A message's content is a string or a list of parts: `text_part` and `audio_part`.
+"""
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import sha256_json
+from audio_reasoning.core.records import Audio
+from audio_reasoning.engines.endpoint import Server
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """A question to a model; `n` samples are drawn in one request (vLLM gives sample i the seed `seed` + i).
+
+    `id` names the request in messages. `token_ids` asks for the ids of prompt and completion (vLLM only).
+    `extra` holds further fields of the request, such as top_k.
+    """
+
+    id: str
+    messages: Sequence[Mapping[str, Any]]
+    temperature: float
+    top_p: float
+    max_tokens: int
+    seed: int
+    n: int = 1
+    token_ids: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def text_part(text: str) -> dict[str, Any]:
+    """A piece of text in a message."""
+    return {"type": "text", "text": text}
+
+
+def audio_part(audio: Audio) -> dict[str, Any]:
+    """A clip in a message; its path is relative to the server's media root."""
+    return {"type": "audio", "path": audio.path, "sha256": audio.sha256}
+
+
+def cache_key(request: ChatRequest, server: Server) -> str:
+    """The hash of everything that decides the answer: clips count by content, not by name."""
+    row = asdict(request)
+    del row["id"]
+    row["messages"] = _converted(request.messages, lambda part: {"type": "audio", "sha256": part["sha256"]})
+    return sha256_json({"server": server.identity, "request": row})
+
+
+def body(request: ChatRequest, server: Server) -> dict[str, Any]:
+    """The JSON body of the request.
+
+    A local vLLM reads clips from the media root; other endpoints get them inside the request.
+    Raises UserError when a clip is not there.
+    """
+    audio = _file_part if server.backend == "vllm" else _inline_part
+    fields: dict[str, Any] = {
+        "model": server.model_name,
+        "messages": _converted(request.messages, lambda part: audio(_clip(part, request, server))),
+        "n": request.n,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "max_tokens": request.max_tokens,
+        "seed": request.seed,
+        **request.extra,
+    }
+    if server.backend == "vllm":
+        fields["return_token_ids"] = True  # each sample's length is known by its ids alone
+    return fields
+
+
+def _converted(
+    messages: Sequence[Mapping[str, Any]], convert: Callable[[Mapping[str, Any]], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The messages, with `convert` applied to each audio part."""
+
+    def content(value: Any) -> Any:
+        return value if isinstance(value, str) else [convert(p) if p["type"] == "audio" else p for p in value]
+
+    return [{**message, "content": content(message["content"])} for message in messages]
+
+
+def _clip(part: Mapping[str, Any], request: ChatRequest, server: Server) -> Path:
+    path = server.media_root / str(part["path"])
+    if not path.is_file():
+        raise UserError(f"{path}: no such file, but {request.id} asks about it; `dvc repro` makes it")
+    return path
+
+
+def _file_part(path: Path) -> dict[str, Any]:
+    return {"type": "audio_url", "audio_url": {"url": path.as_uri()}}
+
+
+def _inline_part(path: Path) -> dict[str, Any]:
+    """The OpenAI API takes WAV and MP3 only."""
+    content, kind = path.read_bytes(), path.suffix.lower().removeprefix(".")
+    if kind not in ("wav", "mp3"):
+        import soundfile  # 0.1 s, which only this path needs
+
+        samples, rate_hz = soundfile.read(io.BytesIO(content), dtype="int16")
+        wav = io.BytesIO()
+        soundfile.write(wav, samples, rate_hz, format="WAV", subtype="PCM_16")
+        content, kind = wav.getvalue(), "wav"
+    return {"type": "input_audio", "input_audio": {"data": base64.b64encode(content).decode(), "format": kind}}

@@ -1,0 +1,232 @@
+"""Asking once more where thinking did not end, or is too long. Off unless `thinking` in params.yaml says otherwise.
+
+**Budget forcing** (`thinking.force_answer`) is for responses that are `truncated`: the model's own text goes back to it
+with the thinking closed (`thinking.closing`), and it writes on from there (Muennighoff et al. 2025,
+https://arxiv.org/abs/2501.19393, section 3.1, which also prolongs thinking; that is not done here). Where the thinking
+was closed and the answer cut, it writes on as it was. The result is one Response with the joined text, `forced`.
+
+**Re-asking** (`thinking.reask_over_chars`) is for traces that are too long to submit: the question is asked again with
+another seed and `thinking.reask_max_tokens`. The second response replaces the first where it has an answer and its
+trace is within the limit, or the first has no answer. Either way the record keeps the first trace's length in
+`reasked_chars`. It comes first; what is truncated after it can still be forced.
+
+Of second requests that fail there may be as many as infer.max_error_rate allows. Where asking again fails, the first
+response stays, and the manifest counts it; a response that was cut and could not be forced is an error. All requests go
+through the response cache.
+"""
+
+import sys
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.extract import split_thinking
+from audio_reasoning.core.models import resolve
+from audio_reasoning.core.progress import progress
+from audio_reasoning.core.records import Question, Response
+from audio_reasoning.engines.answer import answer_questions, check_errors, from_vllm, request_for, responses_of
+from audio_reasoning.engines.answers import ChatResult
+from audio_reasoning.engines.cache import response_cache
+from audio_reasoning.engines.messages import ChatRequest
+from audio_reasoning.engines.params import Asking, Infer
+from audio_reasoning.prompts.registry import Prompt
+
+# Above the seeds of a request's samples, which vLLM counts up from the request's.
+RESEED = 1_000
+# Around the model's own chat template: the conversation as it was first asked, then the last message as it stands.
+# `continue_final_message` would not do, since some templates, Qwen3-Omni's among them, drop the thinking of an
+# assistant's message, and it can only continue what they leave.
+CONTINUE = (
+    "{{% set unfinished = messages[-1]['content'] %}}"
+    "{{% set messages = messages[:-1] %}}{{% set add_generation_prompt = true %}}"
+    "{template}"
+    "{{{{ unfinished if unfinished is string else unfinished[0]['text'] }}}}"
+)
+
+
+def answer_in_budget(
+    questions: Sequence[Question], prompt: Prompt, model_dir: Path, params: Asking
+) -> tuple[list[Response], dict[str, Any], dict[str, Any]]:
+    """`answer_questions`, then what `params.thinking` asks for: responses, the backend, and what the manifest adds.
+
+    The last is empty where nothing is asked for, and else {"thinking": …}: the parameters, and how many responses were
+    asked again (`reasked`), replaced by that (`replaced`) or not, since that request failed (`reask_failed`), and
+    `forced`.
+
+    Raises UserError as `answer_questions` does, when more of the second requests fail than infer.max_error_rate
+    allows, and when a backend other than vllm is to force answers.
+    """
+    thinking, n = params.thinking, params.infer.n
+    if thinking.force_answer and params.infer.backend != "vllm":
+        raise UserError(
+            f"thinking.force_answer needs infer.backend vllm, found {params.infer.backend}: only there can a request "
+            "continue the model's own text. Set thinking.force_answer to false"
+        )
+    responses, backend = answer_questions(questions, prompt, model_dir, params, keep_ids=thinking.force_answer)
+    if not thinking.force_answer and thinking.reask_over_chars is None:
+        return responses, backend, {}
+    asked = [question for question in questions for _ in range(n)]  # of each response
+    limit = sys.maxsize if thinking.reask_over_chars is None else thinking.reask_over_chars
+    second = _asked_again(asked, responses, prompt, model_dir, params, limit)
+    replaced = sum(improves(responses[i], again, limit) for i, again in second.items())
+    responses = [better(r, second[i], limit) if i in second else r for i, r in enumerate(responses)]
+    failed = {
+        i: f"asked again for a shorter trace: {again.error}" for i, again in second.items() if again.status == "error"
+    }
+    if thinking.force_answer:
+        responses = _forced(asked, responses, prompt, model_dir, params)
+    check_errors(
+        [replace(r, error=failed.get(i, r.error)) for i, r in enumerate(responses)], params.infer.max_error_rate
+    )
+    counts = {
+        "reasked": len(second),
+        "replaced": replaced,
+        "reask_failed": len(failed),
+        "forced": sum(r.forced for r in responses),
+    }
+    bare = [replace(r, prompt_token_ids=None, completion_token_ids=None) for r in responses]
+    return bare, backend, {"thinking": {**thinking.model_dump(), **counts}}
+
+
+# ── Re-asking ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _asked_again(
+    asked: Sequence[Question],
+    responses: Sequence[Response],
+    prompt: Prompt,
+    model_dir: Path,
+    params: Asking,
+    limit: int,
+) -> dict[int, Response]:
+    """A second response for each whose trace is longer than `limit`, by its place; an error where that fails."""
+    found: dict[int, Response] = {}
+    for index in range(params.infer.n):
+        long = [i for i in range(index, len(responses), params.infer.n) if len(responses[i].thinking) > limit]
+        if not long:
+            continue
+        decoding = params.infer.model_copy(
+            update={
+                "n": 1,
+                "seed": params.infer.seed + RESEED + index,
+                "max_tokens": params.thinking.reask_max_tokens,
+                "max_error_rate": 1.0,  # a share of all questions, which is looked at when all are asked
+            }
+        )
+        asking = params.model_copy(update={"infer": decoding})
+        again, _ = answer_questions(
+            [asked[i] for i in long], prompt, model_dir, asking, keep_ids=params.thinking.force_answer
+        )
+        found |= dict(zip(long, again, strict=True))
+    return found
+
+
+def improves(first: Response, second: Response, limit: int) -> bool:
+    """Whether the second attempt at a question replaces the first, whose trace is longer than `limit` characters."""
+    return second.status == "ok" and (len(second.thinking) <= limit or first.status != "ok")
+
+
+def better(first: Response, second: Response, limit: int) -> Response:
+    """The attempt that stays, with the length of the first trace."""
+    kept = second if improves(first, second, limit) else first
+    return replace(kept, sample_index=first.sample_index, reasked_chars=len(first.thinking))
+
+
+# ── Budget forcing ───────────────────────────────────────────────────────────────────────────────
+
+
+def _forced(
+    asked: Sequence[Question], responses: Sequence[Response], prompt: Prompt, model_dir: Path, params: Asking
+) -> list[Response]:
+    cut = [i for i, response in enumerate(responses) if response.status == "truncated"]
+    if not cut:
+        return list(responses)
+    from audio_reasoning.families.qwen3_omni.processor import (
+        AudioTextProcessor,  # imports torch, which is needed only here
+    )
+
+    base, adapter = resolve(model_dir)
+    tokenizer = AudioTextProcessor.from_checkpoint(base).tokenizer
+
+    def prompt_text(ids: tuple[int, ...] | None) -> str:
+        return str(tokenizer.decode(ids or (), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    texts = [
+        closed(responses[i].text, prompt_text(responses[i].prompt_token_ids), params.thinking.closing) for i in cut
+    ]
+    decoding = params.infer.model_copy(update={"n": 1, "max_tokens": params.thinking.force_answer_tokens})
+    # Jinja drops one newline at the end of a template, which here is no end.
+    template = CONTINUE.format(template=str(tokenizer.chat_template).removesuffix("\n"))
+    requests = [
+        continuation(asked[i], text, prompt, _reseeded(decoding, responses[i].sample_index), template)
+        for i, text in zip(cut, texts, strict=True)
+    ]
+    with response_cache() as cache, progress(len(requests), "answer", f"{prompt.name}, forced") as bar:
+        results = from_vllm(requests, base, adapter, params, cache, bar.update)
+    mended = list(responses)
+    for i, text, result in zip(cut, texts, results, strict=True):
+        check_continued(responses[i], text, result, prompt_text)
+        mended[i] = joined(asked[i], responses[i], text, result)
+    return mended
+
+
+def closed(text: str, prompt: str, closing: str) -> str:
+    r"""A cut text, with `closing` behind it if its thinking is still open.
+
+    `prompt` is what the text continues: a chat template may have opened the thinking there.
+
+    >>> closed("<think>It barks and", "assistant\n", "</think>\n")
+    '<think>It barks and</think>\n'
+    >>> closed("It barks and", "assistant\n<think>\n", "</think>\n")
+    'It barks and</think>\n'
+    >>> closed("<think>It barks.</think>\nANSWER: a bi", "assistant\n", "</think>\n")
+    '<think>It barks.</think>\nANSWER: a bi'
+    """
+    text = text.rstrip("\ufffd")  # a character of which only the first bytes came
+    opened = "<think>" if prompt.rstrip().endswith("<think>") else ""
+    return text if split_thinking(opened + text)[2] else text + closing
+
+
+def continuation(question: Question, text: str, prompt: Prompt, decoding: Infer, template: str) -> ChatRequest:
+    """The request that asks `question` as before and has the model write on after `text`."""
+    request = request_for(question, prompt, decoding)
+    messages = [*request.messages, {"role": "assistant", "content": text}]
+    return replace(request, messages=messages, extra={"chat_template": template, "add_generation_prompt": False})
+
+
+def check_continued(
+    first: Response, text: str, result: ChatResult, prompt_text: Callable[[tuple[int, ...] | None], str]
+) -> None:
+    """Raise UserError unless the model was shown its first prompt and then `text`, both whole, by its token ids."""
+    if result.error:
+        return
+    shown, wanted = prompt_text(result.prompt_token_ids), prompt_text(first.prompt_token_ids) + text
+    if unicodedata.normalize("NFC", shown) != unicodedata.normalize("NFC", wanted):
+        raise UserError(
+            f"{first.question_id}: thinking.force_answer has the model continue its own text, but its chat template "
+            f"made another prompt of it, ending in {shown[-80:]!r} instead of {wanted[-80:]!r}; "
+            "set thinking.force_answer to false for this model"
+        )
+
+
+def joined(question: Question, first: Response, text: str, result: ChatResult) -> Response:
+    """The response that begins with `text` and ends in what `result` adds, read as a whole."""
+    if result.error:
+        return replace(first, status="error", answer=None, error=f"asked for the answer: {result.error}", forced=True)
+    (added,) = result.samples
+    (whole,) = responses_of(question, replace(result, samples=(replace(added, text=text + added.text),)), 1, False)
+    return replace(
+        whole,
+        sample_index=first.sample_index,
+        prompt_tokens=first.prompt_tokens,
+        completion_tokens=first.completion_tokens + whole.completion_tokens,
+        reasked_chars=first.reasked_chars,
+        forced=True,
+    )
+
+
+def _reseeded(decoding: Infer, sample_index: int) -> Infer:
+    return decoding.model_copy(update={"seed": decoding.seed + sample_index})

@@ -1,0 +1,1 @@
+"""Model families: all that a family decides."""

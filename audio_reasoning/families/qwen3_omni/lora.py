@@ -1,0 +1,152 @@
+"""LoRA adapters of a thinker (Hu et al. 2021, arXiv 2106.09685): made, attached, and never misattached in silence.
+
+PEFT 0.21 turns a regular expression in `target_modules` into bare layer names for this architecture, which then
+also match the audio tower; experts are fused parameters that module names do not reach at all; and what matches
+nothing is a warning. So what was adapted is compared with what was asked for, matrix by matrix.
+"""
+
+import shutil
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from transformers import Qwen3OmniMoeThinkerForConditionalGeneration
+
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import read_json, write_json
+from audio_reasoning.core.models import CONFIG, WEIGHTS
+from audio_reasoning.families.params import Lora
+
+ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+EXPERTS = ("mlp.experts.gate_up_proj", "mlp.experts.down_proj")
+TOWERS = r".*(audio_tower|visual).*"
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What an adapter adapts: full names of matrices, and how many of its parameters there are and train."""
+
+    modules: tuple[str, ...]
+    parameters: int
+    trainable: int
+
+
+def adapt(model: Qwen3OmniMoeThinkerForConditionalGeneration, lora: Lora, seed: int) -> PeftModel:
+    """Put a new adapter on `model`, in place; it changes nothing yet. The same for the same seed."""
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=0.0,  # adapters of experts cannot have any
+        bias="none",
+        target_modules=list(ATTENTION) if lora.targets != "experts" else [],
+        target_parameters=list(EXPERTS) if lora.targets != "attention" else None,
+        exclude_modules=TOWERS,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*rank_pattern.*")  # spurious for fused experts
+        adapted = get_peft_model(model, config)
+    check_inventory(adapted, lora)
+    return adapted
+
+
+def attach(model: Qwen3OmniMoeThinkerForConditionalGeneration, adapter: Path, trainable: bool = False) -> PeftModel:
+    """Put the saved adapter in the folder `adapter` on `model`, in place.
+
+    Raises UserError when it is not an adapter, or its matrices are not those of this model.
+    """
+    names, config = _read_adapter(adapter)
+    try:
+        adapted = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise UserError(f"{adapter}: the adapter does not fit this model: {str(error).splitlines()[0]}") from None
+    expected = {name.replace(".default", "") for name, _ in adapted.named_parameters() if "lora_" in name}
+    if names != expected:
+        extra, missing = sorted(names - expected), sorted(expected - names)
+        raise UserError(
+            f"{adapter}: the adapter's matrices are not this model's: {len(extra)} that the model lacks "
+            f"({', '.join(extra[:2]) or 'none'}), {len(missing)} that it lacks ({', '.join(missing[:2]) or 'none'}); "
+            f"it was trained with targets {sorted(config.get('target_modules') or [])} on another architecture"
+        )
+    return adapted
+
+
+def inventory(model: PeftModel) -> Inventory:
+    """What is adapted, read off the model itself."""
+    modules = []
+    for name, module in model.get_base_model().named_modules():
+        if isinstance(module, LoraLayer):
+            # A fused parameter's layer knows which parameter it wraps; two of them are nested in one module.
+            parameter = getattr(module, "parameter_name", None)
+            modules.append(f"{name.replace('.base_layer', '')}.{parameter}" if parameter else name)
+    counts = [(p.numel(), p.requires_grad) for n, p in model.named_parameters() if "lora_" in n]
+    others = [n for n, p in model.named_parameters() if p.requires_grad and "lora_" not in n]
+    assert not others, f"parameters outside the adapter would be trained: {others[:3]}"
+    return Inventory(tuple(sorted(modules)), sum(n for n, _ in counts), sum(n for n, trains in counts if trains))
+
+
+def expected_inventory(model: Qwen3OmniMoeThinkerForConditionalGeneration, lora: Lora) -> Inventory:
+    """What adapting `model` as asked must give, computed from its configuration."""
+    text = model.config.text_config
+    hidden, head = text.hidden_size, text.head_dim
+    queries, keys = text.num_attention_heads * head, text.num_key_value_heads * head
+    sizes: dict[str, int] = {}
+    for layer in range(text.num_hidden_layers):
+        if lora.targets != "experts":
+            for name, outputs, inputs in zip(
+                ATTENTION, (queries, keys, keys, hidden), (hidden, hidden, hidden, queries), strict=True
+            ):
+                sizes[f"model.layers.{layer}.self_attn.{name}"] = lora.rank * (outputs + inputs)
+        if lora.targets != "attention":
+            inner = text.moe_intermediate_size
+            for name, outputs, inputs in zip(EXPERTS, (2 * inner, hidden), (hidden, inner), strict=True):
+                sizes[f"model.layers.{layer}.{name}"] = text.num_experts * lora.rank * (outputs + inputs)
+    total = sum(sizes.values())
+    return Inventory(tuple(sorted(sizes)), total, total)
+
+
+def check_inventory(model: PeftModel, lora: Lora) -> Inventory:
+    """Assert that exactly what was asked for is adapted, and all of it trains; return it."""
+    found, wanted = inventory(model), expected_inventory(model.get_base_model(), lora)
+    if found != wanted:
+        raise UserError(
+            f"the adapter is not what rest.train.lora asks for: {found.trainable:,} of {found.parameters:,} parameters "
+            f"in {len(found.modules)} matrices train, expected {wanted.trainable:,} in {len(wanted.modules)}; "
+            f"differing: {', '.join(sorted(set(found.modules) ^ set(wanted.modules))[:4]) or 'only their sizes'}"
+        )
+    return found
+
+
+def _read_adapter(adapter: Path) -> tuple[set[str], dict[str, Any]]:
+    if not (adapter / CONFIG).is_file() or not (adapter / WEIGHTS).is_file():
+        raise UserError(f"{adapter}: not an adapter ({CONFIG} and {WEIGHTS}); `dvc repro` trains it")
+    try:
+        with safe_open(adapter / WEIGHTS, framework="pt") as weights:
+            return set(weights.keys()), read_json(adapter / CONFIG)
+    except SafetensorError as error:
+        raise UserError(f"{adapter / WEIGHTS}: damaged ({error}); `dvc repro` trains it") from None
+
+
+def save_adapter(model: PeftModel, folder: Path) -> None:
+    """Write an adapter to an empty folder, byte for byte the same for the same weights."""
+    model.save_pretrained(str(folder), save_embedding_layers=False)  # "auto" looks at the hub whether it should
+    (folder / "README.md").unlink(missing_ok=True)  # an empty model card
+    config = read_json(folder / CONFIG)
+    for key in ("target_modules", "target_parameters"):
+        if isinstance(config.get(key), list):
+            config[key] = sorted(config[key])  # PEFT keeps sets, whose order changes from run to run
+    write_json(folder / CONFIG, config)
+
+
+def scale_adapter(source: Path, target: Path, scale: float) -> None:
+    """Copy an adapter into an empty folder with its effect multiplied by `scale`."""
+    weights = load_file(source / WEIGHTS)
+    scaled = {name: tensor * scale if "lora_B" in name else tensor for name, tensor in weights.items()}
+    save_file(scaled, target / WEIGHTS, metadata={"format": "pt"})
+    shutil.copyfile(source / CONFIG, target / CONFIG)

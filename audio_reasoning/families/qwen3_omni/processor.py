@@ -1,0 +1,118 @@
+"""Audio and text to model inputs: bit-identical to Qwen3-Omni's own processor, without torchvision or images.
+
+The official processor hands flat keyword arguments such as `max_length` to the audio front end as well,
+where they count samples: text-style truncation then cuts a 20 s clip to 0.26 s without a word. Here nothing
+truncates, and the number of audio tokens is checked against the clip's duration at every use.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, ProcessorMixin, WhisperFeatureExtractor
+
+from audio_reasoning.core.audio_tokens import HOP_SAMPLES, SAMPLE_RATE_HZ, audio_token_count
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.families.qwen3_omni.checkpoint import loading, source
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One prompt: token ids with expanded audio placeholders, and mel features [bins, frames]; no frames: no audio."""
+
+    ids: list[int]
+    features: torch.Tensor
+
+
+class AudioTextProcessor:
+    """Build inputs for one clip and its prompt; works for the tiny and for the real checkpoint."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, extractor: WhisperFeatureExtractor):
+        self.tokenizer = tokenizer
+        self.extractor = extractor
+        self.audio_token_id = int(tokenizer.convert_tokens_to_ids("<|audio_pad|>"))
+
+    @classmethod
+    def from_checkpoint(cls, path: Path) -> "AudioTextProcessor":
+        """Load the tokenizer and the front end of a model folder, from the hub if it points there.
+
+        Raises UserError when they cannot be loaded, or come without a chat template.
+        """
+        where = source(path)
+        with loading(path):
+            tokenizer = AutoTokenizer.from_pretrained(**where)
+            extractor = WhisperFeatureExtractor.from_pretrained(**where)
+            # Qwen3-Omni keeps its template with the processor, which vLLM too asks before the tokenizer.
+            template = ProcessorMixin.get_processor_dict(**where)[0].get("chat_template") or tokenizer.chat_template
+        if not template:
+            raise UserError(f"{path}: the model comes without a chat template")
+        tokenizer.chat_template = template
+        return cls(tokenizer, extractor)
+
+    def features(self, samples: NDArray[np.float32]) -> torch.Tensor:
+        """Log-mel features [bins, frames] of one 16 kHz mono clip whose length is a multiple of 160 samples."""
+        extracted = self.extractor(
+            samples, sampling_rate=SAMPLE_RATE_HZ, padding=True, truncation=False, return_tensors="pt"
+        )
+        mel: torch.Tensor = extracted["input_features"][0]
+        assert mel.shape[1] == len(samples) // HOP_SAMPLES, "the front end dropped or padded frames"
+        return mel
+
+    def chat_text(self, system: str, user: str, audio: bool = True) -> str:
+        """The rendered conversation up to the assistant's turn, with one audio placeholder, or without `audio` none."""
+        messages: list[dict[str, object]] = [{"role": "system", "content": system}] if system else []
+        clip = [{"type": "audio"}] if audio else []
+        messages.append({"role": "user", "content": [*clip, {"type": "text", "text": user}]})
+        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+    def encode(self, system: str, user: str, features: torch.Tensor | None) -> Encoded:
+        """Token ids of one prompt, its single audio placeholder expanded to the clip's length; None: no audio."""
+        ids = self.tokenizer.encode(self.chat_text(system, user, features is not None), add_special_tokens=False)
+        if features is None:
+            return Encoded(ids, torch.zeros(self.extractor.feature_size, 0))
+        assert ids.count(self.audio_token_id) == 1, "expected one audio placeholder in the rendered prompt"
+        at = ids.index(self.audio_token_id)
+        count = audio_token_count(features.shape[1] * HOP_SAMPLES)
+        return Encoded([*ids[:at], *[self.audio_token_id] * count, *ids[at + 1 :]], features)
+
+    def batch(
+        self, prompts: Sequence[Encoded], completions: Sequence[list[int]] | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Pad to one batch: prompts alone to the left (generation); with completions to the right (training).
+
+        Returns input_ids, attention_mask [batch, tokens], input_features [batch, bins, frames],
+        feature_attention_mask [batch, frames], and with completions labels, -100 outside the completion.
+        Where no prompt has audio, the features and their mask are left out; either all have it or none.
+        """
+        rows = [p.ids + (completions[i] if completions else []) for i, p in enumerate(prompts)]
+        width = max(map(len, rows))
+        ids = torch.full((len(rows), width), int(self.tokenizer.pad_token_id))
+        mask = torch.zeros_like(ids)
+        labels = torch.full_like(ids, -100)
+        for i, row in enumerate(rows):
+            start = 0 if completions else width - len(row)
+            ids[i, start : start + len(row)] = torch.tensor(row)
+            mask[i, start : start + len(row)] = 1
+            if completions:
+                labels[i, len(prompts[i].ids) : len(row)] = torch.tensor(completions[i])
+        frames = max(p.features.shape[1] for p in prompts)
+        features = torch.zeros(len(rows), prompts[0].features.shape[0], frames)
+        features_mask = torch.zeros(len(rows), frames, dtype=torch.long)
+        for i, prompt in enumerate(prompts):
+            length = prompt.features.shape[1]
+            features[i, :, :length] = prompt.features
+            features_mask[i, :length] = 1
+        self._check_audio(ids, features_mask)
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        if frames:
+            assert all(p.features.shape[1] for p in prompts), "prompts with audio and without it share a batch"
+            inputs |= {"input_features": features, "feature_attention_mask": features_mask}
+        return {**inputs, "labels": labels} if completions else inputs
+
+    def _check_audio(self, ids: torch.Tensor, features_mask: torch.Tensor) -> None:
+        found = (ids == self.audio_token_id).sum(1).tolist()
+        wanted = [audio_token_count(int(frames) * HOP_SAMPLES) for frames in features_mask.sum(1)]
+        assert found == wanted, f"audio tokens {found} do not match the clips' durations {wanted}"

@@ -1,0 +1,131 @@
+"""From samples to metrics: two accuracies, and what became of the rest.
+
+The metrics, all fractions of one over *all* questions (a question's score is the mean over its samples):
+`acc_strict` (the chosen choice is the answer), `acc_official` (MMAR's string match), `truncated`, `no_answer`,
+`error` and `missing`; also `n`, and per response the mean `thinking_chars` and `completion_tokens`. Where there are
+any, `forced` and `reasked` are the shares of responses that took a second request.
+`category`, `sub_category` and `modality` hold `acc_strict`. The list `detail` repeats them with exact names, both
+accuracies and Wilson's 95 % interval of each (`low` to `high` is that of `acc_strict`), the list `missing_ids` names
+the questions without a prediction, and the list `run` tells what made the predictions: in lists, since DVC shows none,
+which keeps `dvc metrics show` narrow.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.records import Question
+from audio_reasoning.metrics.inputs import Questions, Sample, Samples
+from audio_reasoning.metrics.stats import wilson
+from audio_reasoning.tasks.official import official_match
+from audio_reasoning.tasks.reward import correct
+
+BREAKDOWNS: dict[str, Callable[[Question], str]] = {
+    "category": lambda question: question.category,
+    "sub_category": lambda question: question.sub_category,
+    "modality": lambda question: question.modality,
+}
+FATES = ("truncated", "no_answer", "error")
+
+
+@dataclass(frozen=True)
+class Score:
+    """One question's score: shares of its samples, so 0 or 1 where there is one sample."""
+
+    strict: float
+    official: float
+    fates: tuple[float, ...]  # in the order of FATES
+    missing: bool
+
+
+def score_question(question: Question, samples: Sequence[Sample]) -> Score:
+    """Score one question on all its samples; without any it is wrong, and missing."""
+    if not samples:
+        return Score(0.0, 0.0, (0.0,) * len(FATES), missing=True)
+    right = question.choices[question.answer]
+    return Score(
+        strict=fmean(correct(question, sample.response) for sample in samples),
+        official=fmean(official_match(sample.submitted, right, question.choices) for sample in samples),
+        fates=tuple(fmean(sample.response.status == fate for sample in samples) for fate in FATES),
+        missing=False,
+    )
+
+
+def metrics_of(questions: Questions, samples: Samples) -> dict[str, Any]:
+    """All metrics of a set of predictions, ready to be written; see the module's text for the keys."""
+    scored = [(question, score_question(question, samples.get(name, ()))) for name, question in questions.items()]
+    scores = [score for _, score in scored]
+    detail = [_row("all", "all", scores)]
+    tables: dict[str, dict[str, float]] = {}
+    for by, name_of in BREAKDOWNS.items():
+        tables[by] = {}
+        for name in sorted({name_of(question) for question in questions.values()}):
+            row = _row(by, name, [score for question, score in scored if name_of(question) == name])
+            if slug(name) in tables[by]:
+                raise UserError(f"two names of {by} become the same metric {slug(name)!r}, one of them is {name!r}")
+            tables[by][slug(name)] = row["acc_strict"]
+            detail.append(row)
+    return {
+        "acc_strict": detail[0]["acc_strict"],
+        "acc_official": detail[0]["acc_official"],
+        "n": len(questions),
+        **{fate: _mean([score.fates[i] for score in scores]) for i, fate in enumerate(FATES)},
+        "missing": _mean([score.missing for score in scores]),
+        **_lengths([sample for found in samples.values() for sample in found]),
+        **_second_requests([sample for found in samples.values() for sample in found]),
+        **tables,
+        "detail": detail,
+        "missing_ids": [name for name in questions if name not in samples],
+    }
+
+
+def _row(by: str, name: str, scores: Sequence[Score]) -> dict[str, Any]:
+    strict = [score.strict for score in scores]
+    official = [score.official for score in scores]
+    low, high = wilson(sum(strict), len(scores))
+    official_low, official_high = wilson(sum(official), len(scores))
+    return {
+        "by": by,
+        "name": name,
+        "n": len(scores),
+        "acc_strict": _mean(strict),
+        "acc_official": _mean(official),
+        "low": round(low, 4),
+        "high": round(high, 4),
+        "official_low": round(official_low, 4),
+        "official_high": round(official_high, 4),
+    }
+
+
+def _lengths(samples: Sequence[Sample]) -> dict[str, float]:
+    """Mean lengths over the responses that have one: requests that failed have none, nor have files from elsewhere."""
+    arrived = [sample.response for sample in samples if sample.response.status != "error"]
+    tokens = [response.completion_tokens for response in arrived if response.completion_tokens]
+    means = {"thinking_chars": [len(response.thinking) for response in arrived], "completion_tokens": tokens}
+    return {key: round(fmean(values), 1) for key, values in means.items() if values}
+
+
+def _second_requests(samples: Sequence[Sample]) -> dict[str, float]:
+    """The shares of responses that took a second request, where there are any (audio_reasoning/engines/thinking.py)."""
+    shares = {
+        "forced": [sample.response.forced for sample in samples],
+        "reasked": [sample.response.reasked_chars is not None for sample in samples],
+    }
+    return {key: _mean(values) for key, values in shares.items() if any(values)}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return round(fmean(values), 4)
+
+
+def slug(name: str) -> str:
+    """A category's name as a metric's key: lower snake case, without the word "layer".
+
+    >>> slug("Perception Layer"), slug("mix-sound-speech"), slug("Layer")
+    ('perception', 'mix_sound_speech', 'layer')
+    """
+    words = re.findall(r"[^\W_]+", name.lower())
+    return "_".join(word for word in words if word != "layer") or "_".join(words) or "unnamed"

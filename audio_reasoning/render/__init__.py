@@ -1,0 +1,1 @@
+"""Results as people see them: tables, Markdown, plots, the report, the submission."""

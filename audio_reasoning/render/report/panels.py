@@ -1,0 +1,38 @@
+"""Accuracies by sub-category: the rows of a figure of panels, the same in figures, and in words."""
+
+from typing import Any
+
+from audio_reasoning.render.report.node import Node
+from audio_reasoning.render.report.sections import Table, cells
+from audio_reasoning.render.report.shares import with_range
+from audio_reasoning.render.tables import percent
+
+Rows = list[dict[str, Any]]
+
+
+def panel_rows(found: Node, kept: tuple[str, ...]) -> Rows:
+    """Rows of all questions and of sub-categories, those with many questions first, labelled for panels."""
+    rows: Rows = []
+    for row in found.rows(least=1):
+        by, name, n = row.text("by"), row.text("name"), row.count("n")
+        if by in ("all", "sub_category") and n:
+            texts = {key: row.text(key) for key in kept}
+            figures = {key: row.number(key) for key in ("acc", "low", "high")}
+            label = f"{'All questions' if by == 'all' else name} ({n})"
+            rows.append({**texts, **figures, "name": name, "label": label, "n": n, "all": by == "all"})
+    return sorted(rows, key=lambda row: (not row["all"], -row["n"], row["name"]))
+
+
+def pivot(rows: Rows, across: str, caption: str) -> Table:
+    """Accuracies in percent with their intervals: a row for each label, a column for each member of `across`."""
+    members = list(dict.fromkeys(row[across] for row in rows))
+    by = {(row["label"], row[across]): with_range(row["acc"], row["low"], row["high"]) for row in rows}
+    labels = dict.fromkeys(row["label"] for row in rows)
+    lines = [cells(label, *(by.get((label, member), "") for member in members)) for label in labels]
+    return Table(caption, ["sub-category (questions)", *members], lines)
+
+
+def alt_text(rows: Rows, across: str) -> str:
+    """What the panels show, in words."""
+    overall = ", ".join(f"{row[across]} {percent(row['acc'])} %" for row in rows if row["all"])
+    return f"Panels of accuracies with intervals, one for each sub-category. Over all questions: {overall}."

@@ -1,0 +1,1 @@
+"""Tasks: questions, from one source or benchmark each, and what counts as right."""

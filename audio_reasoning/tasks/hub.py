@@ -1,0 +1,64 @@
+"""A dataset repository on the Hugging Face hub that holds questions and an archive of audio, like MMAR's."""
+
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.tasks.files import transcode
+from audio_reasoning.tasks.mmar_schema import read_rows
+from audio_reasoning.tasks.params import HubSource
+
+
+def load(source: HubSource, folder: Path, dropped: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
+    """Download both files at the source's revision (HF_ENDPOINT and HF_TOKEN are honoured) and transcode the audio.
+
+    Raises UserError for a repository, revision or file that cannot be had, an archive that is broken or
+    unsafe, and for what `read_rows` and `read_audio` refuse.
+    """
+    rows = read_rows(_download(source, source.questions), dropped if source.invalid == "drop" else None)
+    archive = _download(source, source.archive)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".extracted.") as scratch:
+        extract(archive, Path(scratch))
+        yield from transcode(rows, Path(scratch), folder)
+
+
+def _download(source: HubSource, filename: str) -> Path:
+    # Imported here: it takes half a second, and only this loader needs it.
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    where = f"{source.repo}@{source.revision}: {filename}"
+    try:
+        return Path(hf_hub_download(source.repo, filename, repo_type="dataset", revision=source.revision))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{where}: cannot be downloaded ({type(error).__name__}: {reason}); "
+            "check the names in params.yaml, the network, HF_ENDPOINT, and HF_TOKEN for a gated repository"
+        ) from None
+
+
+def extract(archive: Path, folder: Path) -> None:
+    """Unpack the regular files of a tar archive; a member that is a link, or would land elsewhere, is a UserError.
+
+    By hand, since Debian 12's Python 3.11.2 lacks the extraction filters of PEP 706.
+    """
+    root = folder.resolve()
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                target = (root / member.name).resolve()
+                if not (member.isfile() or member.isdir()) or not target.is_relative_to(root):
+                    raise UserError(f"{archive}: refused, it holds an unsafe member: {member.name!r}")
+                content = tar.extractfile(member)
+                if content is None:  # a folder; files make their own
+                    continue
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with content, target.open("wb") as file:
+                    shutil.copyfileobj(content, file)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise UserError(f"{archive}: cannot be unpacked ({error}); delete it and run the stage again") from None

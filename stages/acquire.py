@@ -1,0 +1,70 @@
+"""Stage `acquire`: bring one source of questions, with its audio, into the pipeline's own form.
+
+Writes `data/sources/<name>/questions.jsonl` (MMAR's schema, `audio_path` relative to `data/audio`),
+`dropped.jsonl` beside it (invalid questions, where the source's `invalid` is "drop") and
+`data/audio/<name>/` (16 kHz mono FLAC).
+
+    python -m stages.acquire --source mini
+    python -m stages.acquire --source mine --fingerprint   # the sha256 of a `files` source; writes nothing
+"""
+
+import argparse
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from audio_reasoning.core.errors import UserError, stage_main
+from audio_reasoning.core.files import AUDIO, SOURCES, atomic_dir, write_jsonl
+from audio_reasoning.core.typed import Strict
+from audio_reasoning.tasks import files as from_files
+from audio_reasoning.tasks import hub as from_hub
+from audio_reasoning.tasks.mini import source as from_mini
+from audio_reasoning.tasks.params import Data, FilesSource
+from stages.params import load_params
+
+# (parameters of the source, folder for its FLAC files, list to append what is dropped to)
+# -> rows in MMAR's schema, `audio_path` inside that folder.
+Loader = Callable[[Any, Path, list[dict[str, str]]], Iterable[dict[str, Any]]]
+LOADERS: dict[str, Loader] = {"mini": from_mini.load, "files": from_files.load, "hub": from_hub.load}
+
+
+class Params(Strict):
+    """What the stage reads."""
+
+    data: Data
+
+
+def acquire(name: str, source: Any) -> int:
+    """Load the source called `name`; return its number of questions. The questions file is written last."""
+    dropped: list[dict[str, str]] = []
+    with atomic_dir(AUDIO / name) as folder:
+        loaded = LOADERS[source.loader](source, folder, dropped)
+        rows = [{**row, "audio_path": f"{name}/{row['audio_path']}"} for row in loaded]
+    write_jsonl(SOURCES / name / "dropped.jsonl", dropped)
+    write_jsonl(SOURCES / name / "questions.jsonl", rows)
+    return len(rows)
+
+
+@stage_main
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", required=True, help="a name under data.sources in params.yaml")
+    parser.add_argument("--fingerprint", action="store_true", help="print the sha256 that pins a files source")
+    args = parser.parse_args()
+    name = args.source
+    sources = load_params(Params, f"data.sources.{name}").data.sources
+    if name not in sources:
+        raise UserError(f"--source {name}: give the name of a source, one of {', '.join(sources)}")
+    source = sources[name]
+    if args.fingerprint:
+        if not isinstance(source, FilesSource):
+            raise UserError(f"--fingerprint: {name} is a source of loader {source.loader}; only files have one")
+        print(from_files.fingerprint(source))
+        return
+    count = acquire(name, source)
+    print(f"{SOURCES / name}: {count} questions")
+
+
+if __name__ == "__main__":
+    main()

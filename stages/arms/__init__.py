@@ -1,1 +1,0 @@
-"""What the control arms show: audio gain, consistency, liking for places."""

@@ -1,0 +1,133 @@
+"""Stage `base_model`: the model that everything starts from, in `models/base`.
+
+`kind: tiny` trains a 1-2 M-parameter Qwen3-Omni thinker from scratch, imperfect on purpose; the folder is
+servable by vLLM as it is. `kind: hub` writes a pointer: hub id and pinned revision.
+
+    python -m stages.base_model
+"""
+
+import argparse
+import shutil
+
+import numpy as np
+import torch
+from dvclive.live import Live
+from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError
+from torch.nn.utils import clip_grad_norm_
+
+from audio_reasoning.core.errors import UserError, stage_main
+from audio_reasoning.core.files import BASE_MODEL, METRICS, atomic_dir, write_json
+from audio_reasoning.core.progress import progress
+from audio_reasoning.core.threads import limit_threads
+from audio_reasoning.core.typed import Strict
+from audio_reasoning.families.params import Model, Tiny
+from audio_reasoning.families.qwen3_omni.checkpoint import POINTER, save_servable
+from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+from audio_reasoning.families.qwen3_omni.tiny import CONTEXT_TOKENS, new_feature_extractor, new_thinker
+from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
+from audio_reasoning.tasks.mini.corpus import Batches, instructions, pretraining_items, tokenizer_corpus
+from audio_reasoning.training.loss import completion_loss
+from stages.params import load_params
+
+CURVES = METRICS / "base_model"
+_WARMUP_STEPS = 50
+_DECAY_SHARE = 0.3
+
+
+class Params(Strict):
+    """What the stage reads."""
+
+    model: Model
+
+
+def learning_rate(step: int, tiny: Tiny) -> float:
+    """Linear warm-up, a plateau, then a linear decay to 2 % of the peak.
+
+    With a cosine the rate falls while the model has only begun to hear.
+    """
+    left = (tiny.steps - step) / (_DECAY_SHARE * tiny.steps)
+    return tiny.learning_rate * min(1.0, (step + 1) / _WARMUP_STEPS) * (0.02 + 0.98 * min(1.0, left))
+
+
+def pretrain(tiny: Tiny) -> None:
+    """Train the tiny thinker and write it to `models/base`, its curves to `metrics/base_model`."""
+    limit_threads()
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # costs a tenth of the time, changes no result
+    prompts = instructions()
+    items = pretraining_items(tiny.seed, tiny.questions, tiny.min_share)
+    tokenizer = train_tokenizer(tokenizer_corpus(items, prompts), tiny.vocab_size, CONTEXT_TOKENS)
+    extractor = new_feature_extractor()
+    batches = Batches(items, AudioTextProcessor(tokenizer, extractor), prompts)
+    model = new_thinker(tokenizer, tiny).train()
+    model.set_experts_implementation("eager")  # a loop over four small experts beats a grouped product on a CPU
+    optimizer = torch.optim.AdamW(model.parameters(), lr=tiny.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    rng = np.random.default_rng(tiny.seed)
+    with (
+        _curves() as live,
+        progress(tiny.steps, "step", "pretraining") as bar,
+    ):
+        live.log_metric("parameters", sum(p.numel() for p in model.parameters()), plot=False)
+        recent: list[float] = []
+        for step in range(tiny.steps):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, tiny)
+            loss = completion_loss(model, batches.draw(tiny.batch_size, rng))
+            if not torch.isfinite(loss):
+                raise UserError(f"pretraining diverged at step {step}; lower model.tiny.learning_rate")
+            loss.backward()
+            clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            recent.append(loss.item())
+            bar.update()
+            if (step + 1) % 10 == 0:
+                live.step = step + 1  # the mean of the ten steps that end here
+                live.log_metric("loss", float(np.mean(recent)))
+                recent = []
+    with atomic_dir(BASE_MODEL) as folder:
+        save_servable(model.eval(), tokenizer, extractor, folder)
+
+
+def point(model_id: str, revision: str) -> None:
+    """Write a pointer to a hub model, its revision resolved to a commit, and its configuration beside it.
+
+    The stage's metrics and curves are empty then, but there: DVC wants every declared output.
+    """
+    try:
+        sha = HfApi().model_info(model_id, revision=revision).sha
+        config = hf_hub_download(model_id, "config.json", revision=sha)
+    except (HfHubHTTPError, OSError) as error:
+        raise UserError(
+            f"model: cannot reach {model_id} at {revision!r} on the hub ({error}); "
+            "check the name, the network, HF_ENDPOINT and HF_TOKEN"
+        ) from None
+    with atomic_dir(BASE_MODEL) as folder:
+        write_json(folder / POINTER, {"id": model_id, "revision": sha})
+        shutil.copyfile(config, folder / "config.json")
+    with _curves():
+        pass
+    print(f"{BASE_MODEL}: {model_id} at {sha}")
+
+
+def _curves() -> Live:
+    """Where metrics and training curves go; the folder for curves is there even if nothing is logged."""
+    (CURVES / "plots").mkdir(parents=True, exist_ok=True)
+    return Live(str(CURVES), dvcyaml=None, report=None, save_dvc_exp=False, monitor_system=False)
+
+
+@stage_main
+def main() -> None:
+    """Run the stage."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    model = load_params(Params, "model").model
+    if model.kind == "tiny":
+        assert model.tiny is not None
+        pretrain(model.tiny)
+    else:
+        point(model.id, model.revision)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Put all prompt variants side by side, and say which of the declared contrasts between runs are differences.
+
+    python -m stages.compare          # the DVC stage
+    python -m stages.compare --show   # print the table of the last run
+    python -m stages.compare A B --questions Q [--score official] [--md | --json]
+
+The last form compares any two prediction files (the challenge's format or Response records) on the questions of Q
+(MMAR's metadata or Question records); A and B may also be names of runs, such as baseline or iter1/baseline. It writes
+no file, and judges two runs of this project only where their comparison is declared: stages/compare_files.py.
+
+The stage writes metrics/compare.json, one long table for plots (variant, by, name, acc, low, high, n);
+metrics/summary.json; and reports/compare.md, the same for people. The summary holds the best variant; in
+`versus_baseline` the comparison of each variant with the first in `prompts.variants`; and in `contrasts` those that
+`compare.contrasts` declares, with `acc_a`, `acc_b` and `sub_category`. metrics/paired.py explains their keys.
+Comparisons that are not declared are exploratory: p is as it is, and there is no verdict.
+"""
+
+import argparse
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from audio_reasoning.core.errors import stage_main
+from audio_reasoning.core.files import METRICS, QUESTIONS, atomic_write, read_json, write_json
+from audio_reasoning.core.records import Question
+from audio_reasoning.core.runs import Run, metrics_file
+from audio_reasoning.core.typed import Name
+from audio_reasoning.metrics.inputs import read_question_set
+from audio_reasoning.metrics.paired import Method, Pair, broken_down, explored, judged, method_of, within
+from audio_reasoning.render.compare_table import Metrics, markdown, table
+from audio_reasoning.render.tables import MINI_NOTE
+from stages import compare_files
+from stages.declared import Declared
+from stages.family import Contrasts, Scores, declared_contrasts, pairs_of, read_scores, told_of
+from stages.params import load_params
+
+COMPARE = METRICS / "compare.json"
+SUMMARY = METRICS / "summary.json"
+REPORT = Path("reports/compare.md")
+BEST_NOTE = "best is the highest of {n} on the questions it is judged by: its own accuracy flatters it"
+
+
+class Params(Declared):
+    """What the stage reads."""
+
+    profile: Name
+
+
+def plot_rows(metrics: Metrics) -> list[dict[str, Any]]:
+    """One row for each variant and group of questions, in the order of the variants."""
+    kept = ("by", "name", "low", "high", "n")
+    return [
+        {"variant": variant, "acc": row["acc_strict"], **{key: row[key] for key in kept}}
+        for variant, values in metrics.items()
+        for row in values["detail"]
+    ]
+
+
+def compare_declared(
+    contrasts: Contrasts, scores: Scores, unread: set[str], questions: list[Question], method: Method
+) -> list[dict[str, Any]]:
+    """The declared contrasts, adjusted over all of them, each with its accuracies and its sub-categories."""
+    pairs = pairs_of(contrasts, scores)
+    return [
+        {
+            **row,
+            "acc_a": round(fmean(pair.scores_a), 4),
+            "acc_b": round(fmean(pair.scores_b), 4),
+            "sub_category": broken_down(within(pair, questions, "sub_category", method), method),
+        }
+        for pair, row in zip(pairs, judged(pairs, questions, method, unread), strict=True)
+    ]
+
+
+def compare_with_first(
+    variants: list[str], contrasts: list[dict[str, Any]], scores: Scores, questions: list[Question], method: Method
+) -> list[dict[str, Any]]:
+    """Each variant beside the first: the declared contrast, in either direction, else an exploratory comparison."""
+    first, *others = variants
+    extra = {"acc_a", "acc_b", "sub_category"}
+    kept = [{key: value for key, value in row.items() if key not in extra} for row in contrasts]
+    return [
+        told_of(kept, first, other) or explored(Pair(first, other, scores[first], scores[other]), questions, method)
+        for other in others
+    ]
+
+
+def summarise(
+    metrics: Metrics, versus_baseline: list[dict[str, Any]], contrasts: list[dict[str, Any]], profile: str
+) -> dict[str, Any]:
+    """The best variant (the first of equals), the comparisons, and what to keep in mind about them."""
+    best = max(metrics, key=lambda variant: float(metrics[variant]["acc_strict"]))
+    notes = [MINI_NOTE] if profile == "mini" else []
+    notes += [BEST_NOTE.format(n=len(metrics))] if len(metrics) > 1 else []
+    return {
+        "profile": profile,
+        "best": best,
+        "best_acc_strict": metrics[best]["acc_strict"],
+        "versus_baseline": versus_baseline,
+        "contrasts": contrasts,
+        "notes": notes,
+    }
+
+
+@stage_main
+def main() -> None:
+    """Compare the runs that the parameters name, show the last comparison, or compare two files."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--show", action="store_true", help="print the last comparison and write nothing")
+    compare_files.add_arguments(parser)
+    args = parser.parse_args()
+    if compare_files.wanted(args):
+        compare_files.run(parser, args)
+        return
+    params = load_params(
+        Params,
+        "profile",
+        "prompts.variants",
+        "arms.kinds",
+        "arms.variants",
+        "vote.variants",
+        "rest.eval_prompts",
+        "rest.iterations",
+        "compare",
+    )
+    variants = [Run(variant) for variant in params.prompts.variants]
+    metrics = {run.name: read_json(metrics_file(run)) for run in variants}
+    if args.show:
+        print(table(metrics, read_json(SUMMARY)))
+        return
+    wanted = declared_contrasts(params)
+    questions = read_question_set(QUESTIONS / "test.jsonl")
+    runs = [*variants, *(run for contrast in wanted for run in contrast)]
+    scores, unread = read_scores(runs, questions, scored=variants)
+    method = method_of(params.compare)
+    asked = [*questions.values()]
+    contrasts = compare_declared(wanted, scores, unread, asked, method)
+    versus_baseline = compare_with_first(params.prompts.variants, contrasts, scores, asked, method)
+    summary = summarise(metrics, versus_baseline, contrasts, params.profile)
+    write_json(COMPARE, plot_rows(metrics))
+    write_json(SUMMARY, summary)
+    with atomic_write(REPORT) as file:
+        file.write(markdown(metrics, summary, method))
+    print(table(metrics, summary))
+
+
+if __name__ == "__main__":
+    main()

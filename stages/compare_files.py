@@ -1,0 +1,224 @@
+"""Two prediction files side by side: what `python -m stages.compare A B` prints.
+
+A verdict is for a comparison that was declared beforehand:
+
+- two runs of this project whose comparison params.yaml declares (metrics/family.py), on the test questions by
+  the strict score, are judged with their whole family, as in metrics/summary.json or metrics/rest/summary.json;
+- two other runs of this project, or the same on other questions or by another score, are exploratory: p is as it is;
+- where one of the two is from elsewhere, what they were made for is not known here: one comparison, unadjusted.
+
+Where a run is named, resamples, seed, rate and margin are those of params.yaml; else they are the defaults.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import QUESTIONS
+from audio_reasoning.core.shown import printable
+from audio_reasoning.metrics.inputs import Questions, Samples, read_question_set, read_samples, some
+from audio_reasoning.metrics.paired import (
+    Method,
+    Pair,
+    broken_down,
+    explored,
+    judged,
+    method_of,
+    none_answered,
+    rounded,
+    scores_of,
+    within,
+)
+from audio_reasoning.metrics.scoring import BREAKDOWNS, FATES
+from audio_reasoning.metrics.stats import equivalence_p, wilson
+from audio_reasoning.render.compare_files_table import as_markdown, as_text
+from stages.declared import Declared
+from stages.family import families, judge_contrasts, told_of
+from stages.params import PARAMS
+from stages.project import project_params
+from stages.sides import Side, names_of, plain, side_of
+
+BY = ("category", "sub_category")
+TEST = QUESTIONS / "test.jsonl"
+FEW_ERRORS = 0.01  # of a run's responses; more, and it measures the connection as well
+# What a comparison rests on.
+DECLARED = "declared in params.yaml ({family}): p is Holm-adjusted over all {tests} comparisons that are declared there"
+UNDECLARED = "not declared in params.yaml, so p is as it is, and there is no verdict"
+OTHERWISE = f"what is declared is compared on {TEST} by the strict score, so there is no verdict"
+ALONE = "one comparison, unadjusted"
+
+
+Score = Literal["strict", "official"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of a comparison of two files."""
+    group = parser.add_argument_group("two prediction files")
+    group.add_argument("files", nargs="*", metavar="A B", help="what is compared, B against A: files, or names of runs")
+    group.add_argument("--questions", type=Path, help=f"default: {TEST}")
+    group.add_argument("--score", choices=("strict", "official"), help="default: strict")
+    group.add_argument("--margin", type=float, help="a difference within it does no harm, in fractions of one")
+    form = group.add_mutually_exclusive_group()
+    form.add_argument("--md", action="store_true", help="print Markdown")
+    form.add_argument("--json", action="store_true", help="print JSON")
+
+
+def wanted(args: argparse.Namespace) -> bool:
+    """Whether two files are to be compared: they are named, or an option is given that belongs to them."""
+    options = (args.questions, args.score, args.margin)
+    return bool(args.files) or args.md or args.json or any(option is not None for option in options)
+
+
+def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Compare the two files that the arguments name, and print the result; warnings go to stderr as well."""
+    if len(args.files) != 2 or args.show:
+        parser.error("give two prediction files, or none and no option that belongs to them")
+    if args.margin is not None and not 0 < args.margin < 1:
+        parser.error("--margin is a fraction of one: 0.02 is two points")
+    path = args.questions or TEST
+    a, b = (side_of(name) for name in args.files)
+    params = project_params() if a.run or b.run else None
+    method = method_of(params.compare) if params else Method()
+    settings = {**asdict(method), "from": str(PARAMS) if params else "the defaults"}
+    if args.margin is not None:
+        method = replace(method, margin=args.margin)
+        settings |= {"margin": args.margin, "from": f"{settings['from']}, the margin from --margin"}
+    result = compare_files(a, b, path, args.score or "strict", method, params)
+    result["settings"] = settings
+    for warning in result["warnings"]:
+        print(f"warning: {printable(warning)}", file=sys.stderr)
+    if args.json:
+        print(json.dumps(result, indent=2))  # in ASCII: a terminal obeys some other characters
+    else:
+        print(as_markdown(result) if args.md else as_text(result))
+
+
+def compare_files(
+    a: Side, b: Side, path: Path, score: Score, method: Method, params: Declared | None
+) -> dict[str, Any]:
+    """Compare the predictions `b` with `a` on the questions in a file: all figures, and what to be warned of.
+
+    `params` are those of the project that the runs belong to, None if there is none. Questions that neither file
+    answers are left out. Raises UserError where one file answers questions that the other does not, and for a file
+    that cannot be read.
+    """
+    questions = read_question_set(path)
+    samples = [read_samples(side.path, questions, complete=False) for side in (a, b)]
+    names = names_of(a, b)
+    asked = _shared(a.path, b.path, samples, questions)
+    pair = Pair(*names, *(scores_of(found, asked, score) for found in samples))
+    unread = {name for name, found in zip(names, samples, strict=True) if none_answered(found)}
+    if params and a.run and b.run:
+        as_declared = score == "strict" and plain(path) == TEST
+        row, basis = _judged_as_declared(pair, asked, method, params) if as_declared else (None, OTHERWISE)
+        row = row or _explored(pair, asked, method)
+    else:
+        [row] = judged([pair], [*asked.values()], method, unread)
+        row["verdict_text"] += f" ({ALONE})"
+        basis = f"{ALONE}: these are not two runs of this project"
+    breakdowns = {
+        by: broken_down(
+            within(pair, [*asked.values()], by, method, {BREAKDOWNS[by](question) for question in questions.values()}),
+            method,
+        )
+        for by in BY
+    }
+    return {
+        "score": score,
+        "left_out": len(questions) - len(asked),
+        "runs": [
+            _run(name, found, scores)
+            for name, found, scores in zip(names, samples, (pair.scores_a, pair.scores_b), strict=True)
+        ],
+        **row,
+        "basis": basis,
+        **breakdowns,
+        "warnings": _warnings(names, samples, questions, asked, unread),
+    }
+
+
+def _judged_as_declared(
+    pair: Pair, questions: Questions, method: Method, params: Declared
+) -> tuple[dict[str, Any] | None, str]:
+    """The comparison of two runs as one of a declared family, None if it is of none; and what it rests on."""
+    for family, contrasts in families(params).items():
+        if {pair.a, pair.b} in [{a.name, b.name} for a, b in contrasts]:
+            try:
+                rows = judge_contrasts(contrasts, questions, method)
+            except UserError as error:
+                return (
+                    None,
+                    f"declared, but not all that p is adjusted for can be read, so there is no verdict: {error}",
+                )
+            return told_of(rows, pair.a, pair.b), DECLARED.format(family=family, tests=len(contrasts))
+    return None, UNDECLARED
+
+
+def _explored(pair: Pair, questions: Questions, method: Method) -> dict[str, Any]:
+    """A comparison without a verdict, with p of equivalence as it is too."""
+    asked = [*questions.values()]
+    p = equivalence_p(pair.scores_a, pair.scores_b, [question.group for question in asked], method.margin)
+    return {**explored(pair, asked, method), **rounded({"p_equivalence": p})}
+
+
+def _shared(path_a: Path, path_b: Path, samples: list[Samples], questions: Questions) -> Questions:
+    """The questions that both files answer, in order."""
+    only_a = [name for name in samples[0] if name not in samples[1]]
+    only_b = [name for name in samples[1] if name not in samples[0]]
+    if only_a or only_b:
+        only = [
+            f"{len(names)} only in {path} ({some(names)})"
+            for names, path in ((only_a, path_a), (only_b, path_b))
+            if names
+        ]
+        raise UserError(
+            f"{path_a} and {path_b} answer different questions: {', '.join(only)}. They are compared question by "
+            "question: give both the same ids; an empty answer is possible, and counts as wrong"
+        )
+    if not samples[0]:
+        raise UserError(f"{path_a} and {path_b} hold no predictions")
+    return {name: question for name, question in questions.items() if name in samples[0]}
+
+
+def _run(name: str, samples: Samples, scores: Sequence[float]) -> dict[str, Any]:
+    low, high = wilson(sum(scores), len(scores))
+    responses = [sample.response for found in samples.values() for sample in found]
+    return {
+        "name": name,
+        "samples": len(responses) // len(samples),
+        "acc": round(fmean(scores), 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
+        **{fate: round(fmean(response.status == fate for response in responses), 4) for fate in FATES},
+    }
+
+
+def _warnings(
+    names: tuple[str, str], samples: list[Samples], questions: Questions, asked: Questions, unread: set[str]
+) -> list[str]:
+    found = []
+    counts = [len(next(iter(answers.values()))) for answers in samples]
+    if counts[0] != counts[1]:
+        found.append(
+            f"{names[0]} has {counts[0]} samples a question and {names[1]} has {counts[1]}: what is compared is the "
+            "mean over samples, so both should have been sampled alike"
+        )
+    if len(asked) < len(questions):
+        left_out = [name for name in questions if name not in asked]
+        found.append(
+            f"{len(left_out)} of {len(questions)} questions are in neither file and left out: {some(left_out)}"
+        )
+    for name, answers in zip(names, samples, strict=True):
+        fates = [sample.response.status for several in answers.values() for sample in several]
+        if fates.count("error") > FEW_ERRORS * len(fates):
+            found.append(f"{name}: {fates.count('error')} of {len(fates)} responses are errors, which count as wrong")
+        if name in unread:
+            told = ", ".join(f"{fates.count(fate)} {fate}" for fate in FATES if fate in fates)
+            found.append(f"{name} has no answer at all ({told}): its score is no accuracy, so there is no verdict")
+    return found

@@ -1,1 +1,0 @@
-"""Questions and their audio: sources, validation, splits."""

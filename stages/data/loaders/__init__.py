@@ -1,1 +1,0 @@
-"""One module a kind of source: `load(source, folder)` writes FLAC files into `folder` and yields rows."""

@@ -1,0 +1,199 @@
+"""What changed between two Git revisions, as Markdown for a pull request: verdicts, answers, metrics, parameters.
+
+    python -m stages.diff                    # what the workspace changes against the last commit but one
+    python -m stages.diff main workspace     # or: make diff A=main B=workspace
+
+Verdicts are those of metrics/summary.json at each revision. Where the answers of both revisions are in DVC's cache,
+each run that both have is compared with itself, question by question, as `compare` in params.yaml of the second
+revision says: nobody declared that, so it is exploratory. Metrics and parameters are DVC's own diff, with what DVC
+could not read.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from audio_reasoning.core.errors import UserError, stage_main
+from audio_reasoning.core.files import METRICS
+from audio_reasoning.metrics.inputs import read_question_set, read_samples, some
+from audio_reasoning.metrics.paired import (
+    EXPLORATORY,
+    NO_ANSWER,
+    Method,
+    Pair,
+    adjusted,
+    method_of,
+    none_answered,
+    scores_of,
+    whole,
+)
+from audio_reasoning.render.compare_table import VERDICT
+from audio_reasoning.render.tables import markdown_table, p_value, points, points_range
+from stages.revisions import WORKSPACE, Revision, revision
+
+FAMILY = (
+    "p is Holm-adjusted over the {tests} runs whose answers changed. Nobody declared these comparisons: they are "
+    "exploratory, so there is no verdict on them."
+)
+LOST = "Not compared, since answers are missing in DVC's cache (`dvc fetch --all-commits` gets them from a remote)"
+
+
+def verdicts(a: Revision, b: Revision) -> list[str]:
+    """The declared contrasts at both revisions, those that only one of them declares included."""
+    found = []
+    for side in (a, b):
+        summary = side.mapping(METRICS / "summary.json")
+        if summary is None:
+            return [f"`{side.name}` holds no metrics/summary.json."]
+        rows = summary.get("contrasts")
+        if rows is None:
+            return [f"metrics/summary.json of `{side.name}` is from before there were verdicts."]
+        found.append({f"{row['b']} against {row['a']}": row for row in rows})
+    lines = []
+    for name in dict.fromkeys([*found[0], *found[1]]):
+        before, after = found[0].get(name), found[1].get(name)
+        changed = not before or not after or before["verdict"] != after["verdict"]
+        lines.append([name, *_verdict(before, False), *_verdict(after, changed)])
+    header = ["contrast", f"Δ at {a.name}", "verdict", f"Δ at {b.name}", "verdict"]
+    return [markdown_table(header, lines, VERDICT)] if lines else ["No contrasts are declared."]
+
+
+def _verdict(row: dict[str, Any] | None, changed: bool) -> list[str]:
+    if row is None:
+        return ["–", "not declared"]
+    text = f"**{row['verdict']}**" if changed else row["verdict"]
+    return [f"{points(row['difference'])} ({points_range(row['low'], row['high'])})", text]
+
+
+def answers(a: Revision, b: Revision) -> list[str]:
+    """Each run of both revisions compared with itself, Holm-adjusted over those whose answers changed."""
+    if a.questions is None or b.questions is None or a.questions.md5 != b.questions.md5:
+        return ["The test questions are not the same at both revisions: no run can be compared question by question."]
+    questions = b.questions.file or a.questions.file
+    both = [name for name in b.answers if name in a.answers]
+    same = [name for name in both if a.answers[name].md5 == b.answers[name].md5]
+    here = [name for name in both if questions and a.answers[name].file and b.answers[name].file]
+    changed = [name for name in here if name not in same]
+    lines = [_compared(a, b, changed, questions), FAMILY.format(tests=len(changed))] if changed and questions else []
+    told = {
+        "The same answers at both revisions": same,
+        LOST: [name for name in both if name not in (*same, *changed)],
+        f"Only at {a.name}": [name for name in a.answers if name not in both],
+        f"Only at {b.name}": [name for name in b.answers if name not in both],
+    }
+    return lines + [f"{what}: {', '.join(names)}." for what, names in told.items() if names]
+
+
+def _compared(a: Revision, b: Revision, changed: list[str], questions_file: Path) -> str:
+    questions = read_question_set(questions_file)
+    pairs, unread = [], set()
+    for name in changed:
+        samples = [read_samples(side.answers[name].file or Path(), questions, complete=True) for side in (a, b)]
+        pairs.append(Pair(name, name, *(scores_of(found, questions) for found in samples)))
+        unread |= {name} if any(map(none_answered, samples)) else set()
+    method = _method(b)
+    compared = [whole(pair, [*questions.values()], method) for pair in pairs]
+    rows = [
+        [
+            row["b"],
+            f"{points(row['difference'])} ({points_range(row['low'], row['high'])})",
+            f"{row['only_a']} / {row['only_b']}",
+            p_value(row["p_holm"]),
+            NO_ANSWER if row["b"] in unread else EXPLORATORY,
+        ]
+        for row in adjusted(compared)
+    ]
+    return markdown_table(["run", "Δ", "lost / won", "p (Holm)", "verdict"], rows, VERDICT)
+
+
+def _method(side: Revision) -> Method:
+    """How a revision compares; the defaults where it is from before there were such parameters."""
+    params = side.mapping(Path("params.yaml")) or {}
+    return method_of(params.get("compare") or {})
+
+
+def changes(found: dict[str, Any], a: Revision, b: Revision) -> list[str]:
+    """DVC's diff of metrics or parameters: whole figures in a table, those by category folded beneath.
+
+    The audio gain of each control arm is a whole figure.
+    """
+    whole: list[list[str]] = []
+    parts: list[list[str]] = []
+    single = []
+    for file, keys in sorted(found.get("diff", {}).items()):
+        absent = [side for side in (a, b) if side.text(Path(file)) is None]
+        if absent:
+            single.append(f"Not at {' or '.join(side.name for side in absent)}: {file} ({len(keys)} figures).")
+            continue
+        for key, change in sorted(keys.items()):
+            row = [file, key, _value(change.get("old")), _value(change.get("new")), _step(change)]
+            folded = file.startswith("metrics") and "." in key and not key.endswith(".audio_gain")
+            (parts if folded else whole).append(row)
+    header = ["file", "key", a.name, b.name, "change"]
+    lines = [markdown_table(header, whole, ("key",))] if whole else []
+    if parts:
+        lines.append(f"<details><summary>{len(parts)} more, by category</summary>")
+        lines += [markdown_table(header, parts, ("key",)), "</details>"]
+    return [*lines, *single, *_unread(found, {side.name: side for side in (a, b)})] or ["No change."]
+
+
+def _unread(found: dict[str, Any], sides: dict[str, Revision]) -> list[str]:
+    """What DVC could not read, by revision; its diff shows such files as empty, or not at all."""
+    lines = []
+    for name, errors in found.get("errors", {}).items():
+        if not isinstance(errors, dict):
+            lines.append(f"DVC could not read {name}: {_reason(errors)}.")
+            continue
+        absent = [file for file in found.get("diff", {}) if sides[name].text(Path(file)) is None]  # told already
+        files = [f"{file} ({_reason(error)})" for file, error in sorted(errors.items()) if file not in absent]
+        lines += [f"DVC could not read {len(files)} files at {name}: {some(files)}."] if files else []
+    return lines
+
+
+def _reason(error: Exception) -> str:
+    return str(error).replace("\n", " ") or type(error).__name__
+
+
+def _value(value: Any) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else "–" if value is None else str(value)
+    return text.replace("|", r"\|").replace("\n", " ")
+
+
+def _step(change: dict[str, Any]) -> str:
+    return f"{change['diff']:+.4g}" if "diff" in change else ""
+
+
+def markdown(a: Revision, b: Revision) -> str:
+    """The whole report."""
+    revisions = {"a_rev": a.name, "b_rev": b.name}
+    parts = {
+        "Verdicts": verdicts(a, b),
+        "Each run against itself": answers(a, b),
+        "Metrics": changes(a.repo.metrics.diff(**revisions), a, b),
+        "Parameters": changes(a.repo.params.diff(**revisions), a, b),
+    }
+    lines = [f"## {a.name} → {b.name}"]
+    for title, text in parts.items():
+        lines += [f"### {title}", *text]
+    return "\n\n".join(lines)
+
+
+@stage_main
+def main() -> None:
+    """Print the report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("a", nargs="?", default="HEAD~1", help="a Git revision (default: %(default)s)")
+    parser.add_argument("b", nargs="?", default=WORKSPACE, help="another, or workspace (default: %(default)s)")
+    args = parser.parse_args()
+    try:
+        repo = Repo()
+    except DvcException as error:
+        raise UserError(f"{error} (run from the folder that holds dvc.yaml)") from None
+    print(markdown(revision(args.a, repo), revision(args.b, repo)))
+
+
+if __name__ == "__main__":
+    main()

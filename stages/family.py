@@ -1,0 +1,85 @@
+"""The families of comparisons that the parameters declare, each judged together; all others are exploratory.
+
+`compare` declares one. `rest` declares two: each iteration of self-training with the base under the same prompt, and
+with the iteration that it started from, where that is not the base.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from audio_reasoning.core.runs import BASE, Run, metrics_file, named_run
+from audio_reasoning.metrics.inputs import Questions, check_current, read_samples
+from audio_reasoning.metrics.paired import Method, Pair, judged, mirrored, none_answered, scores_of
+from stages.declared import Declared
+
+Scores = dict[str, list[float]]  # by run: a strict score for each question, in order
+Contrasts = Sequence[tuple[Run, Run]]
+
+
+def declared_contrasts(params: Declared) -> list[tuple[Run, Run]]:
+    """The runs of each contrast that `compare` declares, which the parameters' schema knows to exist."""
+    return [(named_run(contrast.a), named_run(contrast.b)) for contrast in params.contrasts()]
+
+
+def with_base(starts: Mapping[str, str], prompts: Iterable[str]) -> list[tuple[Run, Run]]:
+    """Each iteration beside the base under each prompt; `starts` tells the model that each iteration started from."""
+    return [(Run(prompt), Run(prompt, name)) for prompt in prompts for name in starts]
+
+
+def with_start(starts: Mapping[str, str], prompts: Iterable[str]) -> list[tuple[Run, Run]]:
+    """Each iteration beside the one that it started from, where that is not the base."""
+    return [
+        (Run(prompt, start), Run(prompt, name)) for prompt in prompts for name, start in starts.items() if start != BASE
+    ]
+
+
+def families(params: Declared) -> dict[str, Contrasts]:
+    """All declared families, by what declares them."""
+    starts = {name: iteration.start for name, iteration in params.rest.iterations.items()}
+    prompts = params.rest.eval_prompts
+    return {
+        "compare": declared_contrasts(params),
+        "rest, with the base": with_base(starts, prompts),
+        "rest, with the predecessor": with_start(starts, prompts),
+    }
+
+
+def read_scores(runs: Iterable[Run], questions: Questions, *, scored: Iterable[Run] = ()) -> tuple[Scores, set[str]]:
+    """The scores of runs, each read once, and the names of those without any answer.
+
+    Raises UserError for a run whose answers are absent, incomplete or, of the runs that are `scored`, give another
+    accuracy than their metrics file.
+    """
+    checked = {*scored}
+    scores: Scores = {}
+    unread = set()
+    for run in dict.fromkeys(runs):
+        samples = read_samples(run.predictions, questions, complete=True)
+        found = scores_of(samples, questions)
+        if run in checked:
+            check_current(metrics_file(run), {"acc_strict": sum(found) / len(found)}, run.predictions)
+        scores[run.name] = found
+        if none_answered(samples):
+            unread.add(run.name)
+    return scores, unread
+
+
+def pairs_of(contrasts: Contrasts, scores: Scores) -> list[Pair]:
+    """Each contrast with its scores."""
+    return [Pair(a.name, b.name, scores[a.name], scores[b.name]) for a, b in contrasts]
+
+
+def judge_contrasts(contrasts: Contrasts, questions: Questions, method: Method) -> list[dict[str, Any]]:
+    """Read the runs of all contrasts and compare them as one family; UserError where one cannot be read."""
+    scores, unread = read_scores((run for contrast in contrasts for run in contrast), questions)
+    return judged(pairs_of(contrasts, scores), [*questions.values()], method, unread)
+
+
+def told_of(rows: Iterable[dict[str, Any]], a: str, b: str) -> dict[str, Any] | None:
+    """The comparison of run `b` with run `a`, whichever way round it was declared; None where it was not."""
+    for row in rows:
+        if (row["a"], row["b"]) == (a, b):
+            return row
+        if (row["a"], row["b"]) == (b, a):
+            return mirrored(row)
+    return None

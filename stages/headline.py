@@ -1,0 +1,31 @@
+"""Copy the metrics of the variant to quote to one path, where `dvc metrics diff` can compare it between commits.
+
+python -m stages.headline
+"""
+
+import argparse
+
+from audio_reasoning.core.errors import stage_main
+from audio_reasoning.core.files import METRICS, read_json, write_json
+from audio_reasoning.core.typed import Strict
+from stages.declared import Headline
+from stages.params import load_params
+
+
+class Params(Strict):
+    """What the stage reads."""
+
+    headline: Headline
+
+
+@stage_main
+def main() -> None:
+    """Write metrics/headline.json: the metrics of `headline.variant`, and its name."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    variant = load_params(Params, "headline.variant").headline.variant
+    write_json(METRICS / "headline.json", {"variant": variant, **read_json(METRICS / "prompts" / f"{variant}.json")})
+    print(f"{METRICS / 'headline.json'}: {variant}")
+
+
+if __name__ == "__main__":
+    main()

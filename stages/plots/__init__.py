@@ -1,1 +1,0 @@
-"""DVC's plots as pictures, and sweeps of one parameter."""

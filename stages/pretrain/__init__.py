@@ -1,1 +1,0 @@
-"""The base model of `mini`, trained from scratch so that everything after it is real."""

@@ -1,0 +1,100 @@
+"""All parameters of the project, typed: what `params.yaml` holds, and what must hold between its groups.
+
+`conf/` documents the keys; `params.yaml` holds the composed values (see stages/compose.py). A stage reads its own
+groups alone, so that a change of another group's schema does not concern it; here all of them meet.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import model_validator
+
+from audio_reasoning.core.errors import nearest
+from audio_reasoning.core.typed import Name
+from audio_reasoning.engines.params import Infer, Runtime, Serve, Thinking
+from audio_reasoning.families.params import Model
+from audio_reasoning.judging.params import Judge
+from audio_reasoning.metrics.errors.params import Errors
+from audio_reasoning.render.submission.params import Submission
+from audio_reasoning.tasks.params import Data
+from stages.declared import Declared, Headline
+from stages.params import PARAMS, load_params, parse_params
+
+
+class Project(Declared):
+    """The whole of `params.yaml`."""
+
+    profile: Name
+    data: Data
+    model: Model
+    infer: Infer
+    thinking: Thinking
+    serve: Serve
+    errors: Errors
+    judge: Judge
+    submission: Submission
+    headline: Headline
+    runtime: Runtime
+
+    @model_validator(mode="after")
+    def _variants_exist(self) -> "Project":
+        listed = {
+            "rest.eval_prompts": self.rest.eval_prompts,
+            "arms.variants": self.arms.variants,
+            "vote.variants": self.vote.variants,
+        }
+        for key, names in listed.items():
+            for name in names:
+                if name not in self.prompts.variants:
+                    hint = nearest(name, self.prompts.variants)
+                    raise ValueError(
+                        f"{key}: {name!r} is not in prompts.variants, so the base model has no answers "
+                        f"to compare with; {hint}"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _headline_exists(self) -> "Project":
+        if self.headline.variant not in self.prompts.variants:
+            hint = nearest(self.headline.variant, self.prompts.variants)
+            raise ValueError(f"headline.variant {self.headline.variant!r} is not in prompts.variants; {hint}")
+        return self
+
+    @model_validator(mode="after")
+    def _can_reject(self) -> "Project":
+        # A p drawn from so many resamples is never below 1 / (resamples + 1), and Holm multiplies it by all contrasts.
+        contrasts = len(self.contrasts())
+        if self.compare.resamples < 20 * contrasts:
+            raise ValueError(
+                f"with {contrasts} contrasts no p from {self.compare.resamples} resamples can be below 0.05; "
+                f"set compare.resamples to {200 * contrasts} or more, at least {20 * contrasts}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _runs_exist(self) -> "Project":
+        named = {
+            "compare.contrasts": [name for contrast in self.compare.contrasts for name in (contrast.a, contrast.b)],
+            "judge.runs": self.judge.runs,
+            "submission.run": [self.submission.run],
+        }
+        for key, names in named.items():
+            for name in names:
+                if name not in self.run_names():
+                    raise ValueError(f"{key}: no run is called {name!r}; {nearest(name, self.run_names())}")
+        return self
+
+
+def load_project(path: Path = PARAMS) -> Project:
+    """All parameters; raises UserError as `stages.params.load_params` does."""
+    return load_params(Project, path=path)
+
+
+def parse_project(raw: Any, where: str) -> Project:
+    """Check a composed mapping; `where` names it in the message."""
+    return parse_params(Project, raw, where)
+
+
+def project_params() -> Project | None:
+    """All parameters of the project in this folder, for commands that are no stage; None outside a project."""
+    return load_project() if PARAMS.is_file() else None

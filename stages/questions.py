@@ -1,0 +1,151 @@
+"""Stage `questions`: gather the sources of params.yaml into one file a split.
+
+Writes `data/questions/{train,dev,test}.jsonl` (Question records) and `manifest.json` (what they hold, and what was
+left out and why). Refuses ids that are not unique, and a source video, clip or audio file found in two splits.
+
+    python -m stages.questions
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from audio_reasoning.core.errors import UserError, stage_main
+from audio_reasoning.core.files import (
+    AUDIO,
+    QUESTIONS,
+    SOURCES,
+    read_jsonl,
+    sha256_file,
+    sha256_json,
+    write_json,
+    write_jsonl,
+)
+from audio_reasoning.core.progress import progress
+from audio_reasoning.core.records import Audio, Question, to_dict
+from audio_reasoning.core.typed import Strict
+from audio_reasoning.tasks.audio import flac_duration
+from audio_reasoning.tasks.mmar_schema import SPLITS, Row, Split, read_rows
+from audio_reasoning.tasks.params import Data
+from stages.params import load_params
+
+Splits = dict[Split, list[Question]]
+
+
+class Params(Strict):
+    """What the stage reads."""
+
+    data: Data
+
+
+def gather(sources: dict[str, Any]) -> tuple[Splits, list[dict[str, str]]]:
+    """Read and check the named sources; return their questions by split, and what was left out."""
+    splits: Splits = {split: [] for split in SPLITS}
+    dropped: list[dict[str, str]] = []
+    for name, source in sources.items():
+        path = SOURCES / name / "questions.jsonl"
+        rows = read_rows(path)
+        for left_out in read_jsonl(SOURCES / name / "dropped.jsonl"):
+            dropped.append({"source": name, "id": left_out["id"], "what": "the question", "why": left_out["why"]})
+        audio = _describe_audio({row.audio_path for row in rows})
+        for row in rows:
+            split = row.split or getattr(source, "split", None)
+            if split is None:
+                raise UserError(f"{path}: id {row.id!r} has no split, and data.sources.{name} names none")
+            splits[split].append(_question(row, audio[row.audio_path], name))
+            if row.blank_choices:
+                dropped.append({"source": name, "id": row.id, "what": "a blank choice", "why": "it cannot be chosen"})
+    return splits, dropped
+
+
+def _describe_audio(paths: set[str]) -> dict[str, Audio]:
+    described = {}
+    with progress(len(paths), "file", "hashing audio") as bar:
+        for path in sorted(paths):
+            file = AUDIO / path
+            duration_s = flac_duration(file)
+            described[path] = Audio(path, sha256_file(file), duration_s)
+            bar.update()
+    return described
+
+
+def _question(row: Row, audio: Audio, source: str) -> Question:
+    return Question(
+        id=row.id,
+        audio=audio,
+        question=row.question,
+        choices=row.choices,
+        answer=row.answer,
+        category=row.category,
+        sub_category=row.sub_category,
+        modality=row.modality,
+        language=row.language,
+        source=source,
+        group=row.group,
+    )
+
+
+def check_disjoint(splits: Splits) -> None:
+    """Refuse an id that occurs twice, and a group or audio file that occurs in two splits."""
+    ids: dict[str, Question] = {}
+    groups: dict[str, tuple[Split, Question]] = {}
+    hashes: dict[str, tuple[Split, Question]] = {}
+    for split, questions in splits.items():
+        for question in questions:
+            other = ids.setdefault(question.id, question)
+            if other is not question:
+                raise UserError(f"the id {question.id!r} is in the sources {other.source} and {question.source}")
+            for what, seen, key in (("group", groups, question.group), ("audio", hashes, question.audio.sha256)):
+                first, example = seen.setdefault(key, (split, question))
+                if first != split:
+                    raise UserError(
+                        f"{what} {key} is in two splits: question {example.id!r} ({first}, source {example.source}) "
+                        f"and {question.id!r} ({split}, source {question.source}); keep it in one"
+                    )
+
+
+def manifest(splits: Splits, dropped: list[dict[str, str]]) -> dict[str, Any]:
+    """Counts by split, and what was left out."""
+    return {"splits": {split: _summary(questions) for split, questions in splits.items()}, "dropped": dropped}
+
+
+def _summary(questions: list[Question]) -> dict[str, Any]:
+    files = {question.audio.sha256: question.audio.duration_s for question in questions}
+    return {
+        "questions": len(questions),
+        "groups": len({question.group for question in questions}),
+        "audio_files": len(files),
+        "audio_hours": round(sum(files.values()) / 3600, 4),
+        "audio_sha256": sha256_json(sorted(files)),
+        "by_source": _counts(question.source for question in questions),
+        "by_sub_category": _counts(question.sub_category for question in questions),
+        "by_modality": _counts(question.modality for question in questions),
+        "by_choices": _counts(str(len(question.choices)) for question in questions),
+    }
+
+
+def _counts(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))
+
+
+def write(splits: Splits, dropped: list[dict[str, str]], folder: Path = QUESTIONS) -> None:
+    """Write the splits, and the manifest last."""
+    for split, questions in splits.items():
+        write_jsonl(folder / f"{split}.jsonl", (to_dict(question) for question in questions))
+    write_json(folder / "manifest.json", manifest(splits, dropped))
+
+
+@stage_main
+def main() -> None:
+    """Run the stage."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    splits, dropped = gather(dict(load_params(Params, "data.sources").data.sources))
+    check_disjoint(splits)
+    write(splits, dropped)
+    print(f"{QUESTIONS}: " + ", ".join(f"{split} {len(questions)}" for split, questions in splits.items()))
+
+
+if __name__ == "__main__":
+    main()

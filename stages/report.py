@@ -1,0 +1,83 @@
+"""Stage `report`: the page that shows, and lets hear, what changed.
+
+    python -m stages.report
+
+Writes reports/index.html and reports/report_files/ (scripts, style, questions, and each run's traces in a file of
+its own). The page needs no server and nothing from the network: open it, or send both together. Clips stay where
+they are, in data/audio/.
+"""
+
+import argparse
+
+from audio_reasoning.core.errors import stage_main
+from audio_reasoning.core.files import QUESTIONS, atomic_dir, atomic_write
+from audio_reasoning.core.typed import Name
+from audio_reasoning.metrics.inputs import read_question_set
+from audio_reasoning.render.report.answers import page_data, read_runs, script_json, trace_file, traces_script
+from audio_reasoning.render.report.arms import arms_section
+from audio_reasoning.render.report.failures import errors_section, judge_section
+from audio_reasoning.render.report.page import FILES, INDEX, header_of, render, write_assets
+from audio_reasoning.render.report.prompts import prompts_section, sub_categories_section
+from audio_reasoning.render.report.sections import Section
+from audio_reasoning.render.report.training import iterations_section, pass_rates_section
+from audio_reasoning.render.report.votes import votes_section
+from stages.declared import DeclaredRuns, Headline
+from stages.params import load_params
+
+
+class Params(DeclaredRuns):
+    """What the stage reads."""
+
+    profile: Name
+    headline: Headline
+
+
+def sections(params: Params) -> list[Section]:
+    """The overview's sections, in the order of the questions that a reader asks."""
+    return [
+        prompts_section(params.prompts.variants),
+        sub_categories_section(),
+        arms_section(),
+        votes_section(params.vote.variants),
+        iterations_section(),
+        pass_rates_section(),
+        errors_section(params.headline.variant),
+        judge_section(),
+    ]
+
+
+@stage_main
+def main() -> None:
+    """Run the stage."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    params = load_params(
+        Params,
+        "profile",
+        "headline.variant",
+        "prompts.variants",
+        "arms.kinds",
+        "arms.variants",
+        "vote.variants",
+        "rest.eval_prompts",
+        "rest.iterations",
+    )
+    questions = read_question_set(QUESTIONS / "test.jsonl")
+    runs, absent = read_runs(params.runs(), questions)
+    page = render(header_of(params.profile, questions, runs, absent), sections(params))
+    with atomic_dir(FILES) as folder:
+        write_assets(folder)
+        data = page_data(params.profile, questions, runs, absent)
+        (folder / "data.js").write_text(f"window.report.store.fill({script_json(data)});\n", encoding="ascii")
+        (folder / "traces").mkdir()
+        for answers in runs:
+            (folder / "traces" / trace_file(answers.run)).write_text(traces_script(answers), encoding="ascii")
+    with atomic_write(INDEX) as file:
+        file.write(page)
+    size = sum(path.stat().st_size for path in FILES.rglob("*") if path.is_file()) + INDEX.stat().st_size
+    print(f"{INDEX}: {len(questions)} questions, {len(runs)} runs, {size / 1e6:.1f} MB")
+    for run in absent:
+        print(f"{run.name} has no answers yet: {run.predictions} is not there")
+
+
+if __name__ == "__main__":
+    main()

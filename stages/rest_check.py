@@ -1,0 +1,191 @@
+"""Stage `rest_check`: see that a training can work before it starts, and fail where it cannot.
+
+    python -m stages.rest_check --iteration iter1
+
+Checks that every prompt holds its clip's audio tokens, that labels decode to the sampled completions, that
+nothing of dev or test is in the bank, that right answers on dev are less surprising with the true clip than with
+another one or silence (by the path that training takes), and that the adapter can learn eight traces by heart.
+Writes metrics/rest/check_<iteration>.json.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from audio_reasoning.algorithms.rest import integrity
+from audio_reasoning.algorithms.rest.layout import depth_of, model_dir
+from audio_reasoning.algorithms.rest.params import Rest
+from audio_reasoning.algorithms.rest.selection import trace_of
+from audio_reasoning.algorithms.rest.traces import well_formed
+from audio_reasoning.core.errors import UserError, stage_main
+from audio_reasoning.core.files import BASE_MODEL, QUESTIONS, REST, REST_METRICS, write_json
+from audio_reasoning.core.models import adapter_of
+from audio_reasoning.core.records import Question, read_questions
+from audio_reasoning.core.rollouts import DEV, Sample, Trace, read_records
+from audio_reasoning.core.threads import limit_threads
+from audio_reasoning.core.typed import Strict
+from audio_reasoning.engines.server.server import stop
+from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker
+from audio_reasoning.families.qwen3_omni.lora import attach
+from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+from audio_reasoning.training.dataset import Clips, Example, Rows
+from stages.params import load_params
+from stages.rest_train import adapted_model, check_machine
+
+_BY_HEART = 8
+_FEWEST = 10  # source clips, over which the interval of what hearing is worth is made
+_SHOWN = 3
+
+
+class Params(Strict):
+    """What the stage reads."""
+
+    rest: Rest
+
+
+def control_traces(samples: Sequence[Sample], dev: Sequence[Question]) -> list[Trace]:
+    """The first right and well-formed answer to each dev question, as traces."""
+    questions = {question.id: question for question in dev}
+    right: dict[str, Sample] = {}
+    for sample in samples:
+        if sample.condition == DEV and sample.correct and well_formed(sample):
+            right.setdefault(sample.problem_id, sample)
+    return [trace_of(sample, questions[name], 0.0, 1.0, "") for name, sample in right.items()]
+
+
+def failures(metrics: dict[str, Any]) -> list[str]:
+    """What is wrong, in words; the checks by model may be still to come."""
+    found = []
+    for name, said in (
+        ("audio_tokens", "prompts without all of their clip's audio tokens"),
+        ("labels", "traces whose labels are not the sampled completion"),
+        ("contamination", "traces of questions that belong to dev or test"),
+    ):
+        if name in metrics and metrics[name]["wrong"]:
+            found.append(f"{metrics[name]['wrong']} {said}: {'; '.join(metrics[name]['first'])}")
+    if "hearing" not in metrics:
+        return found
+    for name in ("shuffled", "silence"):
+        gain = metrics["hearing"][name]
+        if gain["low"] <= 0:
+            found.append(
+                f"right answers are not less surprising with the true clip than with {name} audio: "
+                f"{gain['difference']:+.4f} nats a token [{gain['low']:+.4f}, {gain['high']:+.4f}]"
+            )
+    overfit = metrics["overfit"]
+    if overfit["loss_last"] is None:
+        found.append(
+            f"learning {overfit['examples']} traces by heart diverged after {overfit['steps']} steps; "
+            "lower rest.check.overfit_learning_rate"
+        )
+    elif not overfit["learnt"]:
+        found.append(
+            f"{overfit['examples']} traces cannot be learnt by heart: loss {overfit['loss_first']} to "
+            f"{overfit['loss_last']} in {overfit['steps']} steps; raise rest.check.overfit_learning_rate or "
+            "overfit_steps, or see what the adapter adapts"
+        )
+    return found
+
+
+def _listed(wrong: list[str]) -> dict[str, Any]:
+    return {"wrong": len(wrong), "first": wrong[:_SHOWN]}
+
+
+def check_traces(
+    bank: Rows,
+    controls: Sequence[Example],
+    held_out: dict[str, Sequence[Question]],
+    processor: AudioTextProcessor,
+) -> dict[str, Any]:
+    """What the traces show without a model; labels only if the audio tokens are right, or no batch can be made."""
+    traces = [trace for row in bank.rows for trace in row]
+    asked = [*traces, *(trace for trace, _ in controls)]
+    found: dict[str, Any] = {
+        "traces": len(traces),
+        "audio_tokens": _listed(integrity.audio_tokens(asked, processor.audio_token_id)),
+        "contamination": _listed(integrity.contamination(traces, held_out)),
+    }
+    if not found["audio_tokens"]["wrong"]:
+        found["labels"] = _listed(integrity.labels([bank[i] for i in range(len(bank))], processor))
+    return found
+
+
+def check_model(
+    bank: Rows,
+    controls: Sequence[Example],
+    rest: Rest,
+    start: Path,
+    seed: int,
+    processor: AudioTextProcessor,
+) -> dict[str, Any]:
+    """Whether the model in `start` hears, and whether the adapter that is to be trained can learn."""
+    train, size = rest.train, rest.train.micro_batch_size
+    model = load_thinker(BASE_MODEL, dtype=train.dtype, quantization=train.quantization)
+    adapter = adapter_of(start, BASE_MODEL)
+    sampler = attach(model, adapter) if adapter else model
+    hearing = integrity.hearing(sampler, processor, controls, seed, size)
+    del model, sampler  # there may be room for one only
+    learner = adapted_model(train, start, seed)
+    examples = [example for index in range(len(bank)) for example in bank[index]]
+    chosen = np.random.default_rng(seed).permutation(len(examples))[:_BY_HEART]
+    rate = rest.check.overfit_learning_rate * train.learning_rate_scale
+    overfit = integrity.overfit(learner, processor, [examples[i] for i in chosen], rest.check.overfit_steps, rate, size)
+    return {"hearing": hearing, "overfit": overfit}
+
+
+@stage_main
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--iteration", required=True, help="its name in rest.iterations")
+    name = parser.parse_args().iteration
+    params = load_params(Params, "rest.check", "rest.train", "rest.seed", f"rest.iterations.{name}.from")
+    rest = params.rest
+    check_machine(rest.train, torch.cuda.is_available())
+    start = rest.iterations[name].start
+    seed = rest.seed * 1_000 + depth_of(start)
+    stop()  # a GPU cannot hold the served model and another one
+    limit_threads()
+    held_out: dict[str, Sequence[Question]] = {
+        split: read_questions(QUESTIONS / f"{split}.jsonl") for split in ("dev", "test")
+    }
+    source = REST / name / "samples.parquet"
+    samples = read_records(source, Sample)
+    asked = len({sample.problem_id for sample in samples if sample.condition == DEV})
+    controls = control_traces(samples, held_out["dev"])
+    clips_heard = len({trace.group for trace in controls})
+    if clips_heard < _FEWEST:
+        raise UserError(
+            f"{source}: those of {asked} dev questions that were answered right are about {clips_heard} source clips; "
+            f"{_FEWEST} are needed to see whether audio is heard: raise rest.check.control_questions or control_n, or "
+            "add dev questions"
+        )
+    processor = AudioTextProcessor.from_checkpoint(BASE_MODEL)
+    clips = Clips(processor)
+    bank = Rows(read_records(REST / name / "bank.parquet", Trace), clips, rest.train.share_prompts)
+    heard = [(trace, clips.features(trace.audio_path, trace.audio_sha256)) for trace in controls]
+    metrics: dict[str, Any] = {"controls": {"asked": asked, "answered": len(controls), "source_clips": clips_heard}}
+    metrics |= check_traces(bank, heard, held_out, processor)
+    found = failures(metrics)
+    if not found:
+        metrics |= check_model(bank, heard, rest, model_dir(start), seed, processor)
+        found = failures(metrics)
+    write_json(REST_METRICS / f"check_{name}.json", {"passed": not found, **metrics})
+    if found:
+        raise UserError(
+            f"{name}: {len(found)} check(s) failed, nothing is trained\n" + "\n".join(f"  - {f}" for f in found)
+        )
+    gain, overfit = metrics["hearing"], metrics["overfit"]
+    print(
+        f"{name}: {metrics['traces']} traces are sound; on {gain['n']} dev answers the true clip is worth "
+        f"{gain['shuffled']['difference']:.3f} nats a token against shuffled, {gain['silence']['difference']:.3f} "
+        f"against silence; {overfit['examples']} traces learnt by heart in {overfit['steps']} steps"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Stage `rest_gate`: decide on dev whether a trained adapter becomes the iteration's model.
+
+    python -m stages.rest_gate --iteration iter1
+
+Tries the candidate at each strength of rest.gate.scales on dev and takes the best one. It is accepted if the
+interval of its difference to the model it started from stays above -epsilon, unless accuracy on mastered problems
+that it was not trained on falls by more than rest.gate.max_retention_loss with an interval below zero (a few dozen
+problems cannot tell one point from chance); else the model it started from is kept. Then sees that the server and
+the trainer's code write the same tokens with the model that was chosen, and other ones than without its adapter.
+Writes models/<iteration> and metrics/rest/gates/<iteration>.json.
+"""
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from audio_reasoning.algorithms.rest.asking import Judge, Model
+from audio_reasoning.algorithms.rest.layout import CANDIDATES, TRAINED, depth_of, model_dir, trained_problems
+from audio_reasoning.algorithms.rest.params import Gate, Rest
+from audio_reasoning.algorithms.rest.parity import parity
+from audio_reasoning.core.errors import stage_main
+from audio_reasoning.core.files import (
+    BASE_MODEL,
+    QUESTIONS,
+    REST,
+    REST_METRICS,
+    atomic_dir,
+    cache_dir,
+    sha256_file,
+    write_json,
+)
+from audio_reasoning.core.models import WEIGHTS, adapter_of, base_identity
+from audio_reasoning.core.records import Comparison, Question, read_questions, to_dict
+from audio_reasoning.core.rollouts import Trace, read_records
+from audio_reasoning.engines.params import Asking
+from audio_reasoning.families.qwen3_omni.lora import scale_adapter
+from audio_reasoning.metrics.stats import compare_runs
+from audio_reasoning.prompts.registry import load_prompt
+from stages.params import load_params
+
+
+class Params(Asking):
+    """What the stage reads."""
+
+    rest: Rest
+
+
+def verdict(dev: Comparison, retention: Comparison | None, gate: Gate) -> tuple[bool, str]:
+    """Whether the candidate is accepted, and why."""
+    if not gate.enabled:
+        return True, "the gate is off: whatever was trained is accepted"
+    if dev.low < -gate.epsilon:
+        return False, f"on dev it may be worse by more than epsilon: {_points(dev)}, epsilon {100 * gate.epsilon:.1f}"
+    if retention is not None and retention.difference < -gate.max_retention_loss and retention.high < 0:
+        return False, f"it forgets: {_retained(retention)}, allowed are {-100 * gate.max_retention_loss:+.1f}"
+    if retention is None:
+        return True, f"on dev {_points(dev)}; no mastered problem was left out of training to tell what it forgets"
+    return True, f"on dev {_points(dev)}; {_retained(retention)}"
+
+
+def _points(found: Comparison) -> str:
+    return f"{100 * found.difference:+.1f} points [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+
+
+def _retained(found: Comparison) -> str:
+    return f"{_points(found)} on {found.n} mastered problems"
+
+
+def strengths(judge: Judge, name: str, dev: Sequence[Question], folder: Path) -> dict[float, tuple[Model, list[float]]]:
+    """The candidate at each scale, and its scores on dev."""
+    tried = {}
+    for scale in judge.rest.gate.scales:
+        # The last folder names the model for the server; one of each scale, since their weights differ.
+        adapter = folder / str(scale) / name
+        adapter.mkdir(parents=True)
+        scale_adapter(CANDIDATES / name, adapter, scale)
+        model = Model(f"{name} x {scale:g}", adapter)
+        tried[scale] = model, judge.scores(model, dev, 0.0, 1)
+    return tried
+
+
+def write_model(name: str, start: str, adapter: Path | None, record: dict[str, Any]) -> None:
+    """Write the iteration's model folder: the adapter if there is one, its manifest, and what it was made from.
+
+    That is its bank, and the ids of all problems that it or a model before it was trained on.
+    """
+    bank = REST / name / "bank.parquet"
+    trained = trained_problems(start) | {trace.problem_id for trace in read_records(bank, Trace)}
+    with atomic_dir(model_dir(name)) as folder:
+        if adapter is not None:
+            shutil.copytree(adapter, folder / "adapter")
+        shutil.copyfile(bank, folder / bank.name)
+        write_json(folder / TRAINED, sorted(trained))
+        manifest = {
+            "iteration": name,
+            "from": start,
+            "depth": depth_of(start) + 1,
+            "base": base_identity(BASE_MODEL),
+            "adapter": sha256_file(adapter / WEIGHTS) if adapter is not None else None,
+            **record,
+        }
+        write_json(folder / "model.json", manifest)
+
+
+@stage_main
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--iteration", required=True, help="its name in rest.iterations")
+    name = parser.parse_args().iteration
+    params = load_params(
+        Params, "serve", "rest.gate", "rest.generate", "rest.prompt", "rest.seed", f"rest.iterations.{name}.from"
+    )
+    gate, start = params.rest.gate, params.rest.iterations[name].start
+    judge = Judge(params, params.rest, load_prompt(params.rest.prompt))
+    dev = read_questions(QUESTIONS / "dev.jsonl")
+    mastered = read_questions(REST / name / "retention.jsonl")
+    if len(dev) < gate.parity_questions:
+        print(f"{name}: rest.gate.parity_questions is {gate.parity_questions}, and dev has {len(dev)} questions")
+    previous = Model(start, adapter_of(model_dir(start), BASE_MODEL))
+    (cache_dir() / "gate").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_dir() / "gate") as folder:
+        before = judge.scores(previous, dev, 0.0, 1)
+        tried = strengths(judge, name, dev, Path(folder))
+        scale = max(tried, key=lambda s: (fmean(tried[s][1]), s))  # the strongest among equals
+        candidate, after = tried[scale]
+        on_dev = compare_runs(start, candidate.name, before, after, [q.group for q in dev])
+        on_mastered = None
+        if mastered:
+            temperature = params.rest.generate.temperature
+            was, now = (judge.scores(m, mastered, temperature, gate.retention_n) for m in (previous, candidate))
+            on_mastered = compare_runs(start, candidate.name, was, now, [q.group for q in mastered])
+        accepted, reason = verdict(on_dev, on_mastered, gate)
+        chosen = candidate if accepted else previous
+        agreement = parity(judge, Model(name, chosen.adapter), dev)
+        write_model(name, start, chosen.adapter, {"accepted": accepted, "scale": scale if accepted else None})
+    write_json(
+        REST_METRICS / "gates" / f"{name}.json",
+        {
+            "accepted": accepted,
+            "scale": scale if accepted else None,
+            "reason": reason,
+            "dev_before": round(fmean(before), 4),
+            "dev_after": round(fmean(after), 4),
+            "dev": to_dict(on_dev),
+            "retention": to_dict(on_mastered) if on_mastered else None,
+            "scales": [{"scale": s, "acc_strict": round(fmean(scores), 4)} for s, (_, scores) in tried.items()],
+            "parity": agreement,
+        },
+    )
+    print(f"{candidate.name}: {'accepted' if accepted else f'rejected, {start} is kept'}: {reason}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Stage `rest_select`: choose what to train on among an iteration's samples.
+
+    python -m stages.rest_select --iteration iter1
+
+Writes data/rest/<iteration>/bank.parquet (the traces to train on, those of earlier iterations included where
+rest.select.accumulate says so), data/rest/<iteration>/retention.jsonl (mastered problems that are *not* trained on,
+nor were in an iteration before, which the acceptance gate asks again), and to metrics/rest what was sampled and taken
+(generation_<iteration>.json) and how many problems have which pass rate (pass_rates/<iteration>.json).
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from audio_reasoning.algorithms.rest.layout import bank_of, depth_of, trained_problems
+from audio_reasoning.algorithms.rest.params import Rest
+from audio_reasoning.algorithms.rest.pass_rates import CATEGORIES, Problem, categories, histogram, problems_of
+from audio_reasoning.algorithms.rest.selection import Selection, merged, select_problems, traces_of
+from audio_reasoning.algorithms.rest.traces import distinct, well_formed
+from audio_reasoning.core.errors import UserError, stage_main
+from audio_reasoning.core.files import QUESTIONS, REST, REST_METRICS, write_json, write_jsonl
+from audio_reasoning.core.records import Question, read_questions, to_dict
+from audio_reasoning.core.rollouts import HEARD, Sample, Trace, read_records, write_records
+from audio_reasoning.core.typed import Strict
+from stages.params import load_params
+
+
+class Params(Strict):
+    """What the stage reads."""
+
+    rest: Rest
+
+
+def generation_metrics(
+    samples: Sequence[Sample], problems: Sequence[Problem], failed: int, selection: Selection, bank: Sequence[Trace]
+) -> dict[str, Any]:
+    """What was sampled, how hard it was, and what was taken."""
+    heard = [sample for sample in samples if sample.condition == HEARD]
+    right = [sample for problem in problems for sample in problem.right]
+    silent = [p.silent_rate for p in problems if p.silent_rate is not None]
+    taken = [sample for chosen in selection.taken.values() for sample in chosen]
+    duplicates = sum(len(p.right) - len(distinct(p.right)) for p in problems)
+    return {
+        "problems": len(problems) + failed,
+        "problems_failed": failed,
+        "candidates": len(heard),
+        "candidates_correct": len(right),
+        "candidates_truncated": sum(sample.status == "truncated" for sample in heard),
+        "candidates_without_answer": sum(sample.status == "no_answer" for sample in heard),
+        "correct_duplicates": duplicates,
+        "correct_malformed": sum(not well_formed(sample) for sample in right),
+        "pass_rate": round(float(np.mean([p.pass_rate for p in problems])), 4),
+        "pass_rate_silence": round(float(np.mean(silent)), 4) if silent else None,
+        "problems_with_correct": sum(bool(problem.right) for problem in problems),
+        "problems_learning_zone": sum(p.category == "learning_zone" for p in problems),
+        "problems_selected": len(selection.taken),
+        "problems_replayed": len(selection.replayed & selection.taken.keys()),
+        "problems_retention": len(selection.retention),
+        "samples_selected": len(taken),
+        "bank": len(bank),
+        "dropped": selection.dropped,
+        "categories": categories(problems),
+    }
+
+
+def table(metrics: dict[str, Any]) -> str:
+    """The categories, with counts and shares."""
+    rows = [f"{'category':16} problems  share"]
+    for name in CATEGORIES:
+        row = metrics["categories"][name]
+        rows.append(f"{name:16} {row['problems']:8} {row['share']:6.1%}")
+    return "\n".join(rows)
+
+
+def _retention_questions(selection: Selection, questions: dict[str, Question]) -> list[Question]:
+    """The mastered problems that are not trained on, with their choices as they were asked."""
+    asked = []
+    for problem in selection.retention:
+        sample, question = problem.samples[0], questions[problem.id]
+        asked.append(replace(question, choices=tuple(question.choices[i] for i in sample.order), answer=sample.answer))
+    return asked
+
+
+@stage_main
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--iteration", required=True, help="its name in rest.iterations")
+    name = parser.parse_args().iteration
+    rest = load_params(Params, "rest.select", "rest.seed", f"rest.iterations.{name}.from").rest
+    start = rest.iterations[name].start
+    source = REST / name / "samples.parquet"
+    samples = read_records(source, Sample)
+    questions = {question.id: question for question in read_questions(QUESTIONS / "train.jsonl")}
+    problems, failed = problems_of(samples)
+    if not any(problem.right for problem in problems):
+        raise UserError(
+            f"{source}: no sample of {len(problems)} problems is right ({len(failed)} more problems failed), so there "
+            "is nothing to train on; look at their texts: is rest.prompt one that this model answers under, and is "
+            "rest.generate.max_tokens enough?"
+        )
+    sub_category = {problem.id: questions[problem.id].sub_category for problem in problems}
+    earlier = bank_of(start)
+    selection = select_problems(
+        problems, sub_category, rest.select, rest.seed + depth_of(start), trained_problems(start)
+    )
+    if not selection.taken:
+        raise UserError(
+            f"{source}: rest.select leaves no trace of {len(problems)} problems ({selection.dropped}):\n"
+            + table({"categories": categories(problems)})
+        )
+    by_id = {problem.id: problem for problem in problems}
+    new = traces_of(selection, by_id, questions, name, rest.select.band)
+    bank = merged(earlier, new) if rest.select.accumulate else new
+    metrics = generation_metrics(samples, problems, len(failed), selection, bank)
+    write_records(REST / name / "bank.parquet", Trace, bank)
+    write_jsonl(REST / name / "retention.jsonl", map(to_dict, _retention_questions(selection, questions)))
+    write_json(REST_METRICS / "pass_rates" / f"{name}.json", histogram(problems))
+    write_json(REST_METRICS / f"generation_{name}.json", metrics)
+    print(table(metrics))
+    print(f"{name}: {len(new)} traces of {len(selection.taken)} problems; the bank holds {len(bank)}")
+
+
+if __name__ == "__main__":
+    main()

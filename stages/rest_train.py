@@ -1,0 +1,159 @@
+"""Stage `rest_train`: LoRA fine-tuning on an iteration's bank.
+
+    python -m stages.rest_train --iteration iter1
+
+Writes the candidate adapter to models/candidates/<iteration>, what was adapted and how it went to
+metrics/rest/train_<iteration>.json, and curves beside it. The gate decides whether it becomes the iteration's
+model. An interrupted training goes on from its last checkpoint, in .cache/training, and ends with the same weights.
+"""
+
+import argparse
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from dvclive.live import Live
+from peft import PeftModel
+
+from audio_reasoning.algorithms.rest.layout import CANDIDATES, depth_of, model_dir
+from audio_reasoning.algorithms.rest.params import Rest
+from audio_reasoning.core.errors import UserError, stage_main
+from audio_reasoning.core.files import BASE_MODEL, REST, REST_METRICS, atomic_dir, sha256_file, write_json
+from audio_reasoning.core.models import WEIGHTS, adapter_of, base_identity
+from audio_reasoning.core.rollouts import Trace, read_records
+from audio_reasoning.core.threads import limit_threads
+from audio_reasoning.core.typed import Strict
+from audio_reasoning.engines.params import Runtime
+from audio_reasoning.engines.server.server import stop
+from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker
+from audio_reasoning.families.qwen3_omni.lora import adapt, attach, check_inventory, save_adapter
+from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+from audio_reasoning.training.checkpoints import checkpoint_folder, last_checkpoint
+from audio_reasoning.training.dataset import Clips, Rows, padding_share
+from audio_reasoning.training.params import Train
+from audio_reasoning.training.trainer import Curves, RestTrainer, trainer_for
+from stages.params import load_params
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ("audio_reasoning/training/*.py", "audio_reasoning/families/**/*.py", "stages/rest_train.py")
+PACKAGES = ("bitsandbytes", "peft", "torch", "transformers")
+
+
+class Params(Strict):
+    """What the stage reads."""
+
+    rest: Rest
+    runtime: Runtime
+
+
+def adapted_model(train: Train, start: Path, seed: int) -> PeftModel:
+    """The base model with the adapter to train: a new one, or that of the model in `start` if it has one.
+
+    It saves memory in the backward pass if so asked, whoever trains it.
+
+    Raises UserError for a combination that this machine cannot run, and for an adapter that does not fit.
+    """
+    check_machine(train, torch.cuda.is_available())
+    model = load_thinker(BASE_MODEL, dtype=train.dtype, quantization=train.quantization)
+    if not torch.cuda.is_available():
+        limit_threads()
+        model.set_experts_implementation("eager")  # a loop over few experts beats a grouped product on a CPU
+    if train.gradient_checkpointing:
+        model.gradient_checkpointing_enable()
+    previous = None if train.reset_to_base else adapter_of(start, BASE_MODEL)
+    if previous is None:
+        return adapt(model, train.lora, seed)
+    adapted = attach(model, previous, trainable=True)
+    check_inventory(adapted, train.lora)
+    return adapted
+
+
+def check_machine(train: Train, cuda: bool) -> None:
+    """Raise UserError for what needs a GPU where there is none."""
+    if not cuda and train.quantization == "nf4":
+        raise UserError("rest.train.quantization nf4 trains on CUDA only; set it to none")
+    if not cuda and train.optimizer == "paged_adamw_8bit":
+        raise UserError("rest.train.optimizer paged_adamw_8bit needs CUDA; set it to adamw")
+
+
+def recipe(root: Path = ROOT) -> dict[str, str]:
+    """What of code and libraries decides the weights: hashes of SOURCES below `root`, and versions of packages.
+
+    A training never goes on from a checkpoint that others made.
+    """
+    files = sorted(file for pattern in SOURCES for file in root.glob(pattern))
+    hashes = {str(file.relative_to(root)): sha256_file(file) for file in files}
+    return hashes | {name: metadata.version(name) for name in PACKAGES}
+
+
+def train_metrics(trainer: RestTrainer, data: Rows, train: Train) -> dict[str, Any]:
+    """What was trained, and how the training ended."""
+    rows = [row for row in trainer.state.log_history if "loss" in row]
+    found = check_inventory(trainer.model, train.lora)
+    return {
+        "traces": sum(map(len, data.rows)),
+        "rows": len(data),
+        "steps": trainer.state.global_step,
+        "loss_first": round(rows[0]["loss"], 5) if rows else None,
+        "loss_last": round(rows[-1]["loss"], 5) if rows else None,
+        "kl_last": round(rows[-1]["kl"], 5) if rows else None,
+        "padding_share": round(padding_share(data.lengths(), trainer.buckets.batches), 4),
+        "adapter_parameters": found.trainable,
+        "adapted_matrices": len(found.modules),
+        "adapted": list(found.modules),
+    }
+
+
+@stage_main
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--iteration", required=True, help="its name in rest.iterations")
+    name = parser.parse_args().iteration
+    params = load_params(Params, "rest.train", "rest.seed", f"rest.iterations.{name}")
+    rest, iteration = params.rest, params.rest.iterations[name]
+    check_machine(rest.train, torch.cuda.is_available())
+    stop()  # a GPU cannot hold the served model and the one in training
+    start, seed = model_dir(iteration.start), rest.seed * 1_000 + depth_of(iteration.start)
+    bank = REST / name / "bank.parquet"
+    traces = read_records(bank, Trace)
+    model = adapted_model(rest.train, start, seed)
+    processor = AudioTextProcessor.from_checkpoint(BASE_MODEL)
+    data = Rows(traces, Clips(processor), rest.train.share_prompts)
+    previous = adapter_of(start, BASE_MODEL)
+    inputs = [sha256_file(bank), base_identity(BASE_MODEL), rest.train.model_dump(), iteration.model_dump(), seed]
+    inputs += [previous and sha256_file(previous / WEIGHTS), recipe()]
+    learning_rate = iteration.learning_rate * rest.train.learning_rate_scale
+    plots = REST_METRICS / f"train_{name}"
+    (plots / "plots").mkdir(parents=True, exist_ok=True)
+    with checkpoint_folder(name, inputs) as folder:
+        with Live(str(plots), dvcyaml=None, report=None, save_dvc_exp=False, monitor_system=False) as live:
+            trainer = trainer_for(
+                model,
+                processor,
+                data,
+                rest.train,
+                learning_rate,
+                seed,
+                folder,
+                params.runtime.checkpoint_steps,
+                [Curves(live)],
+            )
+            checkpoint = last_checkpoint(folder)
+            if checkpoint:
+                print(f"{name}: going on from {checkpoint}")
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        (plots / "metrics.json").unlink()  # DVCLive's summary; ours is beside it
+        with atomic_dir(CANDIDATES / name) as candidate:
+            save_adapter(model, candidate)
+        metrics = train_metrics(trainer, data, rest.train)
+        write_json(REST_METRICS / f"train_{name}.json", metrics)
+    print(
+        f"{name}: {metrics['steps']} steps on {metrics['traces']} traces, {metrics['adapter_parameters']:,} parameters "
+        f"in {metrics['adapted_matrices']} matrices; loss {metrics['loss_first']} to {metrics['loss_last']}"
+    )
+
+
+if __name__ == "__main__":
+    main()

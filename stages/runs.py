@@ -1,0 +1,44 @@
+"""The runs of the project in this folder, for people who name one."""
+
+from collections.abc import Collection
+
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import PROMPTS
+from audio_reasoning.core.runs import ARMS, BASE, Run, find_run, named_run
+from stages.params import PARAMS
+from stages.project import Project, project_params
+
+
+def existing_run(name: str) -> Run:
+    """The run of that name that a command is given: one whose answers are here, or that the parameters ask for.
+
+    Raises UserError for any other, with the parameter that would add it, or else the nearest name.
+    """
+    run = named_run(name)
+    if run.predictions.is_file():
+        return run
+    params = project_params()
+    if params is None:
+        raise UserError(
+            f"no run is called {name!r} here: there is no {run.predictions}, and no {PARAMS} that lists runs"
+        )
+    known = run.variant in params.prompts.variants or (PROMPTS / f"{run.variant}.yaml").is_file()
+    if known and run.model in (BASE, *params.rest.iterations):
+        for key, asked, listed in _listings(run, params):
+            if asked not in listed:
+                raise UserError(
+                    f"no stage makes the run {name!r}: {key} does not list {asked!r}; add it, then `dvc repro`"
+                )
+    return find_run(run.name, params.runs())
+
+
+def _listings(run: Run, params: Project) -> list[tuple[str, str, Collection[str]]]:
+    """The parameters that make a run, what each would have to list, and what it lists."""
+    if run.condition in ARMS:
+        arms = params.arms
+        return [("arms.variants", run.variant, arms.variants), ("arms.kinds", run.condition, arms.kinds)]
+    if run.condition:
+        return [("vote.variants", run.variant, params.vote.variants)]
+    if run.model != BASE:
+        return [("rest.eval_prompts", run.variant, params.rest.eval_prompts)]
+    return [("prompts.variants", run.variant, params.prompts.variants)]

@@ -1,0 +1,237 @@
+"""Make the challenge's submission of one run, or say everything that is wrong with a submission.
+
+    python -m stages.submission build                     # the DVC stage: the run of submission.run
+    python -m stages.submission build --run baseline@vote --out vote.zip
+    python -m stages.submission build --predictions result.jsonl --questions MMAR-meta.jsonl --out mine.zip
+    python -m stages.submission validate mine.zip --questions MMAR-meta.jsonl
+
+A submission holds each question once, with a choice verbatim and a trace of fewer than
+`submission.max_trace_chars` characters. `build` writes nothing else: it refuses traces that are too long, and
+answers or traces that the model did not give. With `--allow-empty` (for a run, `submission.empty: allow`) these are
+written as empty texts, never made up: they score nothing, and stay in the count, as a line left out would not.
+Beside the zip stands a manifest (`mine.manifest.json`): what made the answers, both accuracies, which texts are empty,
+and the zip's SHA-256.
+"""
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from audio_reasoning.core.errors import UserError, stage_main
+from audio_reasoning.core.files import METRICS, write_bytes, write_json
+from audio_reasoning.core.records import Response
+from audio_reasoning.core.typed import Strict
+from audio_reasoning.metrics.inputs import Questions, check_current, read_question_set, some
+from audio_reasoning.render.submission.file import (
+    MAX_BYTES,
+    MEMBER,
+    Entry,
+    Problem,
+    accuracies,
+    check,
+    pack,
+    parse,
+    unpack,
+)
+from audio_reasoning.render.submission.params import Submission
+from audio_reasoning.tasks.official import official_match
+from audio_reasoning.tasks.reward import correct
+from stages.params import load_params
+from stages.submission_source import Source, outputs, source_of_files, source_of_run
+
+SUBMISSION = Path("data/submission/submission.zip")
+MANIFEST = METRICS / "submission.json"
+
+
+class Params(Strict):
+    """What the stage reads."""
+
+    submission: Submission
+
+
+def build(source: Source, max_trace_chars: int, allow_empty: bool) -> tuple[bytes, dict[str, Any]]:
+    """The zip and its manifest.
+
+    Raises UserError, naming every question concerned, for several samples a question, a trace that is too long, and
+    an empty answer or trace unless `allow_empty`; and if what is written does not score as the run does.
+    """
+    responses = _only_responses(source)
+    entries = [_entry(source.questions, response, max_trace_chars, allow_empty) for response in responses]
+    data = pack(entries)
+    written, problems = read_back(data, source.questions, max_trace_chars)
+    _refuse(problems, allow_empty, source.name)
+    scores = accuracies(written, source.questions)
+    _check_scores(source, written, scores)
+    unanswered = [entry.id for entry in written if not entry.answer]
+    without_trace = [entry.id for entry in written if not entry.thinking.strip()]
+    dropped = [entry.id for entry, r in zip(entries, responses, strict=True) if r.thinking and not entry.thinking]
+    forced = [response.question_id for response in responses if response.forced]
+    reasked = [response.question_id for response in responses if response.reasked_chars is not None]
+    return data, {
+        "run": source.name,
+        "n": len(written),
+        **scores,
+        "longest_trace": max(len(entry.thinking) for entry in written),
+        "unanswered": len(unanswered),
+        "empty_traces": len(without_trace),
+        "dropped_traces": len(dropped),
+        "forced": len(forced),
+        "reasked": len(reasked),
+        "unanswered_ids": unanswered,
+        "empty_trace_ids": without_trace,
+        "dropped_trace_ids": dropped,
+        "forced_ids": forced,
+        "reasked_ids": reasked,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "made_by": source.made_by,
+    }
+
+
+def _only_responses(source: Source) -> list[Response]:
+    several = [name for name in source.questions if len(source.samples[name]) > 1]
+    if several:
+        raise UserError(
+            f"{source.name}: {len(several)} questions have several samples ({some(several)}), and one answer a "
+            "question is submitted; vote on them (vote.variants) and submit <variant>@vote"
+        )
+    return [source.samples[name][0].response for name in source.questions]
+
+
+def _entry(questions: Questions, response: Response, max_trace_chars: int, allow_empty: bool) -> Entry:
+    answer = "" if response.answer is None else questions[response.question_id].choices[response.answer]
+    # Thinking that never ended has no answer either and scores nothing: without it the file keeps to the limit.
+    drop = allow_empty and not answer and len(response.thinking) >= max_trace_chars
+    return Entry(response.question_id, "" if drop else response.thinking, answer)
+
+
+def read_back(data: bytes, questions: Questions, max_trace_chars: int) -> tuple[list[Entry], list[Problem]]:
+    """The entries of a zip or a JSONL file, as far as they can be read, and everything that is wrong with it."""
+    lines, layout = unpack(data) if data.startswith(b"PK") else (data, [])
+    if lines is None:
+        return [], layout  # that no question is answered goes without saying
+    rows, syntax = parse(lines)
+    entries, content = check(rows, questions, max_trace_chars)
+    return entries, [*layout, *syntax, *content]
+
+
+def _refuse(problems: Sequence[Problem], allow_empty: bool, name: str) -> None:
+    """Raise UserError with all problems, or warn of texts that may be empty."""
+    allowed = [problem for problem in problems if allow_empty and problem.kind == "empty"]
+    refused = [problem for problem in problems if problem not in allowed]
+    for problem in allowed:
+        print(f"warning: {name}: {problem}", file=sys.stderr)
+    if not refused:
+        return
+    lines = [f"{name}: {len(refused)} problem(s)", *(f"  {problem}" for problem in refused)]
+    if any(problem.kind == "long" for problem in refused):
+        lines.append("  to shorten traces, set thinking.reask_over_chars and run the stage that answers again")
+    if any(problem.kind == "empty" for problem in refused):
+        lines.append(
+            "  empty texts score nothing; to accept them add --allow-empty (for a run, submission.empty: allow)"
+        )
+    raise UserError("\n".join(lines))
+
+
+def _check_scores(source: Source, written: Sequence[Entry], scores: dict[str, float]) -> None:
+    """Raise UserError unless what is written scores as the predictions do, and these as their metrics say.
+
+    The official match may accept what stands in the place of an answer that is no choice; there, nothing is submitted.
+    Predictions from elsewhere may say more than their choice ("(A) a dog"), which the official match may count
+    otherwise than the choice to the letter that is written: that is warned of.
+    """
+    pairs = [(source.questions[entry.id], source.samples[entry.id][0], entry) for entry in written]
+    official = [official_match(s.submitted, q.choices[q.answer], q.choices) for q, s, _ in pairs]
+    verbatim = [official_match(entry.answer, q.choices[q.answer], q.choices) for q, _, entry in pairs]
+    changed = [
+        entry.id
+        for before, after, (_, _, entry) in zip(official, verbatim, pairs, strict=True)
+        if entry.answer and before != after
+    ]
+    if changed:
+        print(
+            f"warning: {source.name}: {len(changed)} answers count otherwise by MMAR's match now that they are choices "
+            f"to the letter: {some(changed)}",
+            file=sys.stderr,
+        )
+    strict = fmean(correct(question, sample.response) for question, sample, _ in pairs)
+    if round(strict, 4) != scores["acc_strict"]:
+        otherwise = [q.id for q, s, e in pairs if bool(correct(q, s.response)) != (e.answer == q.choices[q.answer])]
+        raise UserError(
+            f"{source.name}: scores {strict:.4f} strictly, but what would be submitted scores {scores['acc_strict']}; "
+            f"they differ in {some(otherwise)}; nothing is written"
+        )
+    if source.metrics:
+        figures = {"acc_strict": strict, "acc_official": fmean(official)}
+        check_current(source.metrics, figures, source.name)
+
+
+def validate(path: Path, questions: Questions, max_trace_chars: int, allow_empty: bool) -> dict[str, float]:
+    """Both accuracies of a submission; UserError with everything that is wrong with it."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path}: larger than {MAX_BYTES:,} bytes, and not read")
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    if path.suffix == ".zip" and not data.startswith(b"PK"):
+        raise UserError(f"{path}: is no zip")
+    entries, problems = read_back(data, questions, max_trace_chars)
+    _refuse(problems, allow_empty, str(path))
+    return accuracies(entries, questions)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    builder = commands.add_parser("build", help="write the zip and its manifest")
+    builder.add_argument("--run", help="a run of the pipeline; without it and --predictions, that of submission.run")
+    builder.add_argument("--predictions", type=Path, help="predictions: the challenge's format or Response records")
+    builder.add_argument("--questions", type=Path, help="their questions: MMAR's metadata or Question records")
+    builder.add_argument("--out", type=Path, help="the zip; its manifest is the .manifest.json beside it")
+    checker = commands.add_parser("validate", help="say everything that is wrong with a submission")
+    checker.add_argument("submission", type=Path, help=f"a zip, or the {MEMBER} in it")
+    checker.add_argument("--questions", type=Path, required=True, help="MMAR's metadata or Question records")
+    for command in (builder, checker):
+        command.add_argument("--allow-empty", action="store_true", help="only warn of empty answers and traces")
+    args = parser.parse_args()
+    if args.command == "build":
+        if bool(args.predictions) != bool(args.questions) or (args.run and args.predictions):
+            builder.error("give either --run, or both --predictions and --questions, or none of them")
+        if bool(args.run or args.predictions) != bool(args.out):
+            builder.error("--out goes with --run and --predictions")
+        if args.out and args.out.suffix != ".zip":
+            builder.error("--out must end in .zip")
+    return args
+
+
+@stage_main
+def main() -> None:
+    """Build or validate a submission."""
+    args = _arguments()
+    limits = load_params(Params, "submission").submission
+    if args.command == "validate":
+        scores = validate(args.submission, read_question_set(args.questions), limits.max_trace_chars, args.allow_empty)
+        print(f"{args.submission}: sound; strict {scores['acc_strict']:.1%}, official {scores['acc_official']:.1%}")
+        return
+    if args.predictions:
+        source = source_of_files(args.predictions, args.questions)
+    else:
+        source = source_of_run(args.run or limits.run)
+    out, manifest_path = outputs(args.out, source) if args.out else (SUBMISSION, MANIFEST)
+    allow_empty = args.allow_empty or (not args.predictions and limits.empty == "allow")
+    data, manifest = build(source, limits.max_trace_chars, allow_empty)
+    write_bytes(out, data)
+    write_json(manifest_path, manifest)
+    print(
+        f"{out}: {manifest['n']} answers of {manifest['run']}, strict {manifest['acc_strict']:.1%}, "
+        f"official {manifest['acc_official']:.1%}; {manifest['unanswered']} without an answer"
+        + (f" ({some(manifest['unanswered_ids'])})" if manifest["unanswered"] else "")
+    )
+
+
+if __name__ == "__main__":
+    main()

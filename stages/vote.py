@@ -1,0 +1,222 @@
+"""Stage `vote`: from several samples a question, the answer that most of them give, and what that is worth.
+
+    python -m stages.vote --variant baseline
+
+Reads data/samples/<variant>.jsonl. Writes data/votes/<variant>.jsonl, one Response a question: the voted answer, with
+a trace of one of the samples that gave this very answer (`vote.trace` says which; `sample_index` is its number). In a
+tie that is the tied answer of the earliest sample, since a submission needs one. Where no sample answered, it is the
+first sample with the status that most of them have.
+
+metrics/votes/<variant>.json holds, in fractions of one: `acc_mean` of single samples, `acc_vote` (ties shared, so no
+luck of the order is in it), `pass_at_n`, `ece` and `brier` of agreement as confidence with their intervals (`ece_low`,
+`ece_high`, …), and the shares of questions `tied` and `unanswered` (by all samples). In lists, which DVC does not show:
+`detail`, the two accuracies with their 95 % intervals; `comparison`, vote against mean, paired; `curve`, the expected
+vote and pass@k of k samples, whose ends are these two accuracies; and `calibration`. An interval is that of a bootstrap
+over clips, and of an accuracy at least Wilson's: where all questions are right, there is nothing to resample. Both sets
+of answers are scored like all others, in metrics/votes/<variant>/samples.json and vote.json; there a vote's tie is
+broken as above.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from statistics import fmean
+from typing import Any, TypeVar
+
+import numpy as np
+
+from audio_reasoning.core.errors import stage_main
+from audio_reasoning.core.files import METRICS, QUESTIONS, read_json, write_json, write_jsonl
+from audio_reasoning.core.records import Response, to_dict
+from audio_reasoning.core.runs import SAMPLES, VOTE, Run, metrics_file
+from audio_reasoning.core.typed import Strict
+from audio_reasoning.metrics.compare_params import Compare
+from audio_reasoning.metrics.inputs import Questions, Samples, read_question_set, read_samples
+from audio_reasoning.metrics.paired import Method, method_of, rounded
+from audio_reasoning.metrics.scoring import metrics_of
+from audio_reasoning.metrics.stats import (
+    Z,
+    bootstrap_means,
+    compare_runs,
+    least_error,
+    mean_interval,
+    percentile_interval,
+    wilson,
+)
+from audio_reasoning.metrics.vote_params import Vote
+from audio_reasoning.metrics.voting import (
+    Bin,
+    Votes,
+    brier_losses,
+    calibration,
+    calibration_error,
+    calibration_gaps,
+    count_votes,
+    pass_at_k,
+    vote_curve,
+    vote_score,
+)
+from audio_reasoning.render.tables import percent_range
+from stages.params import load_params
+
+Item = TypeVar("Item")
+
+DEFAULTS = Method()
+
+
+class Params(Strict):
+    """What the stage reads."""
+
+    vote: Vote
+    compare: Compare
+
+
+def voted(responses: Sequence[Response], vote: Vote) -> Response:
+    """The one of a question's samples that stands for all of them; see the module's text."""
+    answered = [response for response in responses if response.answer is not None]
+    if not answered:
+        status = _most_common([response.status for response in responses])
+        return next(response for response in responses if response.status == status)
+    winner = _most_common([response.answer for response in answered])
+    return _spokesman([response for response in answered if response.answer == winner], vote)
+
+
+def _most_common(values: Sequence[Item]) -> Item:
+    """The most common value; of several, the one that comes first."""
+    counts = Counter(values)
+    return max(counts, key=counts.__getitem__)
+
+
+def _spokesman(supporters: Sequence[Response], vote: Vote) -> Response:
+    """The supporter whose trace is quoted: of those with a short enough trace, if there are any."""
+    eligible = [r for r in supporters if len(r.thinking) < vote.max_trace_chars] or supporters
+    if vote.trace == "first":
+        return eligible[0]
+    by_length = sorted(eligible, key=lambda response: len(response.thinking))
+    return by_length[0 if vote.trace == "shortest" else (len(by_length) - 1) // 2]  # of an even number, the lower
+
+
+def vote_metrics(
+    variant: str, questions: Questions, responses: dict[str, list[Response]], method: Method = DEFAULTS
+) -> dict[str, Any]:
+    """The content of metrics/votes/<variant>.json; see the module's text. All questions have as many samples."""
+    votes = [count_votes(responses[name], question.answer) for name, question in questions.items()]
+    groups = [question.group for question in questions.values()]
+    means, scores, bins = [v.right / v.n for v in votes], [vote_score(v) for v in votes], calibration(votes)
+    of_samples, of_vote = (Run(variant, condition=condition).name for condition in (SAMPLES, VOTE))
+    curve = _curve(votes, groups, method)
+    ends = [
+        {"name": name, "acc": row["vote"], "low": row["vote_low"], "high": row["vote_high"]}
+        for name, row in ((of_samples, curve[0]), (of_vote, curve[-1]))
+    ]
+    compared = compare_runs(of_samples, of_vote, means, scores, groups, resamples=method.resamples, seed=method.seed)
+    metrics: dict[str, Any] = rounded(
+        {
+            "acc_mean": fmean(means),
+            "acc_vote": fmean(scores),
+            "pass_at_n": curve[-1]["pass_at_k"],
+            **_calibration_figures(votes, bins, groups, method),
+            "tied": fmean(v.winners > 1 for v in votes),
+            "unanswered": fmean(v.most == 0 for v in votes),
+            "n": len(votes),
+            "samples": votes[0].n,
+            "detail": ends,
+            "comparison": [asdict(compared)],
+            "curve": curve,
+            "calibration": [_bin_row(b) for b in bins],
+        }
+    )
+    return metrics
+
+
+def _curve(votes: Sequence[Votes], groups: Sequence[str], method: Method) -> list[dict[str, Any]]:
+    rows = []
+    for k in range(1, votes[0].n + 1):
+        vote = [vote_curve(v)[k - 1] for v in votes]
+        passes = [pass_at_k(v.n, v.right, k) for v in votes]
+        rows.append(
+            {"k": k, "vote": fmean(vote), **_interval(vote, groups, method, "vote")}
+            | {"pass_at_k": fmean(passes), **_interval(passes, groups, method, "pass")}
+        )
+    return rows
+
+
+def _interval(scores: Sequence[float], groups: Sequence[str], method: Method, prefix: str) -> dict[str, float]:
+    low, high = mean_interval(scores, groups, method.resamples, method.seed)
+    return {f"{prefix}_low": low, f"{prefix}_high": high}
+
+
+def _calibration_figures(
+    votes: Sequence[Votes], bins: Sequence[Bin], groups: Sequence[str], method: Method
+) -> dict[str, float]:
+    """`ece` and `brier` with their intervals, which reach at least as far as one question more going each way."""
+    losses = brier_losses(votes)
+    figures = {"ece": calibration_error(bins), "brier": fmean(losses)}
+    if len(set(groups)) < 2:  # one clip alone tells nothing
+        return {**figures, "ece_low": 0.0, "ece_high": 1.0, "brier_low": 0.0, "brier_high": 1.0}
+    *gaps, brier = bootstrap_means([*calibration_gaps(votes), losses], groups, method.resamples, method.seed)
+    least = Z * least_error(len(votes))
+    for key, drawn in (("ece", np.abs(gaps).sum(axis=0)), ("brier", brier)):
+        low, high = percentile_interval(drawn)
+        figures[f"{key}_low"] = max(0.0, min(low, figures[key] - least))
+        figures[f"{key}_high"] = min(1.0, max(high, figures[key] + least))
+    return figures
+
+
+def _bin_row(b: Bin) -> dict[str, Any]:
+    low, high = wilson(b.accuracy * b.n, b.n)
+    return {**asdict(b), "accuracy_low": low, "accuracy_high": high}
+
+
+def _scores(run: Run, questions: Questions, samples: Samples, manifest: dict[str, Any]) -> None:
+    write_json(metrics_file(run), {**metrics_of(questions, samples), "run": [manifest]})
+
+
+@stage_main
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variant", required=True, help="a prompt variant that was sampled: one of vote.variants")
+    variant = parser.parse_args().variant
+    params = load_params(Params, "compare.resamples", "compare.seed", "vote.max_trace_chars", "vote.trace")
+    vote = params.vote
+    sampled, votes = (Run(variant, condition=condition) for condition in (SAMPLES, VOTE))
+    questions = read_question_set(QUESTIONS / "test.jsonl")
+    samples = read_samples(sampled.predictions, questions, complete=True)
+    responses = {
+        name: sorted((sample.response for sample in samples[name]), key=lambda r: r.sample_index) for name in questions
+    }
+    manifest = read_json(sampled.manifest)
+    rule = {"trace": vote.trace, "max_trace_chars": vote.max_trace_chars}
+    write_jsonl(votes.predictions, (to_dict(voted(responses[name], vote)) for name in questions))
+    write_json(votes.manifest, {**manifest, "vote": rule})
+    chosen = read_samples(votes.predictions, questions, complete=True)
+    _scores(sampled, questions, samples, manifest)
+    _scores(votes, questions, chosen, {**manifest, "vote": rule})
+    metrics = vote_metrics(variant, questions, responses, method_of(params.compare))
+    write_json(METRICS / "votes" / f"{variant}.json", metrics)
+    print(told(variant, metrics))
+
+
+def told(variant: str, metrics: dict[str, Any]) -> str:
+    """The figures of metrics/votes/<variant>.json in a line for a terminal, with their 95 % intervals."""
+    (mean, vote), last = metrics["detail"], metrics["curve"][-1]
+    shown = (
+        ("mean", metrics["acc_mean"], mean["low"], mean["high"]),
+        ("vote", metrics["acc_vote"], vote["low"], vote["high"]),
+        (f"pass@{metrics['samples']}", metrics["pass_at_n"], last["pass_low"], last["pass_high"]),
+    )
+    accuracies = ", ".join(f"{name} {value:.1%} ({percent_range(low, high)})" for name, value, low, high in shown)
+    errors = ", ".join(
+        f"{name} {metrics[key]:.3f} ({metrics[f'{key}_low']:.3f}–{metrics[f'{key}_high']:.3f})"
+        for name, key in (("ECE", "ece"), ("Brier", "brier"))
+    )
+    return (
+        f"{variant}: {metrics['n']} questions x {metrics['samples']} samples; {accuracies}; {errors}; "
+        f"tied {metrics['tied']:.1%}, unanswered {metrics['unanswered']:.1%}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""Several samples a question: majority, pass@k, vote curve, calibration."""
