@@ -19,8 +19,8 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +83,8 @@ def training() -> dict[str, Any]:
 
     from audio_reasoning.algorithms.rest.layout import Trace, read_records
     from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+    from audio_reasoning.training.adapter import batches_of, train_adapter
     from audio_reasoning.training.dataset import Clips, Rows, collate, padding_share
-    from audio_reasoning.training.trainer import trainer_for
     from stages.rest_train import adapted_model
 
     params = load_project()
@@ -95,13 +95,15 @@ def training() -> dict[str, Any]:
     rate = iteration.learning_rate * train.learning_rate_scale
     ours, bare = [], []
     for _ in range(REPEATS):
-        with tempfile.TemporaryDirectory() as folder:
-            model = adapted_model(train, BASE_MODEL, 0)
-            trainer = trainer_for(model, processor, data, train, rate, 0, Path(folder), 10**9)
-            share = padding_share(data.lengths(), trainer.buckets.batches)
-            batches = trainer.buckets.batches = trainer.buckets.batches[:BATCHES]
-            tokens = sum(data.lengths()[i] for batch in batches for i in batch)
-            ours.append(tokens / trainer.train().metrics["train_runtime"])
+        model = adapted_model(train, BASE_MODEL, 0)
+        made = batches_of(data, processor, train, 0)
+        share = padding_share(data.lengths(), made.indices)
+        batches = made.indices[:BATCHES]
+        tokens = sum(data.lengths()[i] for batch in batches for i in batch)
+        started = time.monotonic()
+        for _ in train_adapter(model, replace(made, indices=batches), train, rate):
+            pass
+        ours.append(tokens / (time.monotonic() - started))
         collated = [collate(processor, [data[i] for i in batch]) for batch in batches]
         bare.append(tokens / _bare_loop(adapted_model(train, BASE_MODEL, 0), collated, rate, torch))
     return {

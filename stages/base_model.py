@@ -8,17 +8,16 @@ servable by vLLM as it is. `kind: hub` writes a pointer: hub id and pinned revis
 
 import argparse
 import shutil
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from dvclive.live import Live
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError
-from torch.nn.utils import clip_grad_norm_
 
 from audio_reasoning.core.errors import UserError, stage_main
 from audio_reasoning.core.files import BASE_MODEL, METRICS, atomic_dir, write_json
-from audio_reasoning.core.progress import progress
 from audio_reasoning.core.threads import limit_threads
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.families.params import Model, Tiny
@@ -27,7 +26,8 @@ from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 from audio_reasoning.families.qwen3_omni.tiny import CONTEXT_TOKENS, new_feature_extractor, new_thinker
 from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
 from audio_reasoning.tasks.mini.corpus import Batches, instructions, pretraining_items, tokenizer_corpus
-from audio_reasoning.training.loss import completion_loss
+from audio_reasoning.training.loop import Batch, Plan, train
+from audio_reasoning.training.loss import mean_loss
 from stages.params import load_params
 
 CURVES = METRICS / "base_model"
@@ -64,30 +64,27 @@ def pretrain(tiny: Tiny) -> None:
     model.set_experts_implementation("eager")  # a loop over four small experts beats a grouped product on a CPU
     optimizer = torch.optim.AdamW(model.parameters(), lr=tiny.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     rng = np.random.default_rng(tiny.seed)
-    with (
-        _curves() as live,
-        progress(tiny.steps, "step", "pretraining") as bar,
-    ):
+    plan = Plan(
+        steps=tiny.steps,
+        learning_rate=lambda step: learning_rate(step, tiny),
+        max_grad_norm=1.0,
+        row_steps=10,
+        desc="pretraining",
+        remedy="lower model.tiny.learning_rate",
+    )
+    with _curves() as live:
         live.log_metric("parameters", sum(p.numel() for p in model.parameters()), plot=False)
-        recent: list[float] = []
-        for step in range(tiny.steps):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, tiny)
-            loss = completion_loss(model, batches.draw(tiny.batch_size, rng))
-            if not torch.isfinite(loss):
-                raise UserError(f"pretraining diverged at step {step}; lower model.tiny.learning_rate")
-            loss.backward()
-            clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-            recent.append(loss.item())
-            bar.update()
-            if (step + 1) % 10 == 0:
-                live.step = step + 1  # the mean of the ten steps that end here
-                live.log_metric("loss", float(np.mean(recent)))
-                recent = []
+        for row in train(model, optimizer, lambda _: _drawn(batches, tiny.batch_size, rng), mean_loss, plan):
+            live.step = row.step  # the mean of the ten steps that end here
+            live.log_metric("loss", row.loss)
     with atomic_dir(BASE_MODEL) as folder:
         save_servable(model.eval(), tokenizer, extractor, folder)
+
+
+def _drawn(batches: Batches, size: int, rng: np.random.Generator) -> Iterator[list[Batch]]:
+    """One batch a step, without end."""
+    while True:
+        yield [batches.draw(size, rng)]
 
 
 def point(model_id: str, revision: str) -> None:

@@ -29,15 +29,16 @@ from audio_reasoning.engines.server.server import stop
 from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker
 from audio_reasoning.families.qwen3_omni.lora import adapt, attach, check_inventory, save_adapter
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
-from audio_reasoning.training.checkpoints import checkpoint_folder, last_checkpoint
+from audio_reasoning.training.adapter import Batches, batches_of, train_adapter
+from audio_reasoning.training.checkpoints import checkpoint_file
 from audio_reasoning.training.dataset import Clips, Rows, padding_share
+from audio_reasoning.training.loop import Row
 from audio_reasoning.training.params import Train
-from audio_reasoning.training.trainer import Curves, RestTrainer, trainer_for
 from stages.params import load_params
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("audio_reasoning/training/*.py", "audio_reasoning/families/**/*.py", "stages/rest_train.py")
-PACKAGES = ("bitsandbytes", "peft", "torch", "transformers")
+PACKAGES = ("accelerate", "bitsandbytes", "peft", "torch", "transformers")
 
 
 class Params(Strict):
@@ -87,22 +88,30 @@ def recipe(root: Path = ROOT) -> dict[str, str]:
     return hashes | {name: metadata.version(name) for name in PACKAGES}
 
 
-def train_metrics(trainer: RestTrainer, data: Rows, train: Train) -> dict[str, Any]:
+def train_metrics(model: PeftModel, rows: list[Row], batches: Batches, train: Train) -> dict[str, Any]:
     """What was trained, and how the training ended."""
-    rows = [row for row in trainer.state.log_history if "loss" in row]
-    found = check_inventory(trainer.model, train.lora)
+    found = check_inventory(model, train.lora)
     return {
-        "traces": sum(map(len, data.rows)),
-        "rows": len(data),
-        "steps": trainer.state.global_step,
-        "loss_first": round(rows[0]["loss"], 5) if rows else None,
-        "loss_last": round(rows[-1]["loss"], 5) if rows else None,
-        "kl_last": round(rows[-1]["kl"], 5) if rows else None,
-        "padding_share": round(padding_share(data.lengths(), trainer.buckets.batches), 4),
+        "traces": sum(map(len, batches.data.rows)),
+        "rows": len(batches.data),
+        "steps": batches.steps,
+        "loss_first": round(rows[0].loss, 5) if rows else None,
+        "loss_last": round(rows[-1].loss, 5) if rows else None,
+        "kl_last": round(rows[-1].measures["kl"], 5) if rows else None,
+        "padding_share": round(padding_share(batches.data.lengths(), batches.indices), 4),
         "adapter_parameters": found.trainable,
         "adapted_matrices": len(found.modules),
         "adapted": list(found.modules),
     }
+
+
+def log(live: Live, row: Row) -> None:
+    """Add a row to DVCLive's curves."""
+    live.step = row.step
+    live.log_metric("loss", row.loss)
+    live.log_metric("kl", row.measures["kl"])
+    live.log_metric("grad_norm", row.gradient_norm)
+    live.log_metric("learning_rate", row.learning_rate)
 
 
 @stage_main
@@ -127,27 +136,20 @@ def main() -> None:
     learning_rate = iteration.learning_rate * rest.train.learning_rate_scale
     plots = REST_METRICS / f"train_{name}"
     (plots / "plots").mkdir(parents=True, exist_ok=True)
-    with checkpoint_folder(name, inputs) as folder:
+    batches = batches_of(data, processor, rest.train, seed)
+    with checkpoint_file(name, inputs) as checkpoint:
+        if checkpoint.is_file():
+            print(f"{name}: going on from {checkpoint}")
+        rows = []
         with Live(str(plots), dvcyaml=None, report=None, save_dvc_exp=False, monitor_system=False) as live:
-            trainer = trainer_for(
-                model,
-                processor,
-                data,
-                rest.train,
-                learning_rate,
-                seed,
-                folder,
-                params.runtime.checkpoint_steps,
-                [Curves(live)],
-            )
-            checkpoint = last_checkpoint(folder)
-            if checkpoint:
-                print(f"{name}: going on from {checkpoint}")
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            every = params.runtime.checkpoint_steps
+            for row in train_adapter(model, batches, rest.train, learning_rate, checkpoint, every):
+                rows.append(row)
+                log(live, row)
         (plots / "metrics.json").unlink()  # DVCLive's summary; ours is beside it
         with atomic_dir(CANDIDATES / name) as candidate:
             save_adapter(model, candidate)
-        metrics = train_metrics(trainer, data, rest.train)
+        metrics = train_metrics(model, rows, batches, rest.train)
         write_json(REST_METRICS / f"train_{name}.json", metrics)
     print(
         f"{name}: {metrics['steps']} steps on {metrics['traces']} traces, {metrics['adapter_parameters']:,} parameters "

@@ -1,13 +1,12 @@
 """Training on traces: the loss that was asked for, whatever the batches, and an interruption that changes nothing."""
 
-import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,12 +24,14 @@ from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import read_json
 from audio_reasoning.core.rollouts import Trace
 from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker
-from audio_reasoning.training import loss
-from audio_reasoning.training.checkpoints import WholeCheckpoints, last_checkpoint
+from audio_reasoning.training import adapter as adapter_training
+from audio_reasoning.training import loop, loss
+from audio_reasoning.training.adapter import batches_of, train_adapter
+from audio_reasoning.training.checkpoints import CHECKPOINT
 from audio_reasoning.training.dataset import LengthBuckets, collate, padding_share
+from audio_reasoning.training.loop import Row, row_interval
 from audio_reasoning.training.loss import token_kl, token_losses
 from audio_reasoning.training.params import Train
-from audio_reasoning.training.trainer import RestTrainer, log_interval, trainer_for
 from stages import rest_train as stage
 from stages.rest_train import adapted_model, check_machine, recipe
 from tests.pipeline import wait_until
@@ -79,26 +80,31 @@ def project(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     yield tmp_path
 
 
-def run(
-    traces: list[Trace], train: Train, learning_rate: float = 1e-2, start: Path = BASE, seed: int = 0
-) -> RestTrainer:
+@dataclass
+class Trained:
+    """A model after its training, and the rows on the way."""
+
+    model: Any
+    rows: list[Row]
+    steps: int
+
+
+def run(traces: list[Trace], train: Train, learning_rate: float = 1e-2, start: Path = BASE, seed: int = 0) -> Trained:
     """Train as the stage does, without checkpoints."""
     model = adapted_model(train, start, seed)
-    data = dataset(traces, train.share_prompts)
-    trainer = trainer_for(model, processor(), data, train, learning_rate, seed, Path("training"), 10_000)
-    trainer.train()
-    return trainer
+    batches = batches_of(dataset(traces, train.share_prompts), processor(), train, seed)
+    return Trained(model, list(train_adapter(model, batches, train, learning_rate)), batches.steps)
 
 
-def adapter(trainer: RestTrainer) -> dict[str, torch.Tensor]:
-    return {name: p.detach().clone() for name, p in trainer.model.named_parameters() if "lora_" in name}
+def adapter(trained: Trained) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in trained.model.named_parameters() if "lora_" in name}
 
 
-def logged(trainer: RestTrainer, name: str = "loss") -> list[float]:
-    return [row[name] for row in trainer.state.log_history if "loss" in row]
+def logged(trained: Trained, name: str = "loss") -> list[float]:
+    return [row.loss if name == "loss" else row.measures[name] for row in trained.rows]
 
 
-def same(first: RestTrainer, second: RestTrainer) -> bool:
+def same(first: Trained, second: Trained) -> bool:
     """Whether two trainings ended with the same weights, but for rounding."""
     a, b = adapter(first), adapter(second)
     return all(torch.allclose(a[name], b[name], atol=1e-5) for name in a | b)
@@ -161,7 +167,8 @@ def test_a_clip_that_has_changed_is_refused() -> None:
 def each_token(model: Any, traces: list[Trace]) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Weights, logits and targets of each trace's tokens, one trace at a time, by the model's own forward pass."""
     rows = []
-    for row in dataset(traces):
+    data = dataset(traces)
+    for row in (data[i] for i in range(len(data))):
         batch = collate(processor(), [row])
         inputs = {name: batch[name] for name in batch if name not in ("labels", "weights")}
         with torch.no_grad():
@@ -194,7 +201,7 @@ def test_traces_that_share_their_prompt_are_learnt_as_if_each_had_its_own() -> N
     wide = train_params(lora={"targets": "all", "rank": 4, "alpha": 8}, kl_coefficient=0.5, epochs=3)
     together = run(traces, wide.model_copy(update={"share_prompts": True, "batch_size": 3, "micro_batch_size": 3}))
     apart = run(traces, wide.model_copy(update={"batch_size": 12, "micro_batch_size": 12}))
-    assert together.state.global_step == apart.state.global_step == 3
+    assert together.steps == apart.steps == 3
     assert logged(together) == pytest.approx(logged(apart), rel=1e-5)
     assert same(together, apart)
 
@@ -231,7 +238,7 @@ def test_a_step_is_the_same_in_one_batch_and_in_several(kl_coefficient: float) -
         )
         for size in (8, 2)
     )
-    assert whole.state.global_step == parts.state.global_step == 1
+    assert whole.steps == parts.steps == 1
     assert same(whole, parts) and logged(whole) == [pytest.approx(logged(parts)[0], rel=1e-5)]
 
 
@@ -282,20 +289,20 @@ def test_a_training_is_the_same_however_many_logits_are_held_at_once(monkeypatch
 def test_the_divergence_is_always_logged_and_its_weight_pulls_towards_the_base() -> None:
     traces = [trace(i) for i in range(8)]
     free, held = (run(traces, train_params(epochs=50, kl_coefficient=weight)) for weight in (0.0, 100.0))
-    assert [row["step"] for row in free.state.log_history if "kl" in row] == list(range(2, 51, 2))
+    assert [row.step for row in free.rows] == list(range(2, 51, 2))
     assert 0 < logged(held, "kl")[-1] < logged(free, "kl")[-1] / 2
     assert logged(free)[-1] < logged(free)[0], "it learns"
 
 
 def test_a_training_of_a_few_steps_is_logged_too() -> None:
     trainer = run([trace(i) for i in range(8)], train_params(batch_size=2, micro_batch_size=2))
-    assert [row["step"] for row in trainer.state.log_history if "loss" in row] == [1, 2, 3, 4]
+    assert [row.step for row in trainer.rows] == [1, 2, 3, 4]
     assert logged(trainer, "kl")[-1] > 0
 
 
 @pytest.mark.parametrize(("steps", "interval"), [(1, 1), (39, 1), (63, 3), (190, 9), (712, 25), (2_032, 25)])
 def test_a_short_training_is_logged_and_saved_more_often(steps: int, interval: int) -> None:
-    assert log_interval(steps) == interval
+    assert row_interval(steps) == interval
 
 
 # ── How it is trained ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -310,7 +317,7 @@ def test_gradient_checkpointing_gives_the_same_weights(targets: str) -> None:
     )
     assert not plain.model.get_base_model().is_gradient_checkpointing
     assert saving.model.get_base_model().is_gradient_checkpointing
-    assert saving.state.global_step == 3 and same(plain, saving)
+    assert saving.steps == 3 and same(plain, saving)
 
 
 def test_bfloat16_trains_an_adapter_in_float32() -> None:
@@ -321,7 +328,7 @@ def test_bfloat16_trains_an_adapter_in_float32() -> None:
 
 
 def test_a_diverging_training_ends_with_an_explanation() -> None:
-    with pytest.raises(UserError, match="diverged at step 1; lower this iteration's learning_rate"):
+    with pytest.raises(UserError, match="diverged by step 2; lower this iteration's learning_rate"):
         run([trace(0)], train_params(epochs=5), learning_rate=TOO_FAST)
 
 
@@ -331,8 +338,8 @@ def test_a_last_step_that_breaks_the_weights_is_noticed_though_no_loss_follows()
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.register_hook(lambda gradient: gradient * torch.inf)
-    with pytest.raises(UserError, match="diverged at step 1"):
-        trainer_for(model, processor(), dataset([trace(0)]), train, 1e-2, 0, Path("training"), 10).train()
+    with pytest.raises(UserError, match="diverged by step 1"):
+        list(train_adapter(model, batches_of(dataset([trace(0)]), processor(), train, 0), train, 1e-2))
 
 
 @pytest.mark.parametrize(
@@ -382,7 +389,7 @@ def results() -> dict[str, bytes]:
 
 
 def checkpoints() -> list[Path]:
-    return [mark.parent for mark in TRAININGS.glob("*/checkpoint-*/complete")]
+    return list(TRAININGS.glob(f"*/{CHECKPOINT}"))
 
 
 @pytest.fixture
@@ -409,18 +416,17 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(
     wait_until(lambda: bool(checkpoints()) or process.poll() is not None)
     process.kill()
     assert process.wait() == -signal.SIGKILL and not Path("models/candidates").exists()
-    [*_, newest] = sorted(checkpoints(), key=lambda path: int(path.name.partition("-")[2]))
-    half = newest.with_name("checkpoint-59")
-    shutil.copytree(newest, half, ignore=shutil.ignore_patterns("complete", "optimizer.pt"))
-    (half / "adapter_model.safetensors").write_bytes(b"half")
+    [checkpoint] = checkpoints()
+    done = torch.load(checkpoint, weights_only=True)["rows"][-1]["step"]
+    checkpoint.with_name(f".{CHECKPOINT}.half").write_bytes(b"what a kill may leave beside it")
 
     batches: list[Any] = []
-    compute_loss = RestTrainer.compute_loss
-    monkeypatch.setattr(RestTrainer, "compute_loss", lambda *a, **k: batches.append(a) or compute_loss(*a, **k))
+    of_a_batch = adapter_training.collate
+    monkeypatch.setattr(adapter_training, "collate", lambda *a: batches.append(a) or of_a_batch(*a))
     capsys.readouterr()
     train(monkeypatch)
-    assert len(batches) == 2 * (60 - int(newest.name.partition("-")[2])) < 2 * 60, "only what was still to do"
-    assert f"going on from {newest.resolve()}" in capsys.readouterr().out
+    assert len(batches) == 2 * (60 - done) < 2 * 60, "only what was still to do"
+    assert f"going on from {checkpoint.resolve()}" in capsys.readouterr().out
     assert results() == whole
     assert not list(TRAININGS.iterdir())
 
@@ -431,12 +437,12 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, rate: float = 1e-2, name: str =
     write_bank(name, [trace(0)])
     folders: list[Path] = []
 
-    def interrupt(trainer: RestTrainer, **_: Any) -> None:
-        folders.append(Path(trainer.args.output_dir))
+    def interrupt(model: Any, batches: Any, settings: Any, rate: float, checkpoint: Path, *_: Any) -> None:
+        folders.append(checkpoint.parent)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(RestTrainer, "train", interrupt)
+        patch.setattr(stage, "train_adapter", interrupt)
         train(patch, name)
     return folders[0]
 
@@ -453,31 +459,34 @@ def test_a_training_with_other_parameters_does_not_go_on_from_this_ones_checkpoi
 
 def test_checkpoints_that_another_process_is_making_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     folder = interrupted(monkeypatch)
-    descriptor = os.open(folder, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
-    interrupted(monkeypatch, rate=2e-2)
-    assert folder.is_dir()
-    os.close(descriptor)
+    # Locks belong to processes: this one would take its own.
+    holding = "import sys; from filelock import FileLock; FileLock(sys.argv[1]).acquire(); print(flush=True); input()"
+    command = [sys.executable, "-c", holding, str(folder / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline()
+        interrupted(monkeypatch, rate=2e-2)
+        assert folder.is_dir()
+        process.communicate(b"\n")
     interrupted(monkeypatch, rate=2e-2)
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("package", ["torch", "transformers", "peft", "bitsandbytes"])
+@pytest.mark.parametrize("package", ["torch", "transformers", "peft", "bitsandbytes", "accelerate"])
 def test_nor_does_one_with_another_version_of_a_library(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     version, before = metadata.version, recipe()
     monkeypatch.setattr(metadata, "version", lambda name: "another" if name == package else version(name))
     assert recipe() == before | {package: "another"}
 
 
-@pytest.mark.parametrize("file", ["rest/dataset.py", "rest/train.py", "rest/trainer.py", "model/loss.py"])
+@pytest.mark.parametrize("file", ["audio_reasoning/training/loop.py", "stages/rest_train.py"])
 def test_nor_does_one_by_other_code(tmp_path: Path, file: str) -> None:
-    for area in ("rest", "model"):
-        shutil.copytree(ROOT / "stages" / area, tmp_path / "stages" / area)
-    before = recipe(tmp_path / "stages")
+    for room in ("audio_reasoning/training", "audio_reasoning/families", "stages"):
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    before = recipe(tmp_path)
     assert before == recipe()
-    with (tmp_path / "stages" / file).open("a") as source:
+    with (tmp_path / file).open("a") as source:
         source.write("# changed\n")
-    after = recipe(tmp_path / "stages")
+    after = recipe(tmp_path)
     assert {name for name in before if before[name] != after[name]} == {file}
 
 
@@ -494,27 +503,13 @@ def test_a_training_that_diverged_leaves_no_checkpoint_to_diverge_from_again(
     write_params(settings, checkpoint_steps=1, iter1={"from": "base", "learning_rate": TOO_FAST})
     write_bank("iter1", [trace(i) for i in range(12)])
     saved: list[Path] = []
-    remembered = WholeCheckpoints.on_save
-
-    def on_save(*args: Any, **options: Any) -> None:
-        remembered(*args, **options)
-        saved.extend(checkpoints())
-
-    monkeypatch.setattr(WholeCheckpoints, "on_save", on_save)
+    save = loop.save_checkpoint
+    monkeypatch.setattr(loop, "save_checkpoint", lambda path, *rest: (save(path, *rest), saved.extend(checkpoints())))
     with pytest.raises(SystemExit) as ended:
         train(monkeypatch)
     assert ended.value.code == 2 and "error: training diverged" in capsys.readouterr().err
     assert saved, "there was one"
     assert not list(TRAININGS.iterdir()) and not Path("models/candidates").exists()
-
-
-def test_only_whole_checkpoints_count_and_the_newest_of_them(tmp_path: Path) -> None:
-    assert last_checkpoint(tmp_path / "none") is None
-    for step, whole in ((90, True), (100, True), (110, False)):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        if whole:
-            (tmp_path / f"checkpoint-{step}" / "complete").touch()
-    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-100"
 
 
 def test_the_candidate_is_the_trained_adapter_and_the_metrics_say_how_it_went(monkeypatch: pytest.MonkeyPatch) -> None:

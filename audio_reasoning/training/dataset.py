@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
-from torch.utils.data import Dataset, Sampler
 
 from audio_reasoning.core.audio_tokens import SAMPLE_RATE_HZ
 from audio_reasoning.core.errors import UserError
@@ -40,7 +39,7 @@ class Clips:
         return self._features[key]
 
 
-class Rows(Dataset):  # type: ignore[misc]
+class Rows:
     """What training batches are made of: each row is one trace, or all traces of a prompt about a clip."""
 
     def __init__(self, traces: Sequence[Trace], clips: Clips, share_prompts: bool):
@@ -109,10 +108,10 @@ def collate(processor: AudioTextProcessor, rows: Sequence[Sequence[Example]]) ->
     }
 
 
-class LengthBuckets(Sampler):  # type: ignore[misc]
+class LengthBuckets:
     """Batches of indices with similar lengths, in random order, for all epochs in one go.
 
-    One long epoch for the trainer: where a resumed training goes on depends on nothing but the number of batches done.
+    Where a resumed training goes on depends on nothing but the number of batches done.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, epochs: int, seed: int):

@@ -1,6 +1,7 @@
 """Training losses, on completion tokens only."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,6 +11,20 @@ from torch.utils.checkpoint import checkpoint
 
 MODEL_INPUTS = ("input_ids", "attention_mask", "position_ids", "input_features", "feature_attention_mask")
 LOGITS = 2**28  # that a loss holds at once: a gigabyte in float32
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a loss may know of the optimiser step that its micro-batch belongs to."""
+
+    number: int  # from 1
+    tokens: Any  # what the loss is divided by, of all its micro-batches
+    row: bool  # whether it is the one that a row tells about
+
+
+# From a model, a micro-batch and its step: the micro-batch's share of the step's loss, and shares of what rows shall
+# tell beside it, by name. Shares of a step's micro-batches add up.
+Loss = Callable[[Any, dict[str, Tensor], Step], tuple[Tensor, dict[str, Tensor]]]
 
 
 def completion_states(model: Any, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -58,6 +73,37 @@ def token_kl(model: Any, states: Tensor, reference: Tensor) -> Tensor:
         return (log_p.exp() * (log_p - log_q)).sum(-1)
 
     return _in_parts(divergence, model, states, reference)
+
+
+def completion_tokens(batch: dict[str, Tensor]) -> int:
+    """Predicted tokens of a batch."""
+    return int((batch["labels"][:, 1:] != -100).sum())
+
+
+def mean_loss(model: Any, batch: dict[str, Tensor], step: Step) -> tuple[Tensor, dict[str, Tensor]]:
+    """The mean cross-entropy of the step's completion tokens, in nats."""
+    return token_losses(model, *completion_states(model, batch)).sum() / step.tokens, {}
+
+
+def weighted_loss(kl_coefficient: float) -> Loss:
+    """The mean over the step's completion tokens of cross-entropy times the token's weight, in nats.
+
+    `kl_coefficient` times the mean divergence from the model without its adapter is added; rows tell it as `kl`.
+    """
+
+    def loss(model: Any, batch: dict[str, Tensor], step: Step) -> tuple[Tensor, dict[str, Tensor]]:
+        states, targets = completion_states(model, batch)
+        shares = token_weights(batch) / step.tokens
+        total = (shares * token_losses(model, states, targets)).sum()
+        if not (kl_coefficient or step.row):
+            return total, {}
+        with torch.no_grad(), model.disable_adapter():
+            reference, _ = completion_states(model, batch)
+        with torch.set_grad_enabled(kl_coefficient > 0):
+            kl = (shares * token_kl(model, states, reference)).sum()
+        return (total + kl_coefficient * kl if kl_coefficient else total), {"kl": kl}
+
+    return loss
 
 
 def completion_loss(model: Any, batch: dict[str, Tensor]) -> Tensor:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.utils import clip_grad_norm_
 
 from audio_reasoning.core.audio_tokens import HOP_SAMPLES, SAMPLE_RATE_HZ, audio_token_count
 from audio_reasoning.core.records import Question
@@ -14,7 +14,8 @@ from audio_reasoning.core.rollouts import Trace
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 from audio_reasoning.metrics.stats import LEVEL, bootstrap_differences
 from audio_reasoning.training.dataset import Example, collate, to_device
-from audio_reasoning.training.loss import completion_states, token_losses
+from audio_reasoning.training.loop import DivergedError, Plan, train
+from audio_reasoning.training.loss import completion_states, mean_loss, token_losses
 
 _BATCH = 8
 _LEARNT = 0.25  # of the loss at the start: what learning by heart must fall below
@@ -160,29 +161,28 @@ def overfit(
     Every step sees them all, `micro_batch_size` at a time. A last loss of None means that training diverged.
     """
     batches = [
-        to_device(collate(processor, [[e] for e in examples[start : start + micro_batch_size]]), model.device)
+        collate(processor, [[e] for e in examples[start : start + micro_batch_size]])
         for start in range(0, len(examples), micro_batch_size)
     ]
-    tokens = sum(int((batch["labels"] != -100).sum()) for batch in batches)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=0.0)
-    model.train()
+    optimizer = torch.optim.AdamW(trained, weight_decay=0.0)
+    # A step's loss is that before the step, so one more step tells what the last one did.
+    plan = Plan(steps + 1, lambda _: learning_rate, max_grad_norm=1.0, row_steps=1, desc="learning by heart")
     history: list[float] = []
-    for _ in range(steps + 1):
-        history.append(0.0)
-        for batch in batches:
-            loss = token_losses(model, *completion_states(model, batch)).sum() / tokens
-            loss.backward()  # type: ignore[no-untyped-call]
-            history[-1] += loss.item()
-        if history[-1] < _LEARNT * history[0] or not np.isfinite(history[-1]):
-            break
-        clip_grad_norm_(trained, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+    diverged = False
+    try:
+        for row in train(
+            model, torch.optim.AdamW(trained, weight_decay=0.0), lambda _: repeat(batches), mean_loss, plan
+        ):
+            history.append(row.loss)
+            if row.loss < _LEARNT * history[0]:
+                break
+    except DivergedError:
+        diverged = True
     return {
         "examples": len(examples),
-        "steps": len(history) - 1,
-        "loss_first": round(history[0], 5),
-        "loss_last": round(history[-1], 5) if np.isfinite(history[-1]) else None,
-        "learnt": history[-1] < _LEARNT * history[0],
+        "steps": len(history) if diverged else len(history) - 1,
+        "loss_first": round(history[0], 5) if history else None,
+        "loss_last": None if diverged else round(history[-1], 5),
+        "learnt": not diverged and history[-1] < _LEARNT * history[0],
     }
