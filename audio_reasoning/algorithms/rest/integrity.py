@@ -171,9 +171,7 @@ def overfit(
     history: list[float] = []
     diverged = False
     try:
-        for row in train(
-            model, torch.optim.AdamW(trained, weight_decay=0.0), lambda _: repeat(batches), mean_loss, plan
-        ):
+        for row in train(model, optimizer, lambda _: repeat(batches), mean_loss, plan):
             history.append(row.loss)
             if row.loss < _LEARNT * history[0]:
                 break
