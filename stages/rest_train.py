@@ -10,11 +10,10 @@ model. An interrupted training goes on from its last checkpoint, in .cache/train
 import argparse
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from dvclive.live import Live
-from peft import PeftModel
 
 from audio_reasoning.algorithms.rest.layout import CANDIDATES, depth_of, model_dir
 from audio_reasoning.algorithms.rest.params import Rest
@@ -36,6 +35,9 @@ from audio_reasoning.training.loop import Row
 from audio_reasoning.training.params import Train
 from stages.params import load_params
 
+if TYPE_CHECKING:  # to import it first would load transformers before what torchvision misses is declared
+    from peft import PeftModel
+
 ROOT = Path(__file__).parents[1]
 SOURCES = ("audio_reasoning/training/*.py", "audio_reasoning/families/**/*.py", "stages/rest_train.py")
 PACKAGES = ("accelerate", "bitsandbytes", "peft", "torch", "transformers")
@@ -48,7 +50,7 @@ class Params(Strict):
     runtime: Runtime
 
 
-def adapted_model(train: Train, start: Path, seed: int) -> PeftModel:
+def adapted_model(train: Train, start: Path, seed: int) -> "PeftModel":
     """The base model with the adapter to train: a new one, or that of the model in `start` if it has one.
 
     It saves memory in the backward pass if so asked, whoever trains it.
@@ -88,7 +90,7 @@ def recipe(root: Path = ROOT) -> dict[str, str]:
     return hashes | {name: metadata.version(name) for name in PACKAGES}
 
 
-def train_metrics(model: PeftModel, rows: list[Row], batches: Batches, train: Train) -> dict[str, Any]:
+def train_metrics(model: "PeftModel", rows: list[Row], batches: Batches, train: Train) -> dict[str, Any]:
     """What was trained, and how the training ended."""
     found = check_inventory(model, train.lora)
     return {
