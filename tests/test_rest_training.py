@@ -178,12 +178,12 @@ def each_token(model: Any, traces: list[Trace]) -> list[tuple[torch.Tensor, torc
     return rows
 
 
-def test_the_loss_is_the_weighted_mean_over_tokens() -> None:
+def test_the_loss_is_the_mean_over_tokens_of_the_weighted_losses() -> None:
     traces = uneven(3)
     trainer = run(traces, train_params(batch_size=4, micro_batch_size=1))
     rows = each_token(load_thinker(BASE), traces)
     total = sum((weights * cross_entropy(logits, targets, reduction="none")).sum() for weights, logits, targets in rows)
-    assert logged(trainer) == [pytest.approx(float(total / sum(w.sum() for w, _, _ in rows)), rel=1e-5)]
+    assert logged(trainer) == [pytest.approx(float(total / sum(len(w) for w, _, _ in rows)), rel=1e-5)]
 
 
 def several(count: int) -> list[Trace]:
@@ -212,17 +212,29 @@ def test_only_traces_of_one_prompt_and_one_clip_share_a_row() -> None:
     assert len(dataset([here, there, replace(here, weight=2.0)], share_prompts=True)) == 2
 
 
+def test_advantages_that_add_up_to_nothing_make_some_traces_likelier_and_others_less() -> None:
+    liked, disliked = trace(0), trace(1, weight=-1.0)
+    before, trained = load_thinker(BASE), run([liked, disliked], train_params(epochs=10))
+
+    def surprise(model: Any, one: Trace) -> float:
+        [(_, logits, targets)] = each_token(model, [one])
+        return float(cross_entropy(logits, targets))
+
+    gain = {one.weight: surprise(before, one) - surprise(trained.model, one) for one in (liked, disliked)}
+    assert gain[-1.0] < gain[1.0] and gain[-1.0] < 0, gain
+
+
 @pytest.mark.parametrize("micro_batch_size", [8, 2])
-def test_the_logged_kl_is_the_weighted_mean_over_the_steps_tokens(micro_batch_size: int) -> None:
+def test_the_logged_kl_is_the_mean_over_the_steps_tokens(micro_batch_size: int) -> None:
     start, traces = write_iteration("iter1").parent, uneven(8)
     train = train_params(reset_to_base=False, micro_batch_size=micro_batch_size)
     trainer = run(traces, train, start=start)
     own, reference = (each_token(model, traces) for model in (adapted_model(train, start, 0), load_thinker(BASE)))
     total = sum(
-        (weights * kl_div(log_softmax(q, -1), log_softmax(p, -1), reduction="none", log_target=True).sum(-1)).sum()
-        for (weights, p, _), (_, q, _) in zip(own, reference, strict=True)
+        kl_div(log_softmax(q, -1), log_softmax(p, -1), reduction="sum", log_target=True)
+        for (_, p, _), (_, q, _) in zip(own, reference, strict=True)
     )
-    expected = float(total / sum(weights.sum() for weights, _, _ in own))
+    expected = float(total / sum(len(weights) for weights, _, _ in own))
     assert expected > 0.01 and logged(trainer, "kl") == [pytest.approx(expected, rel=1e-4)]
 
 
@@ -460,7 +472,8 @@ def test_a_training_with_other_parameters_does_not_go_on_from_this_ones_checkpoi
 def test_checkpoints_that_another_process_is_making_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     folder = interrupted(monkeypatch)
     # Locks belong to processes: this one would take its own.
-    holding = "import sys; from filelock import FileLock; FileLock(sys.argv[1]).acquire(); print(flush=True); input()"
+    take = "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire()"
+    holding = f"{take}; print(flush=True); input()"
     command = [sys.executable, "-c", holding, str(folder / "lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout and process.stdout.readline()

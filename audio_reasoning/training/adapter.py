@@ -11,7 +11,7 @@ from torch.optim import AdamW, Optimizer
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 from audio_reasoning.training.dataset import LengthBuckets, Rows, collate
 from audio_reasoning.training.loop import Batch, Plan, Row, linear, row_interval, train
-from audio_reasoning.training.loss import token_weights, weighted_loss
+from audio_reasoning.training.loss import weighted_loss
 from audio_reasoning.training.params import Train
 
 
@@ -75,4 +75,4 @@ def train_adapter(
         save_steps=save_steps,
     )
     optimizer, loss = optimizer_of(model, settings), weighted_loss(settings.kl_coefficient)
-    return train(model, optimizer, batches, loss, plan, lambda batch: token_weights(batch).sum())
+    return train(model, optimizer, batches, loss, plan)

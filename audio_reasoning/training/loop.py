@@ -59,7 +59,6 @@ def train(
     micro_batches: Callable[[int], Iterator[Sequence[Batch]]],
     loss: Loss,
     plan: Plan,
-    divisor: Callable[[Batch], Any] = completion_tokens,
 ) -> Iterator[Row]:
     """Train what of `model` requires gradients, in place and in this process; yield rows as they come.
 
@@ -84,7 +83,7 @@ def train(
         for number, batches in zip(range(done + 1, plan.steps + 1), micro_batches(done), strict=False):
             for group in optimizer.param_groups:
                 group["lr"] = plan.learning_rate(number - 1)
-            step = Step(number, sum(map(divisor, batches)), number % plan.row_steps == 0)
+            step = Step(number, sum(map(completion_tokens, batches)), number % plan.row_steps == 0)
             losses.append([])
             measures: dict[str, Tensor] = {}
             for batch in batches:

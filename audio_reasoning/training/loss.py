@@ -18,7 +18,7 @@ class Step:
     """What a loss may know of the optimiser step that its micro-batch belongs to."""
 
     number: int  # from 1
-    tokens: Any  # what the loss is divided by, of all its micro-batches
+    tokens: int  # predicted ones, of all its micro-batches
     row: bool  # whether it is the one that a row tells about
 
 
@@ -88,19 +88,19 @@ def mean_loss(model: Any, batch: dict[str, Tensor], step: Step) -> tuple[Tensor,
 def weighted_loss(kl_coefficient: float) -> Loss:
     """The mean over the step's completion tokens of cross-entropy times the token's weight, in nats.
 
-    `kl_coefficient` times the mean divergence from the model without its adapter is added; rows tell it as `kl`.
+    A weight may have either sign, as an advantage has: what is divided by is the number of tokens. `kl_coefficient`
+    times the mean divergence a token from the model without its adapter is added; rows tell it as `kl`.
     """
 
     def loss(model: Any, batch: dict[str, Tensor], step: Step) -> tuple[Tensor, dict[str, Tensor]]:
         states, targets = completion_states(model, batch)
-        shares = token_weights(batch) / step.tokens
-        total = (shares * token_losses(model, states, targets)).sum()
+        total = (token_weights(batch) * token_losses(model, states, targets)).sum() / step.tokens
         if not (kl_coefficient or step.row):
             return total, {}
         with torch.no_grad(), model.disable_adapter():
             reference, _ = completion_states(model, batch)
         with torch.set_grad_enabled(kl_coefficient > 0):
-            kl = (shares * token_kl(model, states, reference)).sum()
+            kl = token_kl(model, states, reference).sum() / step.tokens
         return (total + kl_coefficient * kl if kl_coefficient else total), {"kl": kl}
 
     return loss
