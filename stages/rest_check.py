@@ -29,9 +29,8 @@ from audio_reasoning.core.rollouts import DEV, Sample, Trace, read_records
 from audio_reasoning.core.threads import limit_threads
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.engines.server.server import stop
-from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker
-from audio_reasoning.families.qwen3_omni.lora import attach
-from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+from audio_reasoning.families.adapters import attach
+from audio_reasoning.families.family import Processor, family_of
 from audio_reasoning.training.dataset import Clips, Example, Rows
 from stages.params import load_params
 from stages.rest_train import adapted_model, check_machine
@@ -99,14 +98,14 @@ def check_traces(
     bank: Rows,
     controls: Sequence[Example],
     held_out: dict[str, Sequence[Question]],
-    processor: AudioTextProcessor,
+    processor: Processor,
 ) -> dict[str, Any]:
     """What the traces show without a model; labels only if the audio tokens are right, or no batch can be made."""
     traces = [trace for row in bank.rows for trace in row]
     asked = [*traces, *(trace for trace, _ in controls)]
     found: dict[str, Any] = {
         "traces": len(traces),
-        "audio_tokens": _listed(integrity.audio_tokens(asked, processor.audio_token_id)),
+        "audio_tokens": _listed(integrity.audio_tokens(asked, processor)),
         "contamination": _listed(integrity.contamination(traces, held_out)),
     }
     if not found["audio_tokens"]["wrong"]:
@@ -120,11 +119,11 @@ def check_model(
     rest: Rest,
     start: Path,
     seed: int,
-    processor: AudioTextProcessor,
+    processor: Processor,
 ) -> dict[str, Any]:
     """Whether the model in `start` hears, and whether the adapter that is to be trained can learn."""
     train, size = rest.train, rest.train.micro_batch_size
-    model = load_thinker(BASE_MODEL, dtype=train.dtype, quantization=train.quantization)
+    model = family_of(BASE_MODEL).load(BASE_MODEL, train.dtype, train.quantization)
     adapter = adapter_of(start, BASE_MODEL)
     sampler = attach(model, adapter) if adapter else model
     hearing = integrity.hearing(sampler, processor, controls, seed, size)
@@ -164,7 +163,7 @@ def main() -> None:
             f"{_FEWEST} are needed to see whether audio is heard: raise rest.check.control_questions or control_n, or "
             "add dev questions"
         )
-    processor = AudioTextProcessor.from_checkpoint(BASE_MODEL)
+    processor = family_of(BASE_MODEL).processor(BASE_MODEL)
     clips = Clips(processor)
     bank = Rows(read_records(REST / name / "bank.parquet", Trace), clips, rest.train.share_prompts)
     heard = [(trace, clips.features(trace.audio_path, trace.audio_sha256)) for trace in controls]

@@ -24,6 +24,7 @@ from audio_reasoning.algorithms.rest.params import Gate, Rest
 from audio_reasoning.algorithms.rest.parity import parity
 from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.files import (
+    AUDIO,
     BASE_MODEL,
     QUESTIONS,
     REST,
@@ -36,16 +37,20 @@ from audio_reasoning.core.files import (
 from audio_reasoning.core.models import WEIGHTS, adapter_of, base_identity
 from audio_reasoning.core.records import Comparison, Question, read_questions, to_dict
 from audio_reasoning.core.rollouts import Trace, read_records
-from audio_reasoning.engines.params import Asking
-from audio_reasoning.families.qwen3_omni.lora import scale_adapter
+from audio_reasoning.core.typed import Strict
+from audio_reasoning.engines.engine import Setup
+from audio_reasoning.engines.params import Runtime, Serve
+from audio_reasoning.families.adapters import scale_adapter
 from audio_reasoning.metrics.stats import compare_runs
 from audio_reasoning.prompts.registry import load_prompt
 from stages.params import load_params
 
 
-class Params(Asking):
+class Params(Strict):
     """What the stage reads."""
 
+    serve: Serve
+    runtime: Runtime
     rest: Rest
 
 
@@ -116,7 +121,8 @@ def main() -> None:
         Params, "serve", "rest.gate", "rest.generate", "rest.prompt", "rest.seed", f"rest.iterations.{name}.from"
     )
     gate, start = params.rest.gate, params.rest.iterations[name].start
-    judge = Judge(params, params.rest, load_prompt(params.rest.prompt))
+    setup = Setup(gate.backend, BASE_MODEL, None, params.serve, params.runtime, AUDIO)
+    judge = Judge(setup, params.rest, load_prompt(params.rest.prompt))
     dev = read_questions(QUESTIONS / "dev.jsonl")
     mastered = read_questions(REST / name / "retention.jsonl")
     if len(dev) < gate.parity_questions:

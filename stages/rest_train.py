@@ -26,9 +26,8 @@ from audio_reasoning.core.threads import limit_threads
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.engines.params import Runtime
 from audio_reasoning.engines.server.server import stop
-from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker
-from audio_reasoning.families.qwen3_omni.lora import adapt, attach, check_inventory, save_adapter
-from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+from audio_reasoning.families.adapters import adapt, attach, check_inventory, save_adapter
+from audio_reasoning.families.family import family_of
 from audio_reasoning.training.checkpoints import checkpoint_folder, last_checkpoint
 from audio_reasoning.training.dataset import Clips, Rows, padding_share
 from audio_reasoning.training.params import Train
@@ -55,7 +54,9 @@ def adapted_model(train: Train, start: Path, seed: int) -> PeftModel:
     Raises UserError for a combination that this machine cannot run, and for an adapter that does not fit.
     """
     check_machine(train, torch.cuda.is_available())
-    model = load_thinker(BASE_MODEL, dtype=train.dtype, quantization=train.quantization)
+    family = family_of(BASE_MODEL)
+    names = family.adapter_names(train.lora.targets)
+    model = family.load(BASE_MODEL, train.dtype, train.quantization)
     if not torch.cuda.is_available():
         limit_threads()
         model.set_experts_implementation("eager")  # a loop over few experts beats a grouped product on a CPU
@@ -63,9 +64,9 @@ def adapted_model(train: Train, start: Path, seed: int) -> PeftModel:
         model.gradient_checkpointing_enable()
     previous = None if train.reset_to_base else adapter_of(start, BASE_MODEL)
     if previous is None:
-        return adapt(model, train.lora, seed)
+        return adapt(model, train.lora, names, seed)
     adapted = attach(model, previous, trainable=True)
-    check_inventory(adapted, train.lora)
+    check_inventory(adapted, train.lora, names)
     return adapted
 
 
@@ -90,7 +91,7 @@ def recipe(root: Path = ROOT) -> dict[str, str]:
 def train_metrics(trainer: RestTrainer, data: Rows, train: Train) -> dict[str, Any]:
     """What was trained, and how the training ended."""
     rows = [row for row in trainer.state.log_history if "loss" in row]
-    found = check_inventory(trainer.model, train.lora)
+    found = check_inventory(trainer.model, train.lora, family_of(BASE_MODEL).adapter_names(train.lora.targets))
     return {
         "traces": sum(map(len, data.rows)),
         "rows": len(data),
@@ -119,7 +120,7 @@ def main() -> None:
     bank = REST / name / "bank.parquet"
     traces = read_records(bank, Trace)
     model = adapted_model(rest.train, start, seed)
-    processor = AudioTextProcessor.from_checkpoint(BASE_MODEL)
+    processor = family_of(BASE_MODEL).processor(BASE_MODEL)
     data = Rows(traces, Clips(processor), rest.train.share_prompts)
     previous = adapter_of(start, BASE_MODEL)
     inputs = [sha256_file(bank), base_identity(BASE_MODEL), rest.train.model_dump(), iteration.model_dump(), seed]

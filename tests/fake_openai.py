@@ -20,7 +20,7 @@ from typing import Any
 
 from aiohttp import web
 
-from audio_reasoning.core.audio_tokens import audio_token_count
+from audio_reasoning.families.qwen3_omni.audio_tokens import audio_token_count
 
 Fault = Callable[[web.Request], Any]
 

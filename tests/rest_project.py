@@ -14,9 +14,9 @@ from audio_reasoning.algorithms.rest.params import Rest
 from audio_reasoning.core.files import AUDIO, REST, sha256_file, write_json
 from audio_reasoning.core.models import base_identity
 from audio_reasoning.core.rollouts import Trace, write_records
+from audio_reasoning.families.adapters import adapt, save_adapter
 from audio_reasoning.families.params import Lora, Tiny
 from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
-from audio_reasoning.families.qwen3_omni.lora import adapt, save_adapter
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
 from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer

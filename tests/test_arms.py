@@ -282,11 +282,12 @@ def run(monkeypatch, *arguments: str) -> None:
 def test_the_stage_answers_every_question_and_says_what_made_the_answers(project, monkeypatch, arm):
     run(monkeypatch, "--variant", "baseline", "--arm", arm)
     rows = [
-        response_from(json.loads(line)) for line in Path(f"data/arms/baseline/{arm}.jsonl").read_text().splitlines()
+        response_from(json.loads(line))
+        for line in Path(f"data/controls/base/baseline@{arm}.jsonl").read_text().splitlines()
     ]
     samples = 4 if arm == "permuted" else 2
     assert [(r.question_id, r.sample_index) for r in rows] == [(f"q{i}", k) for i in range(6) for k in range(samples)]
-    manifest = json.loads(Path(f"data/arms/baseline/{arm}.run.json").read_text())
+    manifest = json.loads(Path(f"data/controls/base/baseline@{arm}.run.json").read_text())
     assert manifest["arm"]["kind"] == arm and manifest["questions"] == 6
     assert manifest["decoding"]["n"] == (1 if arm == "permuted" else 2)
     audio = [sum(part["type"] == "input_audio" for part in body["messages"][-1]["content"]) for body in project.bodies]
@@ -297,9 +298,9 @@ def test_the_stage_answers_every_question_and_says_what_made_the_answers(project
 
 def test_the_same_stage_again_asks_nothing_and_writes_the_same_bytes(project, monkeypatch):
     run(monkeypatch, "--variant", "baseline", "--arm", "permuted")
-    first, asked = Path("data/arms/baseline/permuted.jsonl").read_bytes(), len(project.bodies)
+    first, asked = Path("data/controls/base/baseline@permuted.jsonl").read_bytes(), len(project.bodies)
     run(monkeypatch, "--variant", "baseline", "--arm", "permuted")
-    assert Path("data/arms/baseline/permuted.jsonl").read_bytes() == first and len(project.bodies) == asked
+    assert Path("data/controls/base/baseline@permuted.jsonl").read_bytes() == first and len(project.bodies) == asked
 
 
 @pytest.mark.parametrize(
@@ -313,7 +314,7 @@ def test_a_name_that_does_not_exist_is_told_with_the_nearest(project, monkeypatc
     with pytest.raises(SystemExit) as caught:
         run(monkeypatch, *arguments)
     assert caught.value.code == 2 and message in capsys.readouterr().err
-    assert not Path("data/arms").exists() and not project.bodies
+    assert not Path("data/controls").exists() and not project.bodies
 
 
 # ── In process, with a tiny model of random weights ──────────────────────────────────────────────────────────────────
@@ -357,9 +358,8 @@ def test_a_model_in_process_answers_in_text_alone_without_an_audio_token(checkpo
 def test_a_prompt_without_audio_is_the_official_processors(checkpoint):
     import torch
 
+    from audio_reasoning.families.qwen3_omni.classes import Qwen3OmniMoeProcessor
     from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
-
-    from transformers import Qwen3OmniMoeProcessor  # isort: skip  # after torchvision's operators are declared
 
     processor, official = (
         AudioTextProcessor.from_checkpoint(checkpoint),

@@ -55,7 +55,7 @@ def answers(right: set[int]) -> list[Response]:
 
 def write(monkeypatch, arm: str, responses: list[Response], **manifest: object) -> None:
     """The predictions of an arm (empty: the ordinary run) of the variant `v`, and their metrics."""
-    path = Path(f"data/arms/v/{arm}.jsonl" if arm else "data/predictions/v.jsonl")
+    path = Path(f"data/controls/base/v@{arm}.jsonl" if arm else "data/answers/base/v.jsonl")
     write_jsonl(path, map(to_dict, responses))
     write_json(path.with_suffix(".run.json"), {"arm": {"kind": arm, **manifest}})
     run(monkeypatch, score, "--variant", "v", *(["--arm", arm] if arm else []))
@@ -110,7 +110,7 @@ def fails(monkeypatch, capsys, *arguments: str) -> str:
 
 
 def test_an_arm_is_scored_into_a_file_of_its_own_with_what_made_it(workplace):
-    metrics = json.loads(Path("metrics/arms/v/silence.json").read_text())
+    metrics = json.loads(Path("metrics/controls/base/v@silence.json").read_text())
     assert metrics["acc_strict"] == round(20 / 60, 4) and metrics["n"] == N
     assert metrics["run"] == [{"arm": {"kind": "silence"}}]
 
@@ -240,13 +240,15 @@ def test_several_samples_of_the_ordinary_run_are_compared_by_their_mean(workplac
 
 
 def test_an_arm_that_was_not_run_is_told(workplace, monkeypatch, capsys):
-    Path("data/arms/v/text_only.jsonl").unlink()
-    assert "data/arms/v/text_only.jsonl: no such file" in fails(monkeypatch, capsys)
+    Path("data/controls/base/v@text_only.jsonl").unlink()
+    assert "data/controls/base/v@text_only.jsonl: no such file" in fails(monkeypatch, capsys)
     assert not Path("metrics/arms.json").exists()
 
 
 def test_answers_to_other_orders_than_the_manifest_tells_of_are_refused(workplace, monkeypatch, capsys):
-    write_json(Path("data/arms/v/permuted.run.json"), {"arm": {"kind": "permuted", "seed": SEED, "permutations": 3}})
+    write_json(
+        Path("data/controls/base/v@permuted.run.json"), {"arm": {"kind": "permuted", "seed": SEED, "permutations": 3}}
+    )
     assert "has 4 answers to q0" in fails(monkeypatch, capsys)
 
 

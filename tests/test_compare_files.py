@@ -149,8 +149,8 @@ def test_the_challenges_files_on_mmars_metadata_are_compared_and_clustered_by_vi
 
 
 def test_names_of_runs_stand_for_their_files(run, fails):
-    write("data/predictions/baseline.jsonl", set(range(60)))
-    write("data/rest/predictions/iter1/baseline.jsonl", set(range(90)))
+    write("data/answers/base/baseline.jsonl", set(range(60)))
+    write("data/answers/iter1/baseline.jsonl", set(range(90)))
     result = json.loads(run("baseline", "iter1/baseline", "--json").out)
     assert (result["difference"], result["a"], result["b"]) == (0.25, "baseline", "iter1/baseline")
     assert [found["name"] for found in result["runs"]] == ["baseline", "iter1/baseline"]
@@ -159,7 +159,7 @@ def test_names_of_runs_stand_for_their_files(run, fails):
 
 
 def test_a_run_that_cannot_be_is_refused_instead_of_reading_the_base_models(fails):
-    write("data/arms/baseline/silence.jsonl", set(range(60)))
+    write("data/controls/base/baseline@silence.jsonl", set(range(60)))
     message = fails("baseline@silence", "iter1/baseline@silence")
     assert "'iter1/baseline@silence' names no run: arms, samples and votes are of the base model" in message
     with pytest.raises(AssertionError):

@@ -75,7 +75,7 @@ def fails(monkeypatch, capsys, *arguments):
 
 
 def write_model(monkeypatch, prompt, model, right):
-    folder = Path("data/predictions") if model == "base" else Path("data/rest/predictions") / model
+    folder = Path("data/answers/base") if model == "base" else Path("data/answers") / model
     write_jsonl(folder / f"{prompt}.jsonl", (to_dict(response(i, i in right)) for i in range(N)))
     write_json(folder / f"{prompt}.run.json", {})
     run(monkeypatch, score, "--variant", prompt, "--model", model)
@@ -149,7 +149,7 @@ def test_the_comparisons_are_judged_like_all_others(workplace, monkeypatch):
 
 def test_an_iteration_without_any_answer_gets_no_verdict(workplace, monkeypatch, capsys):
     rows = [Response(f"q{i}", 0, "truncated", "", "", None, "", "length", 5, 5) for i in range(N)]
-    write_jsonl(Path("data/rest/predictions/iter1/baseline.jsonl"), map(to_dict, rows))
+    write_jsonl(Path("data/answers/iter1/baseline.jsonl"), map(to_dict, rows))
     run(monkeypatch, score, "--variant", "baseline", "--model", "iter1")
     capsys.readouterr()
     run(monkeypatch, compare_rest)
@@ -309,11 +309,11 @@ def test_mini_figures_say_what_they_are_evidence_of(workplace, monkeypatch, caps
 @pytest.mark.parametrize(
     "absent",
     [
-        "metrics/rest/scores/iter1/baseline.json",
+        "metrics/scores/iter1/baseline.json",
         "metrics/rest/gates/iter2.json",
         "metrics/rest/pass_rates/iter2.json",
-        "metrics/prompts/baseline.json",
-        "data/rest/predictions/iter2/expert_analyst.jsonl",
+        "metrics/scores/base/baseline.json",
+        "data/answers/iter2/expert_analyst.jsonl",
     ],
 )
 def test_a_file_that_is_missing_is_told_and_nothing_is_written(workplace, monkeypatch, capsys, absent):
@@ -324,10 +324,10 @@ def test_a_file_that_is_missing_is_told_and_nothing_is_written(workplace, monkey
 
 
 def test_metrics_that_do_not_belong_to_the_predictions_are_refused(workplace, monkeypatch, capsys):
-    right = Path("data/rest/predictions/iter1/baseline.jsonl").read_bytes()
-    Path("data/rest/predictions/iter2/baseline.jsonl").write_bytes(right)
+    right = Path("data/answers/iter1/baseline.jsonl").read_bytes()
+    Path("data/answers/iter2/baseline.jsonl").write_bytes(right)
     message = fails(monkeypatch, capsys)
-    assert "metrics/rest/scores/iter2/baseline.json gives acc_strict 0.6, but" in message and "dvc repro" in message
+    assert "metrics/scores/iter2/baseline.json gives acc_strict 0.6, but" in message and "dvc repro" in message
 
 
 def test_a_summary_older_than_the_parameters_is_not_shown(workplace, monkeypatch, capsys):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from audio_reasoning.families.qwen3_omni.lora import expected_inventory
+from audio_reasoning.families.adapters import expected_inventory
 from benchmarks.full_size import (
     LORA,
     TINY_EXAMPLE,

@@ -38,7 +38,7 @@ def test_what_identifies_a_model_is_read_from_its_folder():
 
 def test_the_answers_of_each_model_have_a_folder_of_their_own():
     folders = [str(predictions_dir(model)) for model in ("base", "iter1", "iter2")]
-    assert folders == ["data/predictions", "data/rest/predictions/iter1", "data/rest/predictions/iter2"]
+    assert folders == ["data/answers/base", "data/answers/iter1", "data/answers/iter2"]
 
 
 def test_an_unknown_model_is_told_with_the_nearest_known_one(monkeypatch, capsys):

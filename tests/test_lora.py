@@ -14,10 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.families.params import Lora
-from audio_reasoning.families.qwen3_omni import lora
-from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
-from audio_reasoning.families.qwen3_omni.lora import (
+from audio_reasoning.families import adapters as lora
+from audio_reasoning.families.adapters import (
     adapt,
     attach,
     check_inventory,
@@ -26,6 +24,8 @@ from audio_reasoning.families.qwen3_omni.lora import (
     save_adapter,
     scale_adapter,
 )
+from audio_reasoning.families.params import Lora
+from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
 from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
 from audio_reasoning.training.dataset import collate
 from audio_reasoning.training.loss import completion_loss

@@ -33,11 +33,13 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 
 
 def responses(pipeline: Pipeline, variant: str) -> list[dict]:
-    return [json.loads(line) for line in (pipeline.root / f"data/predictions/{variant}.jsonl").read_text().splitlines()]
+    return [
+        json.loads(line) for line in (pipeline.root / f"data/answers/base/{variant}.jsonl").read_text().splitlines()
+    ]
 
 
 def outputs(pipeline: Pipeline) -> dict[str, bytes]:
-    files = [*pipeline.root.glob("data/predictions/*"), *pipeline.root.glob("metrics/**/*.json")]
+    files = [*pipeline.root.glob("data/answers/base/*"), *pipeline.root.glob("metrics/**/*.json")]
     return {str(f.relative_to(pipeline.root)): f.read_bytes() for f in files}
 
 
@@ -58,15 +60,15 @@ def test_a_variant_changes_how_the_model_reasons(pipeline: Pipeline) -> None:
 
 
 def test_metrics_have_the_same_short_keys_for_every_variant(pipeline: Pipeline) -> None:
-    files = [pipeline.json(f"metrics/prompts/{variant}.json") for variant in VARIANTS]
+    files = [pipeline.json(f"metrics/scores/base/{variant}.json") for variant in VARIANTS]
     assert files[0].keys() == files[1].keys()
     assert len(files[0]["sub_category"]) == 16
-    shown = pipeline.run("dvc", "metrics", "show", "--json", "metrics/prompts/baseline.json").stdout
+    shown = pipeline.run("dvc", "metrics", "show", "--json", "metrics/scores/base/baseline.json").stdout
     assert "acc_strict" in shown
 
 
 def test_the_run_is_identified_beside_its_predictions(pipeline: Pipeline) -> None:
-    run = pipeline.json("data/predictions/baseline.run.json")
+    run = pipeline.json("data/answers/base/baseline.run.json")
     assert run["prompt"]["name"] == "baseline"
     assert run["decoding"]["max_tokens"] == 48
     assert run["backend"]
@@ -108,7 +110,7 @@ def test_a_change_executes_exactly_its_stages(
 def test_controls_votes_and_ratings_are_made_where_they_are_asked_for(pipeline: Pipeline) -> None:
     name, kinds = "structured_reasoning", ("silence", "text_only", "permuted")
     params = yaml.safe_load((pipeline.root / "params.yaml").read_text())
-    before = {path.name: path.read_bytes() for path in pipeline.root.glob("data/predictions/*")}
+    before = {path.name: path.read_bytes() for path in pipeline.root.glob("data/answers/base/*")}
     params["arms"] |= {"variants": [name], "kinds": [*kinds], "permutations": 2}
     params["vote"] |= {"variants": [name], "n": 4}
     params["judge"]["runs"] = ["baseline", f"{name}@vote"]
@@ -118,12 +120,12 @@ def test_controls_votes_and_ratings_are_made_where_they_are_asked_for(pipeline: 
     made = [f"arm_{what}@{name}-{kind}" for what in ("infer", "score") for kind in kinds]
     changed = [stage for stage in EVIDENCE if stage not in ("errors", "rest_compare")]
     assert pipeline.repro() == sorted([*made, f"sample@{name}", f"vote@{name}", "vote_tables", *changed])
-    assert {path.name: path.read_bytes() for path in pipeline.root.glob("data/predictions/*")} == before
+    assert {path.name: path.read_bytes() for path in pipeline.root.glob("data/answers/base/*")} == before
 
     arms = pipeline.json("metrics/arms.json")["variants"][name]
     assert arms["silence"]["audio_gain"] == pytest.approx(arms["acc"] - arms["silence"]["acc"], abs=1e-6)
     assert 0 < arms["permuted"]["consistency"] <= 1
-    silent = [json.loads(line) for line in (pipeline.root / f"data/arms/{name}/text_only.jsonl").open()]
+    silent = [json.loads(line) for line in (pipeline.root / f"data/controls/base/{name}@text_only.jsonl").open()]
     assert len(silent) == TEST_QUESTIONS
     assert all(a["prompt_tokens"] < b["prompt_tokens"] for a, b in zip(silent, responses(pipeline, name), strict=True))
     contrasts = {(row["a"], row["b"]): row for row in pipeline.json("metrics/summary.json")["contrasts"]}
@@ -142,7 +144,7 @@ def test_an_experiment_changes_a_parameter_and_shows_the_difference(pipeline: Pi
     pipeline.run("git", "add", "-A")
     pipeline.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "Metrics", check=False)
     pipeline.run("dvc", "exp", "run", "-S", "infer.temperature=0.9")
-    diff = pipeline.run("dvc", "metrics", "diff", "--targets", "metrics/prompts/baseline.json").stdout
+    diff = pipeline.run("dvc", "metrics", "diff", "--targets", "metrics/scores/base/baseline.json").stdout
     assert "sub_category" in diff and "acc_strict" in diff
     assert "temperature: 0.9" in (pipeline.root / "params.yaml").read_text()
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from audio_reasoning.families.adapters import adapt
 from audio_reasoning.families.params import Lora
 from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
-from audio_reasoning.families.qwen3_omni.lora import adapt
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 from audio_reasoning.families.qwen3_omni.quantization import PartRow, quantization_report, quantize_nf4
 from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker

@@ -82,8 +82,8 @@ def workplace():
     write_jsonl(Path("data/questions/test.jsonl"), (to_dict(question(i)) for i in range(6)))
     rows = [response(f"q{i}", i % 3) for i in range(3)]
     rows += [response("q3", 1), response("q4", None, "truncated"), response("q5", None, "no_answer", text="A bird.")]
-    write_jsonl(Path("data/predictions/baseline.jsonl"), map(to_dict, rows))
-    Path("data/predictions/baseline.run.json").write_text('{"prompt": "baseline"}')
+    write_jsonl(Path("data/answers/base/baseline.jsonl"), map(to_dict, rows))
+    Path("data/answers/base/baseline.run.json").write_text('{"prompt": "baseline"}')
 
 
 def run(monkeypatch, *arguments):
@@ -112,7 +112,7 @@ def test_only_an_ok_response_with_the_right_choice_is_correct(status):
 
 def test_the_stage_writes_the_metrics_of_a_variant(workplace, monkeypatch, capsys):
     run(monkeypatch, "--variant", "baseline")
-    metrics = json.loads(Path("metrics/prompts/baseline.json").read_text())
+    metrics = json.loads(Path("metrics/scores/base/baseline.json").read_text())
     assert metrics["acc_strict"] == 0.5
     assert metrics["acc_official"] == 0.5
     assert (metrics["n"], metrics["truncated"], metrics["no_answer"]) == (6, 0.1667, 0.1667)
@@ -142,19 +142,19 @@ def test_the_stage_writes_the_metrics_of_a_variant(workplace, monkeypatch, capsy
 
 def test_an_iteration_is_scored_like_the_base_and_beside_it(workplace, monkeypatch):
     run(monkeypatch, "--variant", "baseline")
-    folder = Path("data/rest/predictions/iter1")
+    folder = Path("data/answers/iter1")
     write_jsonl(folder / "baseline.jsonl", (to_dict(response(f"q{i}", i % 3)) for i in range(6)))
     (folder / "baseline.run.json").write_text('{"model": "iter1"}')
     run(monkeypatch, "--variant", "baseline", "--model", "iter1")
-    base = json.loads(Path("metrics/prompts/baseline.json").read_text())
-    iteration = json.loads(Path("metrics/rest/scores/iter1/baseline.json").read_text())
+    base = json.loads(Path("metrics/scores/base/baseline.json").read_text())
+    iteration = json.loads(Path("metrics/scores/iter1/baseline.json").read_text())
     assert list(iteration) == list(base)
     assert (base["acc_strict"], iteration["acc_strict"], iteration["run"]) == (0.5, 1, [{"model": "iter1"}])
 
 
 def test_an_iteration_without_predictions_is_told(workplace, monkeypatch, capsys):
     message = fails(monkeypatch, capsys, "--variant", "baseline", "--model", "iter2")
-    assert "data/rest/predictions/iter2/baseline.jsonl: no such file" in message and "dvc repro" in message
+    assert "data/answers/iter2/baseline.jsonl: no such file" in message and "dvc repro" in message
 
 
 def test_the_official_match_reads_what_the_model_wrote_where_no_choice_was_found():
@@ -377,14 +377,14 @@ def test_files_from_elsewhere_are_of_no_iteration(monkeypatch, capsys):
 
 
 def test_our_own_predictions_must_hold_every_question(workplace, monkeypatch, capsys):
-    path = Path("data/predictions/baseline.jsonl")
+    path = Path("data/answers/base/baseline.jsonl")
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:4]))
     message = fails(monkeypatch, capsys, "--variant", "baseline")
     assert "2 of 6 questions have no prediction (q4, q5)" in message
-    assert not Path("metrics/prompts/baseline.json").exists()
+    assert not Path("metrics/scores/base/baseline.json").exists()
 
 
-@pytest.mark.parametrize("name", ["data/predictions/baseline.jsonl", "data/predictions/baseline.run.json"])
+@pytest.mark.parametrize("name", ["data/answers/base/baseline.jsonl", "data/answers/base/baseline.run.json"])
 def test_an_absent_file_is_told(workplace, monkeypatch, capsys, name):
     Path(name).unlink()
     assert f"{name}: no such file" in fails(monkeypatch, capsys, "--variant", "baseline")

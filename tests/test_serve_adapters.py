@@ -28,11 +28,11 @@ from audio_reasoning.engines.server import launch, server
 from audio_reasoning.engines.server.adapters import lora_flags
 from audio_reasoning.engines.server.launch import describe_launch
 from audio_reasoning.engines.server.state import read_state, server_home
+from audio_reasoning.families import merged
+from audio_reasoning.families.adapters import adapt, attach, save_adapter
+from audio_reasoning.families.merged import merged_checkpoint
 from audio_reasoning.families.params import Lora, Tiny
-from audio_reasoning.families.qwen3_omni import merged
 from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
-from audio_reasoning.families.qwen3_omni.lora import adapt, attach, save_adapter
-from audio_reasoning.families.qwen3_omni.merged import merged_checkpoint
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
 from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer

@@ -15,7 +15,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from audio_reasoning.core.audio_tokens import audio_token_count
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.engines.cache import ResponseCache
 from audio_reasoning.engines.client import ask
@@ -27,6 +26,7 @@ from audio_reasoning.engines.server.launch import describe_launch, hash_folder, 
 from audio_reasoning.engines.server.processes import Process, describe
 from audio_reasoning.engines.server.state import State, read_state, server_home, write_state
 from audio_reasoning.engines.server.supervisor import reason_to_stop
+from audio_reasoning.families.qwen3_omni.audio_tokens import audio_token_count
 
 ROOT = Path(__file__).parent.parent
 STAND_IN = (sys.executable, str(ROOT / "tests" / "fake_openai.py"))

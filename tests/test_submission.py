@@ -381,8 +381,8 @@ def workplace(tmp_path, monkeypatch):
     Path("params.yaml").write_text(yaml.safe_dump(params))
     write_jsonl(Path("data/questions/test.jsonl"), map(to_dict, QUESTIONS.values()))
     rows = [response("q0"), response("q1", 0), response("q2", None, status="no_answer")]
-    write_jsonl(Path("data/predictions/baseline.jsonl"), map(to_dict, rows))
-    write_json(Path("data/predictions/baseline.run.json"), {"prompt": "baseline"})
+    write_jsonl(Path("data/answers/base/baseline.jsonl"), map(to_dict, rows))
+    write_json(Path("data/answers/base/baseline.run.json"), {"prompt": "baseline"})
     monkeypatch.setattr("sys.argv", ["score", "--variant", "baseline"])
     score.main()
     return tmp_path
@@ -409,7 +409,7 @@ def set_empty(value):
 def test_the_stage_writes_the_zip_and_its_manifest(workplace, monkeypatch, capsys):
     run(monkeypatch, "build")
     manifest = json.loads(Path("metrics/submission.json").read_text())
-    scores = json.loads(Path("metrics/prompts/baseline.json").read_text())
+    scores = json.loads(Path("metrics/scores/base/baseline.json").read_text())
     assert (manifest["run"], manifest["unanswered_ids"]) == ("baseline", ["q2"])
     assert manifest["acc_strict"] == scores["acc_strict"] == 0.3333
     assert manifest["made_by"] == [{"prompt": "baseline"}]
@@ -424,7 +424,7 @@ def test_the_stage_refuses_what_its_parameter_does_not_allow(workplace, monkeypa
 
 
 def test_metrics_out_of_date_stop_the_stage(workplace, monkeypatch, capsys):
-    metrics = Path("metrics/prompts/baseline.json")
+    metrics = Path("metrics/scores/base/baseline.json")
     metrics.write_text(metrics.read_text().replace("0.3333", "0.6667"))
     assert "one of them is out of date" in fails(monkeypatch, capsys, "build")
     assert not submission.SUBMISSION.exists()
@@ -432,7 +432,7 @@ def test_metrics_out_of_date_stop_the_stage(workplace, monkeypatch, capsys):
 
 def test_a_run_by_name_and_predictions_by_file_give_the_same_zip(workplace, monkeypatch, capsys):
     run(monkeypatch, "build", "--run", "baseline", "--out", "a.zip")  # submission.empty: allow
-    files = ("--predictions", "data/predictions/baseline.jsonl", "--questions", "data/questions/test.jsonl")
+    files = ("--predictions", "data/answers/base/baseline.jsonl", "--questions", "data/questions/test.jsonl")
     run(monkeypatch, "build", *files, "--out", "b.zip", "--allow-empty")
     assert Path("a.zip").read_bytes() == Path("b.zip").read_bytes()
     assert json.loads(Path("b.manifest.json").read_text())["made_by"] == [{"prompt": "baseline"}]
@@ -524,7 +524,7 @@ def test_what_is_no_file_or_no_zip_is_told(workplace, monkeypatch, capsys, name)
     [
         ("baselin", "no run is called 'baselin'; did you mean \"baseline\"?"),
         ("baseline@vote", "vote.variants does not list 'baseline'"),
-        ("dspy_v1", "data/predictions/dspy_v1.jsonl: no such file"),
+        ("dspy_v1", "data/answers/base/dspy_v1.jsonl: no such file"),
         ("baseline@votes", 'did you mean "vote"?'),
         ("a/b/c", "names no run"),
     ],

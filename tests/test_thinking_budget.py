@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from stages.sample import sampling
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.extract import split_thinking
@@ -27,7 +28,6 @@ from audio_reasoning.metrics.scoring import metrics_of
 from audio_reasoning.prompts.registry import load_prompt
 from stages import sample as samples
 from stages.project import Project, load_project
-from stages.sample import sampling
 from tests.fake_openai import FakeOpenAI, status
 
 ROOT = Path(__file__).parent.parent
@@ -392,9 +392,9 @@ def test_the_stage_sample_asks_each_question_once_for_all_its_samples(serve, mon
     write_jsonl(Path("data/questions/test.jsonl"), (to_dict(replace(question(i), audio=audio)) for i in range(4)))
     monkeypatch.setattr("sys.argv", ["sample", "--variant", "baseline"])
     samples.main()
-    rows = [response_from(row) for row in read_jsonl(Path("data/samples/baseline.jsonl"))]
+    rows = [response_from(row) for row in read_jsonl(Path("data/samples/base/baseline@samples.jsonl"))]
     assert [(r.question_id, r.sample_index) for r in rows] == [(f"q{q}", i) for q in range(4) for i in range(3)]
-    manifest = read_json(Path("data/samples/baseline.run.json"))
+    manifest = read_json(Path("data/samples/base/baseline@samples.run.json"))
     assert manifest["decoding"]["n"] == 3 and manifest["decoding"]["temperature"] == values["vote"]["temperature"]
     assert "thinking" not in manifest
     assert len(fake.bodies) == 4 and {body["n"] for body in fake.bodies} == {3}

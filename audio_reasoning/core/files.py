@@ -16,7 +16,6 @@ from audio_reasoning.core.parse import parse_json
 QUESTIONS = Path("data/questions")
 SOURCES = Path("data/sources")
 AUDIO = Path("data/audio")
-PREDICTIONS = Path("data/predictions")
 PROMPTS = Path("prompts")
 MODELS = Path("models")
 BASE_MODEL = MODELS / "base"
@@ -32,26 +31,6 @@ def cache_dir() -> Path:
     `dvc exp run --temp` and `--queue`, so all of them share one cache.
     """
     return Path(os.environ.get("DVC_ROOT", ".")).resolve() / ".cache"
-
-
-def predictions_dir(model: str) -> Path:
-    """The folder of the test set's answers by `model`: the base, or an iteration of self-training."""
-    return PREDICTIONS if model == BASE_MODEL.name else REST / "predictions" / model
-
-
-def arms_dir(variant: str) -> Path:
-    """The folder of one prompt's answers under the control arms."""
-    return Path("data/arms") / variant
-
-
-def samples_dir() -> Path:
-    """The folder of answers sampled several times a question."""
-    return Path("data/samples")
-
-
-def votes_dir() -> Path:
-    """The folder of voted answers."""
-    return Path("data/votes")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import sha256_json
 from audio_reasoning.core.records import Audio
 from audio_reasoning.engines.endpoint import Server
+from audio_reasoning.engines.engine import Decoding, Request
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,18 @@ def text_part(text: str) -> dict[str, Any]:
 def audio_part(audio: Audio) -> dict[str, Any]:
     """A clip in a message; its path is relative to the server's media root."""
     return {"type": "audio", "path": audio.path, "sha256": audio.sha256}
+
+
+def chat_request(request: Request, decoding: Decoding, token_ids: bool = False) -> ChatRequest:
+    """A question to a model as a conversation."""
+    messages: list[dict[str, Any]] = [{"role": "system", "content": request.system}] if request.system else []
+    clip = [audio_part(request.audio)] if request.audio else []
+    return ChatRequest(
+        id=request.id,
+        messages=[*messages, {"role": "user", "content": [*clip, text_part(request.user)]}],
+        **decoding.model_dump(),
+        token_ids=token_ids,
+    )
 
 
 def cache_key(request: ChatRequest, server: Server) -> str:

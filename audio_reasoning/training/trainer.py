@@ -12,7 +12,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.progress import progress
-from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+from audio_reasoning.families.family import Processor
 from audio_reasoning.training.checkpoints import WholeCheckpoints
 from audio_reasoning.training.dataset import LengthBuckets, Rows, collate
 from audio_reasoning.training.loss import completion_states, token_kl, token_losses, token_weights
@@ -132,7 +132,7 @@ def log_interval(steps: int) -> int:
 
 def trainer_for(
     model: PeftModel,
-    processor: AudioTextProcessor,
+    processor: Processor,
     data: Rows,
     train: Train,
     learning_rate: float,

@@ -14,9 +14,10 @@ from typing import Any
 
 import openai
 
-from audio_reasoning.core.audio_tokens import SAMPLE_RATE_HZ, audio_token_count
+from audio_reasoning.core.audio import SAMPLE_RATE_HZ
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.engines.endpoint import call
+from audio_reasoning.families.qwen3_omni.audio_tokens import audio_token_count
 
 _SAMPLES, _TOKENS = 4, 16
 _HOT = 2.0  # a temperature at which two samples of 16 tokens are never the same

@@ -9,19 +9,18 @@ import torch
 from httpx import HTTPError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import (
-    PreTrainedTokenizerFast,
+from transformers import PreTrainedTokenizerFast, WhisperFeatureExtractor
+
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import read_json, write_json
+from audio_reasoning.families.qwen3_omni.classes import (
     Qwen2VLImageProcessor,
     Qwen2VLVideoProcessor,
     Qwen3OmniMoeConfig,
     Qwen3OmniMoeProcessor,
     Qwen3OmniMoeThinkerConfig,
     Qwen3OmniMoeThinkerForConditionalGeneration,
-    WhisperFeatureExtractor,
 )
-
-from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import read_json, write_json
 
 POINTER = "pointer.json"
 OTHER_PARTS = ("talker.", "code2wav.")  # of a full checkpoint, beside the thinker
