@@ -1,7 +1,8 @@
 """Stage `acquire`: bring one source of questions, with its audio, into the pipeline's own form.
 
 Writes `data/sources/<name>/questions.jsonl` (MMAR's schema, `audio_path` relative to `data/audio`),
-`dropped.jsonl` beside it (invalid questions, where the source's `invalid` is "drop") and
+`dropped.jsonl` beside it (invalid questions, and those about audio that cannot be used, where the source's `invalid` is
+"drop") and
 `data/audio/<name>/` (16 kHz mono FLAC).
 
     python -m stages.acquire --source mini
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import AUDIO, SOURCES, atomic_dir, write_jsonl
+from audio_reasoning.core.files import AUDIO, SOURCES, atomic_dir, read_jsonl, write_jsonl
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.tasks import files as from_files
 from audio_reasoning.tasks import hub as from_hub
@@ -63,7 +64,9 @@ def main() -> None:
         print(from_files.fingerprint(source))
         return
     count = acquire(name, source)
-    print(f"{SOURCES / name}: {count} questions")
+    left_out = sum(1 for _ in read_jsonl(SOURCES / name / "dropped.jsonl"))
+    more = f"; {left_out} left out, and why: {SOURCES / name / 'dropped.jsonl'}" if left_out else ""
+    print(f"{SOURCES / name}: {count} questions{more}")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def answer_questions(
     with response_cache() as cache, progress(len(questions), "question", prompt.name) as bar:
         results = Cached(engine, cache).generate(requests, decoding, lambda *_: bar.update())
     _check_audio_tokens(questions, results, setup.model)
-    check_errors(results, max_error_rate)
+    check_errors([question.id for question in questions], results, max_error_rate)
     responses = [
         response
         for question, result in zip(questions, results, strict=True)
@@ -103,13 +103,17 @@ def _failed(question: Question, index: int, error: str) -> Response:
     return Response(question.id, index, "error", "", "", None, "none", "error", 0, 0, error=error)
 
 
-def check_errors(results: Sequence[ChatResult] | Sequence[Response], allowed: float) -> None:
-    """Raise UserError when more than the share `allowed` of all results are errors."""
-    errors = [result.error for result in results if result.error]
+def check_errors(ids: Sequence[str], results: Sequence[ChatResult] | Sequence[Response], allowed: float) -> None:
+    """Raise UserError, naming the questions, when more than the share `allowed` of all results are errors."""
+    reasons = [result.error for result in results]
+    errors = [(name, reason) for name, reason in zip(ids, reasons, strict=True) if reason]
     if len(errors) > allowed * len(results):
+        first, reason = errors[0]
+        others = sorted({repr(name) for name, _ in errors} - {repr(first)})
+        also = f" (also {', '.join(others[:10])}{', …' if len(others) > 10 else ''})" if others else ""
         raise UserError(
             f"{len(errors)} of {len(results)} questions failed, more than infer.max_error_rate allows; the first: "
-            f"{errors[0]}. Answers are kept; the same command asks only what failed"
+            f"{first!r}: {reason}{also}. Answers are kept; the same command asks only what failed"
         )
 
 

@@ -75,7 +75,8 @@ def answer_in_budget(
     }
     if thinking.force_answer:
         responses = _forced(asked, responses, prompt, setup, decoding, thinking)
-    check_errors([replace(r, error=failed.get(i, r.error)) for i, r in enumerate(responses)], max_error_rate)
+    results = [replace(r, error=failed.get(i, r.error)) for i, r in enumerate(responses)]
+    check_errors([r.question_id for r in results], results, max_error_rate)
     counts = {
         "reasked": len(second),
         "replaced": replaced,

@@ -1,5 +1,6 @@
 """A dataset repository on the Hugging Face hub that holds questions and an archive of audio, like MMAR's."""
 
+import errno
 import shutil
 import tarfile
 import tempfile
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.tasks.files import transcode
+from audio_reasoning.tasks.clips import transcode
 from audio_reasoning.tasks.mmar_schema import read_rows
 from audio_reasoning.tasks.params import HubSource
 
@@ -17,13 +18,13 @@ def load(source: HubSource, folder: Path, dropped: list[dict[str, str]]) -> Iter
     """Download both files at the source's revision (HF_ENDPOINT and HF_TOKEN are honoured) and transcode the audio.
 
     Raises UserError for a repository, revision or file that cannot be had, an archive that is broken or
-    unsafe, and for what `read_rows` and `read_audio` refuse.
+    unsafe, and for what `read_rows` and `transcode` refuse.
     """
     rows = read_rows(_download(source, source.questions), dropped if source.invalid == "drop" else None)
     archive = _download(source, source.archive)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".extracted.") as scratch:
         extract(archive, Path(scratch))
-        yield from transcode(rows, Path(scratch), folder)
+        yield from transcode(rows, Path(scratch), folder, source.invalid, dropped, source.archive)
 
 
 def _download(source: HubSource, filename: str) -> Path:
@@ -57,8 +58,14 @@ def extract(archive: Path, folder: Path) -> None:
                 content = tar.extractfile(member)
                 if content is None:  # a folder; files make their own
                     continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with content, target.open("wb") as file:
+                try:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    file = target.open("wb")
+                except OSError as error:
+                    if error.errno != errno.ENAMETOOLONG:
+                        raise
+                    continue  # one such file must not stop the others: a question about it is told that it is missing
+                with content, file:
                     shutil.copyfileobj(content, file)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise UserError(f"{archive}: cannot be unpacked ({error}); delete it and run the stage again") from None
