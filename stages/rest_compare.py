@@ -29,6 +29,7 @@ from audio_reasoning.core.files import QUESTIONS, REST_METRICS, read_json, write
 from audio_reasoning.core.runs import BASE, Run, metrics_file
 from audio_reasoning.core.typed import Name, Strict
 from audio_reasoning.metrics.compare_params import Compare
+from audio_reasoning.metrics.dropped import dropped_ids, dropped_notes
 from audio_reasoning.metrics.inputs import Questions, read_question_set
 from audio_reasoning.metrics.paired import NO_VERDICT, Method, Pair, broken_down, judged, method_of, within
 from audio_reasoning.render.compare_rest_table import Metrics, markdown, table
@@ -175,7 +176,7 @@ def main() -> None:
         "seed": params.rest.seed,
         **found,
         "gate": gate_verdicts(starts),
-        "notes": notes(found) + ([MINI_NOTE] if params.profile == "mini" else []),
+        "notes": notes(found) + ([MINI_NOTE] if params.profile == "mini" else []) + dropped_notes(dropped_ids()),
     }
     pass_rates = pass_rate_rows(starts, params.profile)
     write_json(COMPARE, accuracy_rows(metrics, params.profile))

@@ -7,7 +7,8 @@
 The first form is the DVC stages `score`, `score_controls` and `score_models`: of any run, to the file that
 `metrics_file` in core/runs.py names. The last takes files from elsewhere: MMAR's metadata or
 Question records, and the challenge's `id, thinking_prediction, answer_prediction` or Response records. There, a
-question without a prediction counts as wrong and as `missing`. What the metrics are: metrics/scoring.py.
+question without a prediction counts as wrong and as `missing`, and one whose answer is none of its choices is left out.
+What the metrics are: metrics/scoring.py.
 """
 
 import argparse
@@ -18,7 +19,8 @@ from typing import Any
 from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.files import QUESTIONS, read_json, write_json
 from audio_reasoning.core.runs import Run, metrics_file, named_run
-from audio_reasoning.metrics.inputs import read_question_set, read_samples, some
+from audio_reasoning.metrics.dropped import dropped_ids, dropped_notes
+from audio_reasoning.metrics.inputs import Unanswerable, read_question_set, read_samples, some, told_unanswerable
 from audio_reasoning.metrics.scoring import FATES, metrics_of
 from audio_reasoning.render.tables import percent_range
 
@@ -41,13 +43,22 @@ def _arguments() -> argparse.Namespace:
 def _score_run(run: Run) -> tuple[Path, dict[str, Any]]:
     questions = read_question_set(QUESTIONS / "test.jsonl")
     samples = read_samples(run.predictions, questions, complete=True)
-    return metrics_file(run), {**metrics_of(questions, samples), "run": [read_json(run.manifest)]}
+    dropped = dropped_ids()
+    for note in dropped_notes(dropped):
+        print(f"warning: {note}", file=sys.stderr)
+    named = {"dropped_ids": dropped} if dropped else {}
+    return metrics_file(run), {**metrics_of(questions, samples), **named, "run": [read_json(run.manifest)]}
 
 
 def _score_files(questions_path: Path, predictions_path: Path) -> dict[str, Any]:
-    questions = read_question_set(questions_path)
-    samples = read_samples(predictions_path, questions, complete=False)
-    metrics = metrics_of(questions, samples)
+    unanswerable: dict[str, Unanswerable] = {}
+    questions = read_question_set(questions_path, unanswerable)
+    for warning in told_unanswerable(questions_path, unanswerable):
+        print(f"warning: {warning}", file=sys.stderr)
+    samples = read_samples(predictions_path, {**questions, **unanswerable}, complete=False)
+    metrics = metrics_of(questions, {name: found for name, found in samples.items() if name in questions})
+    if unanswerable:
+        metrics["dropped_ids"] = [*unanswerable]
     absent = metrics["missing_ids"]
     if absent:
         count = f"{len(absent)} of {len(questions)} questions"

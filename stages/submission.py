@@ -16,7 +16,7 @@ and the zip's SHA-256.
 import argparse
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -25,7 +25,14 @@ from audio_reasoning.core.errors import UserError, stage_main
 from audio_reasoning.core.files import METRICS, write_bytes, write_json
 from audio_reasoning.core.records import Response
 from audio_reasoning.core.typed import Strict
-from audio_reasoning.metrics.inputs import Questions, check_current, read_question_set, some
+from audio_reasoning.metrics.inputs import (
+    Questions,
+    Unanswerable,
+    check_current,
+    read_question_set,
+    some,
+    told_unanswerable,
+)
 from audio_reasoning.render.submission.file import (
     MAX_BYTES,
     MEMBER,
@@ -38,7 +45,7 @@ from audio_reasoning.render.submission.file import (
     unpack,
 )
 from audio_reasoning.render.submission.params import Submission
-from audio_reasoning.tasks.official import official_match
+from audio_reasoning.tasks.official import Asked, official_match
 from audio_reasoning.tasks.reward import correct
 from stages.params import load_params
 from stages.submission_source import Source, outputs, source_of_files, source_of_run
@@ -60,10 +67,12 @@ def build(source: Source, max_trace_chars: int, allow_empty: bool) -> tuple[byte
     an empty answer or trace unless `allow_empty`; and if what is written does not score as the run does.
     """
     responses = _only_responses(source)
-    entries = [_entry(source.questions, response, max_trace_chars, allow_empty) for response in responses]
+    entries = [_entry(source.asked, response, max_trace_chars, allow_empty) for response in responses]
     data = pack(entries)
-    written, problems = read_back(data, source.questions, max_trace_chars)
-    _refuse(problems, allow_empty, source.name)
+    written, problems = read_back(data, source.asked, max_trace_chars)
+    why = "is a question of the benchmark that was dropped, so no line answers it"
+    lacking = [Problem(f"id {name!r}", why, "dropped") for name in source.dropped]
+    _refuse([*problems, *lacking], allow_empty, source.name)
     scores = accuracies(written, source.questions)
     _check_scores(source, written, scores)
     unanswered = [entry.id for entry in written if not entry.answer]
@@ -92,23 +101,23 @@ def build(source: Source, max_trace_chars: int, allow_empty: bool) -> tuple[byte
 
 
 def _only_responses(source: Source) -> list[Response]:
-    several = [name for name in source.questions if len(source.samples[name]) > 1]
+    several = [name for name in source.asked if len(source.samples[name]) > 1]
     if several:
         raise UserError(
             f"{source.name}: {len(several)} questions have several samples ({some(several)}), and one answer a "
             "question is submitted; vote on them (vote.variants) and submit <variant>@vote"
         )
-    return [source.samples[name][0].response for name in source.questions]
+    return [source.samples[name][0].response for name in source.asked]
 
 
-def _entry(questions: Questions, response: Response, max_trace_chars: int, allow_empty: bool) -> Entry:
+def _entry(questions: Mapping[str, Asked], response: Response, max_trace_chars: int, allow_empty: bool) -> Entry:
     answer = "" if response.answer is None else questions[response.question_id].choices[response.answer]
     # Thinking that never ended has no answer either and scores nothing: without it the file keeps to the limit.
     drop = allow_empty and not answer and len(response.thinking) >= max_trace_chars
     return Entry(response.question_id, "" if drop else response.thinking, answer)
 
 
-def read_back(data: bytes, questions: Questions, max_trace_chars: int) -> tuple[list[Entry], list[Problem]]:
+def read_back(data: bytes, questions: Mapping[str, Asked], max_trace_chars: int) -> tuple[list[Entry], list[Problem]]:
     """The entries of a zip or a JSONL file, as far as they can be read, and everything that is wrong with it."""
     lines, layout = unpack(data) if data.startswith(b"PK") else (data, [])
     if lines is None:
@@ -133,6 +142,11 @@ def _refuse(problems: Sequence[Problem], allow_empty: bool, name: str) -> None:
         lines.append(
             "  empty texts score nothing; to accept them add --allow-empty (for a run, submission.empty: allow)"
         )
+    if any(problem.kind == "dropped" for problem in refused):
+        lines.append(
+            "  a submission answers every question: take corrected metadata, with --questions, or for a run with "
+            "questions_file of the source in conf/profile/, and answer anew"
+        )
     raise UserError("\n".join(lines))
 
 
@@ -143,7 +157,8 @@ def _check_scores(source: Source, written: Sequence[Entry], scores: dict[str, fl
     Predictions from elsewhere may say more than their choice ("(A) a dog"), which the official match may count
     otherwise than the choice to the letter that is written: that is warned of.
     """
-    pairs = [(source.questions[entry.id], source.samples[entry.id][0], entry) for entry in written]
+    scored = [entry for entry in written if entry.id in source.questions]
+    pairs = [(source.questions[entry.id], source.samples[entry.id][0], entry) for entry in scored]
     official = [official_match(s.submitted, q.choices[q.answer], q.choices) for q, s, _ in pairs]
     verbatim = [official_match(entry.answer, q.choices[q.answer], q.choices) for q, _, entry in pairs]
     changed = [
@@ -169,8 +184,17 @@ def _check_scores(source: Source, written: Sequence[Entry], scores: dict[str, fl
         check_current(source.metrics, figures, source.name)
 
 
-def validate(path: Path, questions: Questions, max_trace_chars: int, allow_empty: bool) -> dict[str, float]:
-    """Both accuracies of a submission; UserError with everything that is wrong with it."""
+def validate(
+    path: Path,
+    questions: Questions,
+    max_trace_chars: int,
+    allow_empty: bool,
+    unanswerable: Mapping[str, Unanswerable] | None = None,
+) -> dict[str, float]:
+    """Both accuracies of a submission; UserError with everything that is wrong with it.
+
+    It must answer `unanswerable` questions too, which score nothing.
+    """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{path}: larger than {MAX_BYTES:,} bytes, and not read")
@@ -179,7 +203,7 @@ def validate(path: Path, questions: Questions, max_trace_chars: int, allow_empty
         raise UserError(f"{path}: {error.strerror}") from None
     if path.suffix == ".zip" and not data.startswith(b"PK"):
         raise UserError(f"{path}: is no zip")
-    entries, problems = read_back(data, questions, max_trace_chars)
+    entries, problems = read_back(data, {**questions, **(unanswerable or {})}, max_trace_chars)
     _refuse(problems, allow_empty, str(path))
     return accuracies(entries, questions)
 
@@ -214,7 +238,11 @@ def main() -> None:
     args = _arguments()
     limits = load_params(Params, "submission").submission
     if args.command == "validate":
-        scores = validate(args.submission, read_question_set(args.questions), limits.max_trace_chars, args.allow_empty)
+        unanswerable: dict[str, Unanswerable] = {}
+        questions = read_question_set(args.questions, unanswerable)
+        for warning in told_unanswerable(args.questions, unanswerable):
+            print(f"warning: {warning}", file=sys.stderr)
+        scores = validate(args.submission, questions, limits.max_trace_chars, args.allow_empty, unanswerable)
         print(f"{args.submission}: sound; strict {scores['acc_strict']:.1%}, official {scores['acc_official']:.1%}")
         return
     if args.predictions:

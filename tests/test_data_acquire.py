@@ -16,10 +16,12 @@ import yaml
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.records import read_questions
+from audio_reasoning.metrics.dropped import dropped_ids
 from audio_reasoning.tasks.audio import HOP
 from audio_reasoning.tasks.files import fingerprint
 from audio_reasoning.tasks.hub import extract
 from audio_reasoning.tasks.params import FilesSource, MiniSource
+from audio_reasoning.tasks.pin import write_text_value
 from stages import check, questions
 from stages.acquire import acquire
 from stages.params import load_params
@@ -373,6 +375,61 @@ def test_the_fingerprint_is_printed_and_nothing_is_written(workspace):
     assert done.returncode == 2 and "loader mini" in done.stderr and not Path("data").exists()
 
 
+PROFILE = """\
+# Why there is this profile.
+data:
+  sources:
+    mine:
+      loader: files   # questions of one's own
+      sha256: ''   # set by a command
+      split: test
+model: {kind: hub}   # as it is
+"""
+
+
+def test_a_fingerprint_is_written_where_the_source_is_declared_and_composed(workspace):
+    source = write_source(workspace / "own", [row("a", "audio/0.wav")])
+    write_params({"mine": source})
+    profile = Path("conf/profile/mini.yaml")
+    profile.parent.mkdir(parents=True)
+    profile.write_text(PROFILE)
+    done = run("stages.acquire", "--source", "mine", "--fingerprint", "--write")
+    value = pinned(source)["sha256"]
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{value}\n", "")
+    assert profile.read_text() == PROFILE.replace("''", f'"{value}"'), "comments and all else stay"
+    assert load_params("data").data.sources["mine"].sha256 == value
+    assert run("stages.acquire", "--source", "mine").returncode == 0
+
+
+def test_a_fingerprint_of_a_source_that_no_profile_declares_is_warned_of(workspace):
+    source = write_source(workspace / "own", [row("a", "audio/0.wav")])
+    write_params({"mine": source})
+    done = run("stages.acquire", "--source", "mine", "--fingerprint", "--write")
+    assert done.returncode == 0 and "conf/profile/mini.yaml does not declare data.sources.mine" in done.stderr
+    assert load_params("data").data.sources["mine"].sha256 == pinned(source)["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("text", "changed"),
+    [
+        ("a:\n  c: 1  # one\n", 'a:\n  b: "x"\n  c: 1  # one\n'),
+        ("a: {c: 1, b: old}  # in braces\n", 'a: {c: 1, b: "x"}  # in braces\n'),
+        ("a:\n  'b': >-\n    long\n    text\nz: 1\n", "a:\n  'b': \"x\"z: 1\n"),
+        ("z: 1\n", None),
+    ],
+)
+def test_one_value_of_a_yaml_file_is_replaced_or_all_is_left(tmp_path, text, changed):
+    path = tmp_path / "f.yaml"
+    path.write_text(text)
+    if changed and "z" in changed:
+        with pytest.raises(UserError):
+            write_text_value(path, ["a", "b"], "x")
+        assert path.read_text() == text
+    else:
+        assert write_text_value(path, ["a", "b"], "x") is (changed is not None)
+        assert path.read_text() == (changed or text)
+
+
 @pytest.mark.parametrize("value", ["abc", "G" * 64, "0" * 63, "0" * 64 + "\n"])
 def test_a_hash_that_is_none_is_refused(workspace, value):
     write_params({"mine": {**write_source(workspace / "mine", [row("q1", "audio/0.wav")]), "sha256": value}})
@@ -435,6 +492,12 @@ def test_the_same_audio_in_two_splits_is_refused_whatever_its_name(workspace):
 def test_an_id_in_two_sources_is_refused(workspace):
     two_sources(workspace, [row("vid_00-00-00_00-00-01", "audio/1.wav")])
     with pytest.raises(UserError, match="is in the sources a and b"):
+        gather_all()
+
+
+def test_one_label_in_two_spellings_is_refused_across_sources(workspace):
+    two_sources(workspace, [row("b", "audio/1.wav", modality="Sound")])
+    with pytest.raises(UserError, match=r"the source b \(id 'b'\): the modality 'Sound' is 'sound' in the source "):
         gather_all()
 
 
@@ -547,6 +610,32 @@ def test_a_clip_of_a_hub_dataset_that_cannot_be_read_stops_or_is_dropped_and_rec
             ("q2", "audio/2.wav:"),
         ]
         assert ".extracted" not in json.dumps(dropped)
+
+
+def test_metadata_from_elsewhere_is_pinned_and_read_beside_the_hubs_audio(workspace, hub):
+    files, _, endpoint = hub
+    files["meta.json"] = json.dumps([row("a", "audio/0.wav", answer="none of them")]).encode()
+    files["audio.tar.gz"] = archive({"audio/0.wav": wav()})
+    Path("corrected.jsonl").write_text(json.dumps(row("a", "audio/0.wav")) + "\n")
+    environment = {"HF_ENDPOINT": endpoint, "HF_HOME": str(workspace / "hf")}
+    write_params({"lab": {**HUB, "questions_file": "corrected.jsonl"}})
+    done = run("stages.acquire", "--source", "lab", **environment)
+    assert done.returncode == 2 and "corrected.jsonl: this source's questions_sha256 was never set" in done.stderr
+    assert run("stages.acquire", "--source", "lab", "--fingerprint", "--write").returncode == 0
+    done = run("stages.acquire", "--source", "lab", **environment)
+    assert done.returncode == 0, done.stderr
+    splits, dropped = gather_all()
+    assert [question.id for question in splits["test"]] == ["a"] and dropped == []
+
+
+def test_a_dropped_question_is_named_as_soon_as_it_is_dropped(workspace):
+    rows = [row("a", "audio/0.wav"), row("b", "audio/0.wav", answer="none of them")]
+    source = pinned({**write_source(workspace / "own", rows), "invalid": "drop"})
+    write_params({"mine": source})
+    assert run("stages.acquire", "--source", "mine").returncode == 0
+    done = run("stages.questions")
+    assert done.returncode == 0 and "warning: 1 test questions are invalid, and dropped: b" in done.stderr
+    assert dropped_ids() == ["b"] and dropped_ids("train") == []
 
 
 def test_a_file_that_the_hub_does_not_have_is_named(workspace, hub):

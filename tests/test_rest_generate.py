@@ -70,7 +70,7 @@ def test_the_last_question_can_be_used():
 
 
 @given(
-    st.lists(st.text(), min_size=2, max_size=9, unique=True).flatmap(
+    st.lists(st.text().filter(str.strip), min_size=2, max_size=9, unique_by=str.strip).flatmap(
         lambda choices: st.tuples(st.just(tuple(choices)), st.integers(0, len(choices) - 1))
     ),
     st.integers(0, 99),

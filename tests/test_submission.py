@@ -547,3 +547,60 @@ def test_a_run_that_is_not_there_is_told(workplace, monkeypatch, capsys, name, e
 )
 def test_arguments_that_do_not_go_together_are_refused(workplace, monkeypatch, capsys, arguments):
     assert "usage" in fails(monkeypatch, capsys, *arguments)
+
+
+# ── Questions without a right choice ─────────────────────────────────────────────────────────────
+
+METADATA_ROWS = [
+    {
+        "id": name,
+        "choices": ["a cat", "a dog"],
+        "answer": "a dog" if name != "q2" else "a cat\na dog",
+        "modality": "sound",
+        "category": "Semantic Layer",
+        "sub-category": "Content Analysis",
+    }
+    for name in IDS
+]
+
+
+def predicted(*names):
+    return [{"id": name, "thinking_prediction": "It barks.", "answer_prediction": "a dog"} for name in names]
+
+
+def test_a_question_without_a_right_choice_is_submitted_and_scores_nothing(workplace, monkeypatch, capsys):
+    write_jsonl(Path("q.jsonl"), METADATA_ROWS)
+    write_jsonl(Path("p.jsonl"), predicted(*IDS))
+    run(monkeypatch, "build", "--predictions", "p.jsonl", "--questions", "q.jsonl", "--out", "mine.zip")
+    manifest = json.loads(Path("mine.manifest.json").read_text())
+    assert (manifest["n"], manifest["acc_strict"]) == (3, 1)
+    run(monkeypatch, "validate", "mine.zip", "--questions", "q.jsonl")
+    told = capsys.readouterr()
+    assert "mine.zip: sound; strict 100.0%" in told.out and "no right choice" in told.err and "q2" in told.err
+
+
+def test_a_submission_that_lacks_a_question_without_a_right_choice_is_refused(workplace, monkeypatch, capsys):
+    write_jsonl(Path("q.jsonl"), METADATA_ROWS)
+    write_jsonl(Path("p.jsonl"), predicted("q0", "q1"))
+    message = fails(monkeypatch, capsys, "validate", "p.jsonl", "--questions", "q.jsonl")
+    assert (
+        "id 'q2': no line answers this question" in message and "take corrected metadata, with --questions" in message
+    )
+    write_jsonl(Path("p.jsonl"), [*predicted("q0", "q1"), {**predicted("q2")[0], "answer_prediction": "a horse"}])
+    assert "the answer 'a horse' is no choice" in fails(
+        monkeypatch, capsys, "validate", "p.jsonl", "--questions", "q.jsonl"
+    )
+
+
+def test_a_run_that_was_never_asked_all_questions_is_not_submitted(workplace, monkeypatch, capsys):
+    row = {"source": "mmar", "split": "test", "id": "q9", "what": "the question", "why": "its answer is no choice"}
+    others = [{**row, "id": "blank", "what": "a blank choice"}, {**row, "id": "elsewhere", "split": "train"}]
+    write_json(Path("data/questions/manifest.json"), {"dropped": [row, *others]})
+    message = fails(monkeypatch, capsys, "build")
+    assert "baseline: 1 problem(s)" in message and "id 'q9': is a question of the benchmark that was dropped" in message
+    assert "questions_file of the source in conf/profile/" in message
+    assert not Path("data/submission/submission.zip").exists()
+    monkeypatch.setattr("sys.argv", ["score", "--variant", "baseline"])
+    score.main()
+    assert json.loads(Path("metrics/scores/base/baseline.json").read_text())["dropped_ids"] == ["q9"]
+    assert "1 questions of the test set are dropped" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Questions and audio files on this machine."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,14 @@ def check_pinned(source: FilesSource) -> None:
     if found != source.sha256:
         why = "it or audio that it names has changed" if source.sha256 else "this source's sha256 was never set"
         raise UserError(
-            f"{source.questions}: {why}; if its content is as you want it, set the source's sha256 to {found} "
-            "in conf/profile/ and run `python -m stages.compose --write`"
+            f"{source.questions}: {why}; if its content is as you want it, set the source's sha256 to {found}: "
+            "`python -m stages.acquire --source NAME --fingerprint --write` does, with this source's NAME"
         )
+
+
+def questions_by_split(source: FilesSource) -> dict[str, int]:
+    """How many questions a source has by split, their own or else the source's; UserError as `fingerprint`."""
+    return dict(Counter(row.split or source.split for row in _read(source, [])))
 
 
 def _read(source: FilesSource, dropped: list[dict[str, str]]) -> list[Row]:

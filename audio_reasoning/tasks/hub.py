@@ -9,22 +9,45 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import sha256_file
 from audio_reasoning.tasks.clips import transcode
 from audio_reasoning.tasks.mmar_schema import read_rows
 from audio_reasoning.tasks.params import HubSource
 
 
 def load(source: HubSource, folder: Path, dropped: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
-    """Download both files at the source's revision (HF_ENDPOINT and HF_TOKEN are honoured) and transcode the audio.
+    """Download metadata and audio at the source's revision, and transcode the audio.
 
-    Raises UserError for a repository, revision or file that cannot be had, an archive that is broken or
-    unsafe, and for what `read_rows` and `transcode` refuse.
+    HF_ENDPOINT and HF_TOKEN are honoured. Metadata is read from `questions_file` where the source names one.
+
+    Raises UserError for a file that is not the pinned one, a repository, revision or file that cannot be had, an
+    archive that is broken or unsafe, and for what `read_rows` and `transcode` refuse.
     """
-    rows = read_rows(_download(source, source.questions), dropped if source.invalid == "drop" else None)
+    questions = _local(source) if source.questions_file else _download(source, source.questions)
+    rows = read_rows(questions, dropped if source.invalid == "drop" else None)
     archive = _download(source, source.archive)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".extracted.") as scratch:
         extract(archive, Path(scratch))
         yield from transcode(rows, Path(scratch), folder, source.invalid, dropped, source.archive)
+
+
+def fingerprint(source: HubSource) -> str:
+    """The SHA-256, in hex, of the file that the source takes its questions from; UserError if it names none."""
+    path = Path(source.questions_file)
+    if not source.questions_file or not path.is_file():
+        raise UserError(f"questions_file {source.questions_file!r}: no such file; a revision pins what is on the hub")
+    return sha256_file(path)
+
+
+def _local(source: HubSource) -> Path:
+    found = fingerprint(source)
+    if found != source.questions_sha256:
+        why = "it has changed" if source.questions_sha256 else "this source's questions_sha256 was never set"
+        raise UserError(
+            f"{source.questions_file}: {why}; if its content is as you want it, set questions_sha256 to {found}: "
+            "`python -m stages.acquire --source NAME --fingerprint --write` does, with this source's NAME"
+        )
+    return Path(source.questions_file)
 
 
 def _download(source: HubSource, filename: str) -> Path:

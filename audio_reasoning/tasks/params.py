@@ -6,6 +6,8 @@ from pydantic import Field
 
 from audio_reasoning.core.typed import Name, Strict
 
+Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]  # empty: not yet known
+
 
 class MiniSource(Strict):
     """MMAR-mini: questions synthesised in MMAR's taxonomy."""
@@ -21,7 +23,7 @@ class MiniSource(Strict):
 class FilesSource(Strict):
     """Questions in MMAR's schema (JSON array or JSONL) with an audio folder, on this machine.
 
-    `sha256` pins their content (`python -m stages.acquire --source NAME --fingerprint`); empty: not yet known.
+    `sha256` pins their content: `python -m stages.acquire --source NAME --fingerprint --write`.
     """
 
     loader: Literal["files"]
@@ -29,11 +31,15 @@ class FilesSource(Strict):
     audio: str
     split: Literal["train", "dev", "test"]
     invalid: Literal["stop", "drop"]
-    sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+    sha256: Sha256
 
 
 class HubSource(Strict):
-    """A dataset repository on the Hugging Face hub that holds metadata and an audio archive, like MMAR's."""
+    """A dataset repository on the Hugging Face hub that holds metadata and an audio archive, like MMAR's.
+
+    `questions_file`, where it is set, is a file on this machine that is read instead of the repository's metadata:
+    corrected metadata may be published elsewhere. `questions_sha256` pins it as a files source's `sha256` does.
+    """
 
     loader: Literal["hub"]
     repo: str
@@ -42,6 +48,8 @@ class HubSource(Strict):
     archive: str
     split: Literal["train", "dev", "test"]
     invalid: Literal["stop", "drop"]
+    questions_file: str = ""
+    questions_sha256: Sha256 = ""
 
 
 Source = Annotated[MiniSource | FilesSource | HubSource, Field(discriminator="loader")]
