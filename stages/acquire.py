@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import AUDIO, SOURCES, atomic_dir, read_jsonl, read_text, write_jsonl
+from audio_reasoning.core.files import AUDIO, SOURCES, atomic_dir, read_jsonl, read_text, repository, write_jsonl
 from audio_reasoning.core.parse import parse_yaml
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.tasks import files as from_files
@@ -32,6 +32,7 @@ CONF = Path("conf")
 # -> rows in MMAR's schema, `audio_path` inside that folder.
 Loader = Callable[[Any, Path, list[dict[str, str]]], Iterable[dict[str, Any]]]
 LOADERS: dict[str, Loader] = {"mini": from_mini.load, "files": from_files.load, "hub": from_hub.load}
+PATHS = {"files": ("questions", "audio"), "hub": ("questions_file",)}  # parameters that name files here
 
 
 class Params(Strict):
@@ -71,6 +72,18 @@ def pin(name: str, key: str, value: str) -> None:
         raise UserError(f"{PARAMS} lacks data.sources.{name}; `python -m stages.compose --write` composes it")
 
 
+def located(source: Any) -> Any:
+    """The source with paths that lead there from this folder, which may be an experiment's temporary one.
+
+    Relative paths start at the repository; files that Git does not track are nowhere else.
+    """
+    root = repository()
+    keys = [key for key in PATHS.get(source.loader, ()) if getattr(source, key)]
+    if root == Path.cwd().resolve():
+        return source
+    return source.model_copy(update={key: str(root / getattr(source, key)) for key in keys})
+
+
 @stage_main
 def main() -> None:
     """Run the stage."""
@@ -85,7 +98,7 @@ def main() -> None:
     sources = load_params(Params, f"data.sources.{name}").data.sources
     if name not in sources:
         raise UserError(f"--source {name}: give the name of a source, one of {', '.join(sources)}")
-    source = sources[name]
+    source = located(sources[name])
     if args.fingerprint:
         key, value = fingerprint(name, source)
         if args.write:

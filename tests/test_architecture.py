@@ -10,6 +10,7 @@ import pytest
 import yaml
 from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
+from dvc.repo.reproduce import plan_repro
 from dvc.stage import PipelineStage
 
 from stages import deps
@@ -99,6 +100,19 @@ class TestStage:
             name = re.sub(r"\{[^}]*\}", stage.addressing.partition("@")[2], key)
             in_code |= leaves_below(values, name)
         assert in_code == in_dvc
+
+
+def test_every_target_checks_the_parameters_before_anything_else() -> None:
+    graph = Repo(str(ROOT)).index.graph
+    for targets in (None, *([stage] for stage in graph)):
+        first = plan_repro(graph, targets)[0]
+        assert first.addressing == "parameters", f"{targets} can run without stage parameters"
+
+
+def decides_nothing(file: Path) -> bool:
+    """Whether a module is nothing but its docstring."""
+    body = ast.parse(file.read_text()).body
+    return all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body)
 
 
 def leaves_below(values: dict, name: str) -> set[str]:

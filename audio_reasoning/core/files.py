@@ -25,13 +25,17 @@ METRICS = Path("metrics")
 REST_METRICS = METRICS / "rest"
 
 
-def cache_dir() -> Path:
-    """The folder for resumable work outside DVC's outs.
+def repository() -> Path:
+    """The repository that the user works in.
 
-    DVC sets DVC_ROOT to the main repository even in the temporary workspaces of
-    `dvc exp run --temp` and `--queue`, so all of them share one cache.
+    DVC sets DVC_ROOT to it even in the temporary workspaces of `dvc exp run --temp` and `--queue`.
     """
-    return Path(os.environ.get("DVC_ROOT", ".")).resolve() / ".cache"
+    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+
+
+def cache_dir() -> Path:
+    """The folder for resumable work outside DVC's outs, which temporary workspaces share with the repository."""
+    return repository() / ".cache"
 
 
 @contextmanager
