@@ -138,7 +138,8 @@ def table(results: dict[str, Any]) -> str:
             gates = {gate["iteration"]: gate for gate in row["gate"]}
             for c in sorted(row["versus_base"], key=lambda c: (c["b"], c["prompt"])):
                 gate, name = gates[c["b"]], c["b"]
-                said = f"accepted × {gate['scale']:g}" if gate["accepted"] else "rejected"
+                kept = "refused" if "refused" in gate else "rejected"
+                said = f"accepted × {gate['scale']:g}" if gate["accepted"] else kept
                 points = f"{100 * c['difference']:+.1f} [{100 * c['low']:+.1f}, {100 * c['high']:+.1f}]"
                 seconds = f"{row['iteration_seconds'][name]:.0f}" if row["iteration_seconds"] else "–"
                 cells = [preset, seed, name, c["prompt"], points, str(len(c["fall"])), said, seconds]

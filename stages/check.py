@@ -13,6 +13,7 @@ from dvc.stage import PipelineStage
 
 from audio_reasoning.core.errors import UserError, stage_main
 from audio_reasoning.core.files import QUESTIONS, read_json
+from audio_reasoning.core.hub import is_commit
 from audio_reasoning.core.runs import BASE
 from audio_reasoning.engines import endpoint
 from audio_reasoning.judging import endpoint as judge_endpoint
@@ -20,7 +21,7 @@ from audio_reasoning.metrics.dropped import dropped_ids
 from audio_reasoning.metrics.inputs import some
 from audio_reasoning.prompts.registry import load_prompt
 from audio_reasoning.tasks.files import check_pinned, questions_by_split
-from audio_reasoning.tasks.params import FilesSource, MiniSource, Source
+from audio_reasoning.tasks.params import FilesSource, HubSource, MiniSource, Source
 from stages.compose import overridden
 from stages.params import PARAMS
 from stages.project import Project, load_project
@@ -135,6 +136,20 @@ def _questions(name: str, source: Source) -> dict[str, int | None]:
     return {source.split: None}
 
 
+def branches(params: Project) -> list[str]:
+    """Hub revisions that are no commits: each is resolved once, but elsewhere or later it may stand for another one."""
+    given = [("model.revision", params.model.revision)] if params.model.kind == "hub" else []
+    for name, source in params.data.sources.items():
+        if isinstance(source, HubSource):
+            given.append((f"data.sources.{name}.revision", source.revision))
+    return [
+        f"{key} is {revision}, a branch or a tag, which can be moved: the stage that resolves it says which commit it "
+        f"stands for; set {key} to that commit, and others get the same"
+        for key, revision in given
+        if not is_commit(revision)
+    ]
+
+
 def _submission_problems(params: Project) -> list[str]:
     """A run that cannot be submitted: what submits it comes last, and would find it hours later."""
     if params.infer.n == 1 or "@" in params.submission.run:
@@ -189,6 +204,8 @@ def main() -> None:
             f"note: {len(ids)} questions of the test set are dropped ({some(ids)}): a submission of these runs lacks "
             "them, and is refused; take corrected metadata (questions_file of a hub's source, docs/own-questions.md)"
         )
+    for warning in branches(load_project()):
+        print(f"warning: {warning}")
     if keys := overridden():
         print(
             f"note: {PARAMS} has values of its own, not those of conf/: {', '.join(keys)}; "

@@ -17,7 +17,8 @@ and metrics/rest/summary.json:
   judged as a family of these alone;
 - the list `notes`: among others, that these are families of their own: what `rest.iterations` and `rest.eval_prompts`
   declare is adjusted for apart from `compare.contrasts`;
-- the list `gate`: whether each iteration was accepted, at which scale of its adapter, and why.
+- the list `gate`: whether each iteration was accepted, at which scale of its adapter, and why; of one that was refused
+  (audio_reasoning/algorithms/rest/refusal.py), `refused` says by which stage, and the ways out.
 """
 
 import argparse
@@ -129,7 +130,9 @@ def gate_verdicts(starts: Starts) -> list[dict[str, Any]]:
     """Whether each iteration was accepted, as the gate wrote it."""
     verdicts = {name: read_json(REST_METRICS / "gates" / f"{name}.json") for name in starts}
     return [
-        {"iteration": name, "from": starts[name]} | {key: verdict[key] for key in ("accepted", "scale", "reason")}
+        {"iteration": name, "from": starts[name]}
+        | {key: verdict[key] for key in ("accepted", "scale", "reason")}
+        | {key: verdict[key] for key in ("refused",) if key in verdict}
         for name, verdict in verdicts.items()
     ]
 

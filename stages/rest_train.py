@@ -5,6 +5,7 @@
 Writes the candidate adapter to models/candidates/<iteration>, what was adapted and how it went to
 metrics/rest/train_<iteration>.json, and curves beside it. The gate decides whether it becomes the iteration's
 model. An interrupted training goes on from its last checkpoint, in .cache/training, and ends with the same weights.
+Of a refused iteration, and of one whose training diverges, models/candidates/<iteration> holds refused.json alone.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from peft import PeftModel
 
 from audio_reasoning.algorithms.rest.layout import CANDIDATES, depth_of, model_dir
 from audio_reasoning.algorithms.rest.params import Rest
+from audio_reasoning.algorithms.rest.refusal import FILE, KEY, Refusal, RefusedError, announce, passed_on, refusal_in
 from audio_reasoning.core.errors import UserError, stage_main
 from audio_reasoning.core.files import BASE_MODEL, REST, REST_METRICS, atomic_dir, sha256_file, write_json
 from audio_reasoning.core.models import WEIGHTS, adapter_of, base_identity
@@ -106,15 +108,12 @@ def train_metrics(trainer: RestTrainer, data: Rows, train: Train) -> dict[str, A
     }
 
 
-@stage_main
-def main() -> None:
-    """Run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--iteration", required=True, help="its name in rest.iterations")
-    name = parser.parse_args().iteration
-    params = load_params(Params, "rest.train", "rest.seed", f"rest.iterations.{name}")
+def train_iteration(name: str, params: Params) -> dict[str, Any]:
+    """Train the iteration's adapter, write it to models/candidates, and return what was written to its metrics.
+
+    Raises RefusedError when training diverges, and UserError for files that are missing, damaged or changed.
+    """
     rest, iteration = params.rest, params.rest.iterations[name]
-    check_machine(rest.train, torch.cuda.is_available())
     stop()  # a GPU cannot hold the served model and the one in training
     start, seed = model_dir(iteration.start), rest.seed * 1_000 + depth_of(iteration.start)
     bank = REST / name / "bank.parquet"
@@ -126,10 +125,9 @@ def main() -> None:
     inputs = [sha256_file(bank), base_identity(BASE_MODEL), rest.train.model_dump(), iteration.model_dump(), seed]
     inputs += [previous and sha256_file(previous / WEIGHTS), recipe()]
     learning_rate = iteration.learning_rate * rest.train.learning_rate_scale
-    plots = REST_METRICS / f"train_{name}"
-    (plots / "plots").mkdir(parents=True, exist_ok=True)
+    curves = REST_METRICS / f"train_{name}"
     with checkpoint_folder(name, inputs) as folder:
-        with Live(str(plots), dvcyaml=None, report=None, save_dvc_exp=False, monitor_system=False) as live:
+        with Live(str(curves), dvcyaml=None, report=None, save_dvc_exp=False, monitor_system=False) as live:
             trainer = trainer_for(
                 model,
                 processor,
@@ -145,11 +143,43 @@ def main() -> None:
             if checkpoint:
                 print(f"{name}: going on from {checkpoint}")
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        (plots / "metrics.json").unlink()  # DVCLive's summary; ours is beside it
+        (curves / "metrics.json").unlink()  # DVCLive's summary; ours is beside it
         with atomic_dir(CANDIDATES / name) as candidate:
             save_adapter(model, candidate)
         metrics = train_metrics(trainer, data, rest.train)
         write_json(REST_METRICS / f"train_{name}.json", metrics)
+    return metrics
+
+
+def refuse(name: str, refusal: Refusal) -> None:
+    """Write what DVC expects of a training that was refused or diverged; the curves of one that diverged stay."""
+    (REST_METRICS / f"train_{name}" / "metrics.json").unlink(missing_ok=True)  # DVCLive's summary
+    with atomic_dir(CANDIDATES / name) as candidate:
+        write_json(candidate / FILE, refusal.model_dump())
+    write_json(REST_METRICS / f"train_{name}.json", {KEY: refusal.model_dump()})
+
+
+@stage_main
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--iteration", required=True, help="its name in rest.iterations")
+    name = parser.parse_args().iteration
+    params = load_params(Params, "rest.train", "rest.seed", f"rest.iterations.{name}")
+    check_machine(params.rest.train, torch.cuda.is_available())
+    (REST_METRICS / f"train_{name}" / "plots").mkdir(parents=True, exist_ok=True)
+    refusal = refusal_in(REST_METRICS / f"check_{name}.json")
+    if refusal:
+        refuse(name, refusal)
+        print(passed_on(name, refusal))
+        return
+    try:
+        metrics = train_iteration(name, params)
+    except RefusedError as error:
+        refusal = error.by("rest_train")
+        refuse(name, refusal)
+        announce(name, params.rest.iterations[name].start, refusal)
+        return
     print(
         f"{name}: {metrics['steps']} steps on {metrics['traces']} traces, {metrics['adapter_parameters']:,} parameters "
         f"in {metrics['adapted_matrices']} matrices; loss {metrics['loss_first']} to {metrics['loss_last']}"

@@ -1,6 +1,6 @@
 """Make the challenge's submission of one run, or say everything that is wrong with a submission.
 
-    python -m stages.submission build                     # the DVC stage: the run of submission.run
+    python -m stages.submission build --record            # the DVC stage: the run of submission.run
     python -m stages.submission build --run baseline@vote --out vote.zip
     python -m stages.submission build --predictions result.jsonl --questions MMAR-meta.jsonl --out mine.zip
     python -m stages.submission validate mine.zip --questions MMAR-meta.jsonl
@@ -10,7 +10,9 @@ A submission holds each question once, with a choice verbatim and a trace of few
 answers or traces that the model did not give. With `--allow-empty` (for a run, `submission.empty: allow`) these are
 written as empty texts, never made up: they score nothing, and stay in the count, as a line left out would not.
 Beside the zip stands a manifest (`mine.manifest.json`): what made the answers, both accuracies, which texts are empty,
-and the zip's SHA-256.
+and the zip's SHA-256. With `--record`, as the DVC stage calls it, a run that cannot be submitted soundly is a recorded
+outcome: metrics/submission.json says `sound: false` with the problems, data/submission holds problems.txt and no zip,
+and the exit code is 0, since an experiment of hours is not lost by one trace that is too long.
 """
 
 import argparse
@@ -22,7 +24,7 @@ from statistics import fmean
 from typing import Any
 
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import METRICS, write_bytes, write_json
+from audio_reasoning.core.files import METRICS, atomic_dir, write_bytes, write_json
 from audio_reasoning.core.records import Response
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.metrics.inputs import (
@@ -50,8 +52,19 @@ from audio_reasoning.tasks.reward import correct
 from stages.params import load_params
 from stages.submission_source import Source, outputs, source_of_files, source_of_run
 
-SUBMISSION = Path("data/submission/submission.zip")
+SUBMISSION = Path("data/submission/submission.zip")  # the folder is the stage's output: no zip, no false one
+PROBLEMS = SUBMISSION.with_name("problems.txt")
 MANIFEST = METRICS / "submission.json"
+_TOLD = 10  # problems in the metrics and on the screen
+
+
+class UnsoundError(UserError):
+    """A submission has problems; all of them, and what could be done."""
+
+    def __init__(self, name: str, problems: Sequence[str], ways_out: Sequence[str]):
+        lines = [f"{name}: {len(problems)} problem(s)", *problems, *ways_out]
+        super().__init__("\n  ".join(lines))
+        self.problems, self.ways_out = list(problems), list(ways_out)
 
 
 class Params(Strict):
@@ -63,8 +76,8 @@ class Params(Strict):
 def build(source: Source, max_trace_chars: int, allow_empty: bool) -> tuple[bytes, dict[str, Any]]:
     """The zip and its manifest.
 
-    Raises UserError, naming every question concerned, for several samples a question, a trace that is too long, and
-    an empty answer or trace unless `allow_empty`; and if what is written does not score as the run does.
+    Raises UnsoundError, naming every question concerned, for a trace that is too long, and an empty answer or trace
+    unless `allow_empty`; UserError for several samples a question, and if what is written does not score as the run.
     """
     responses = _only_responses(source)
     entries = [_entry(source.asked, response, max_trace_chars, allow_empty) for response in responses]
@@ -128,26 +141,42 @@ def read_back(data: bytes, questions: Mapping[str, Asked], max_trace_chars: int)
 
 
 def _refuse(problems: Sequence[Problem], allow_empty: bool, name: str) -> None:
-    """Raise UserError with all problems, or warn of texts that may be empty."""
+    """Raise UnsoundError with all problems, or warn of texts that may be empty."""
     allowed = [problem for problem in problems if allow_empty and problem.kind == "empty"]
     refused = [problem for problem in problems if problem not in allowed]
     for problem in allowed:
         print(f"warning: {name}: {problem}", file=sys.stderr)
     if not refused:
         return
-    lines = [f"{name}: {len(refused)} problem(s)", *(f"  {problem}" for problem in refused)]
+    ways_out = []
     if any(problem.kind == "long" for problem in refused):
-        lines.append("  to shorten traces, set thinking.reask_over_chars and run the stage that answers again")
+        ways_out.append("to shorten traces, set thinking.reask_over_chars and run the stage that answers again")
     if any(problem.kind == "empty" for problem in refused):
-        lines.append(
-            "  empty texts score nothing; to accept them add --allow-empty (for a run, submission.empty: allow)"
+        ways_out.append(
+            "empty texts score nothing; to accept them add --allow-empty (for a run, submission.empty: allow)"
         )
     if any(problem.kind == "dropped" for problem in refused):
-        lines.append(
-            "  a submission answers every question: take corrected metadata, with --questions, or for a run with "
+        ways_out.append(
+            "a submission answers every question: take corrected metadata, with --questions, or for a run with "
             "questions_file of the source in conf/profile/, and answer anew"
         )
-    raise UserError("\n".join(lines))
+    raise UnsoundError(name, [str(problem) for problem in refused], ways_out)
+
+
+def record_unsound(name: str, error: UnsoundError) -> None:
+    """Write that `name` cannot be submitted as it is, and why, in place of the zip and its manifest."""
+    with atomic_dir(SUBMISSION.parent) as folder:
+        (folder / PROBLEMS.name).write_text(f"{error}\n", encoding="utf-8")
+    record = {"run": name, "sound": False, "problems": len(error.problems)}
+    record |= {"first_problems": error.problems[:_TOLD], "ways_out": error.ways_out}
+    write_json(MANIFEST, record)
+    rule = "─" * 100
+    told = "\n  ".join([*error.problems[:_TOLD], *error.ways_out])
+    print(
+        f"{rule}\nNOT SOUND: {name} cannot be submitted as it is: {len(error.problems)} problem(s)\n  {told}\n"
+        f"All of them are in {PROBLEMS}; there is no zip. The rest of the pipeline is as it would be.\n{rule}",
+        file=sys.stderr,
+    )
 
 
 def _check_scores(source: Source, written: Sequence[Entry], scores: dict[str, float]) -> None:
@@ -215,6 +244,7 @@ def _arguments() -> argparse.Namespace:
     builder.add_argument("--run", help="a run of the pipeline; without it and --predictions, that of submission.run")
     builder.add_argument("--predictions", type=Path, help="predictions: the challenge's format or Response records")
     builder.add_argument("--questions", type=Path, help="their questions: MMAR's metadata or Question records")
+    builder.add_argument("--record", action="store_true", help="as the DVC stage: record what is not sound, end with 0")
     builder.add_argument("--out", type=Path, help="the zip; its manifest is the .manifest.json beside it")
     checker = commands.add_parser("validate", help="say everything that is wrong with a submission")
     checker.add_argument("submission", type=Path, help=f"a zip, or the {MEMBER} in it")
@@ -227,6 +257,8 @@ def _arguments() -> argparse.Namespace:
             builder.error("give either --run, or both --predictions and --questions, or none of them")
         if bool(args.run or args.predictions) != bool(args.out):
             builder.error("--out goes with --run and --predictions")
+        if args.out and args.record:
+            builder.error("--record is for the DVC stage's outputs, not for --out")
         if args.out and args.out.suffix != ".zip":
             builder.error("--out must end in .zip")
     return args
@@ -251,8 +283,16 @@ def main() -> None:
         source = source_of_run(args.run or limits.run)
     out, manifest_path = outputs(args.out, source) if args.out else (SUBMISSION, MANIFEST)
     allow_empty = args.allow_empty or (not args.predictions and limits.empty == "allow")
-    data, manifest = build(source, limits.max_trace_chars, allow_empty)
+    try:
+        data, manifest = build(source, limits.max_trace_chars, allow_empty)
+    except UnsoundError as error:
+        if not args.record:
+            raise
+        record_unsound(source.name, error)
+        return
     write_bytes(out, data)
+    if not args.out:
+        PROBLEMS.unlink(missing_ok=True)
     write_json(manifest_path, manifest)
     print(
         f"{out}: {manifest['n']} answers of {manifest['run']}, strict {manifest['acc_strict']:.1%}, "

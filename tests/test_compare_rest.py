@@ -120,6 +120,21 @@ def summary():
     return json.loads(Path("metrics/rest/summary.json").read_text())
 
 
+def test_a_refused_iteration_is_told_with_its_reason_and_the_ways_out(workplace, monkeypatch, capsys):
+    refused = {"stage": "rest_check", "reasons": ["it is deaf"], "ways_out": ["take clips that it knows"]}
+    gate = {"accepted": False, "scale": None, "reason": "it is deaf", "refused": refused, "dev": None}
+    write_json(Path("metrics/rest/gates/iter2.json"), gate)
+    run(monkeypatch, compare_rest)
+    told = capsys.readouterr().out
+    assert (
+        "iter2, from iter1: refused by rest_check, so it is the model of iter1; it is deaf; "
+        "ways out: take clips that it knows"
+    ) in told
+    assert [row.get("refused") for row in summary()["gate"]] == [None, refused]
+    run(monkeypatch, compare_rest, "--markdown")
+    assert "| refused by rest_check" in capsys.readouterr().out
+
+
 def test_each_iteration_is_compared_with_the_base_under_the_same_prompt(workplace, monkeypatch):
     run(monkeypatch, compare_rest)
     rows = summary()["versus_base"]

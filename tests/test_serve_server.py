@@ -360,10 +360,11 @@ def test_a_pointer_serves_the_pinned_hub_model(tmp_path: Path) -> None:
     command = " ".join(launch.command)
     assert "--model org/model" in command and "--revision abc123" in command
     assert launch.identity["model"] == "org/model@abc123"
-    assert "HF_HUB_OFFLINE" not in launch.environment
+    assert launch.hub == ("org/model", "abc123")
+    assert launch.environment["HF_HUB_OFFLINE"] == "1", "its files are fetched before, not while it starts"
 
 
-def test_only_local_models_are_offline_and_nothing_is_reported(model: Path) -> None:
+def test_a_server_looks_for_nothing_on_the_hub_and_nothing_is_reported(model: Path) -> None:
     launch = describe_launch(model, SERVE, model, model.parent / "hashes.json")
     environment = server_environment(launch, "key")
     expected = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_API_KEY": "key"}

@@ -423,6 +423,23 @@ def test_the_stage_refuses_what_its_parameter_does_not_allow(workplace, monkeypa
     assert not submission.SUBMISSION.exists() and not submission.MANIFEST.exists()
 
 
+def test_in_the_pipeline_a_run_that_is_not_sound_is_a_recorded_outcome(workplace, monkeypatch, capsys):
+    run(monkeypatch, "build", "--record")
+    set_empty("refuse")
+    run(monkeypatch, "build", "--record")
+    record = json.loads(submission.MANIFEST.read_text())
+    assert (record["run"], record["sound"], record["problems"]) == ("baseline", False, len(record["first_problems"]))
+    assert any("'q2': the answer is empty" in problem for problem in record["first_problems"])
+    told = capsys.readouterr().err
+    assert "NOT SOUND: baseline cannot be submitted" in told and "submission.empty: allow" in told
+    assert [file.name for file in submission.SUBMISSION.parent.iterdir()] == ["problems.txt"]
+    assert all(problem in submission.PROBLEMS.read_text() for problem in record["first_problems"])
+    set_empty("allow")
+    run(monkeypatch, "build", "--record")
+    assert [file.name for file in submission.SUBMISSION.parent.iterdir()] == ["submission.zip"]
+    assert "sound" not in json.loads(submission.MANIFEST.read_text())
+
+
 def test_metrics_out_of_date_stop_the_stage(workplace, monkeypatch, capsys):
     metrics = Path("metrics/scores/base/baseline.json")
     metrics.write_text(metrics.read_text().replace("0.3333", "0.6667"))

@@ -10,6 +10,7 @@ from typing import Any
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import sha256_file
+from audio_reasoning.core.hub import commit_of, reaching_hub
 from audio_reasoning.tasks.clips import transcode
 from audio_reasoning.tasks.mmar_schema import read_rows
 from audio_reasoning.tasks.params import HubSource
@@ -23,9 +24,11 @@ def load(source: HubSource, folder: Path, dropped: list[dict[str, str]]) -> Iter
     Raises UserError for a file that is not the pinned one, a repository, revision or file that cannot be had, an
     archive that is broken or unsafe, and for what `read_rows` and `transcode` refuse.
     """
-    questions = _local(source) if source.questions_file else _download(source, source.questions)
+    # Once: a branch may move between two files.
+    commit = commit_of(source.repo, source.revision, "its revision", "dataset")
+    questions = _local(source) if source.questions_file else _download(source.repo, commit, source.questions)
     rows = read_rows(questions, dropped if source.invalid == "drop" else None)
-    archive = _download(source, source.archive)
+    archive = _download(source.repo, commit, source.archive)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".extracted.") as scratch:
         extract(archive, Path(scratch))
         yield from transcode(rows, Path(scratch), folder, source.invalid, dropped, source.archive)
@@ -50,20 +53,12 @@ def _local(source: HubSource) -> Path:
     return Path(source.questions_file)
 
 
-def _download(source: HubSource, filename: str) -> Path:
+def _download(repo: str, commit: str, filename: str) -> Path:
     # Imported here: it takes half a second, and only this loader needs it.
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    where = f"{source.repo}@{source.revision}: {filename}"
-    try:
-        return Path(hf_hub_download(source.repo, filename, repo_type="dataset", revision=source.revision))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"{where}: cannot be downloaded ({type(error).__name__}: {reason}); "
-            "check the names in params.yaml, the network, HF_ENDPOINT, and HF_TOKEN for a gated repository"
-        ) from None
+    with reaching_hub(f"{repo}@{commit}: {filename}"):
+        return Path(hf_hub_download(repo, filename, repo_type="dataset", revision=commit))
 
 
 def extract(archive: Path, folder: Path) -> None:

@@ -10,7 +10,7 @@ from peft import PeftModel
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from audio_reasoning.core.errors import UserError
+from audio_reasoning.algorithms.rest.refusal import RefusedError
 from audio_reasoning.core.progress import progress
 from audio_reasoning.families.family import Processor
 from audio_reasoning.training.checkpoints import WholeCheckpoints
@@ -70,16 +70,16 @@ class RestTrainer(Trainer):  # type: ignore[misc]
         super().log({**logs, "kl": float(self._kl)} if "loss" in logs else logs, start_time)
 
     def train(self, *args: Any, **options: Any) -> Any:
-        """Train; raises UserError as well when the last step, which no loss follows, broke the weights."""
+        """Train; raises RefusedError as well when the last step, which no loss follows, broke the weights."""
         output = super().train(*args, **options)
         if not all(parameter.isfinite().all() for parameter in self.model.parameters() if parameter.requires_grad):
             raise self._diverged()
         return output
 
-    def _diverged(self) -> UserError:
-        return UserError(
-            f"training diverged at step {self.state.global_step}; "
-            "lower this iteration's learning_rate or rest.train.learning_rate_scale"
+    def _diverged(self) -> RefusedError:
+        return RefusedError(
+            [f"training diverged at step {self.state.global_step}"],
+            ["lower this iteration's learning_rate or rest.train.learning_rate_scale, or rest.train.max_grad_norm"],
         )
 
 

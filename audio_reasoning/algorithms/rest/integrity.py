@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.nn.utils import clip_grad_norm_
 
+from audio_reasoning.algorithms.rest.refusal import RefusedError
 from audio_reasoning.core.audio import HOP_SAMPLES, samples_of
 from audio_reasoning.core.records import Question
 from audio_reasoning.core.rollouts import Trace
@@ -131,7 +132,11 @@ def _other_clips(examples: Sequence[Example]) -> list[tuple[Example, torch.Tenso
         other = next((f for t, f in following if t.audio_sha256 != example[0].audio_sha256), None)
         if other is not None:
             pairs.append((example, other))
-    assert len(pairs) == len(examples), "the control questions share one clip"
+    if len(pairs) < len(examples):
+        raise RefusedError(
+            [f"the {len(examples)} dev answers that hearing is tried on share one clip, so no other can be played"],
+            ["add dev questions about other clips"],
+        )
     return pairs
 
 

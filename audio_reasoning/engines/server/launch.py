@@ -21,7 +21,7 @@ LAUNCHER = (sys.executable, "-m", "audio_reasoning.engines.server.launcher")
 _CPU_BATCH_TOKENS = 8192
 # On a CPU, seeded requests fail with chunked prefill; Triton and the compiler only cost start-up time.
 _CPU_FLAGS = ("--enforce-eager", "--no-enable-chunked-prefill")
-_LOCAL = {"HF_HUB_OFFLINE": "1"}  # the environment of a model that is all on this machine
+_LOCAL = {"HF_HUB_OFFLINE": "1"}  # the model is all on this machine, be it in the hub's cache
 # A request may bring its own chat template, as it must to continue the model's own text (engines/thinking.py).
 # vLLM renders it in a sandbox, and only for who has the key. It changes no answer of a request that brings none.
 _TEMPLATES = ("--trust-request-chat-template",)
@@ -32,7 +32,8 @@ class Launch:
     """A server that could be started; the port and the key come later.
 
     `identity` decides answers, `fingerprint` decides whether a running server is this one. `adapter` is to be loaded
-    once the server runs; requests then ask for `request_name` instead of `model_name`.
+    once the server runs; requests then ask for `request_name` instead of `model_name`. `hub` is a model's id and commit
+    where its files are those in the hub's cache, which must be there before it starts: the server downloads nothing.
     """
 
     command: tuple[str, ...]
@@ -44,6 +45,7 @@ class Launch:
     identity: dict[str, Any]
     fingerprint: str
     media_root: Path
+    hub: tuple[str, str] | None = None
 
 
 def describe_launch(
@@ -70,12 +72,12 @@ def describe_launch(
         raise UserError(
             "serve.adapters is lora, but vLLM cannot put adapters on a mixture of experts on a CPU: set it to merge"
         )
-    model, name, model_flags, environment = _model(model_dir, hashes)
-    location = [name] if model_flags else [str(model_dir.absolute())]
+    model, name, hub = _model(model_dir, hashes)
+    location, model_flags = ([name], ["--revision", hub[1]]) if hub else ([str(model_dir.absolute())], [])
     weights = adapter_identity(adapter)
     if adapter is not None and not hot:
         merged = merged_path(model_dir, adapter)
-        name, location, model_flags, environment = merged.name, [str(merged)], [], _LOCAL
+        name, location, model_flags, hub = merged.name, [str(merged)], [], None
     flags = [*model_flags, *_flags(serve, on_cpu), *(adapters.lora_flags(adapter) if hot else [])]
     media_root = media_root.absolute()
     started = {"backend": "vllm", "version": version, "model": model, "flags": flags}
@@ -86,7 +88,7 @@ def describe_launch(
             *("--allowed-local-media-path", str(media_root), "--host", "127.0.0.1"),
             *("--disable-uvicorn-access-log", "--disable-fastapi-docs", *_TEMPLATES),
         ),
-        environment=environment | (adapters.ENVIRONMENT if hot else {}),
+        environment=_LOCAL | (adapters.ENVIRONMENT if hot else {}),
         model_name=name,
         request_name=adapters.served_name(adapter) if adapter is not None and hot else name,
         adapter=adapter if hot else None,
@@ -94,6 +96,7 @@ def describe_launch(
         identity=identity,
         fingerprint=sha256_json([started if hot else identity, str(media_root), list(program), _TEMPLATES]),
         media_root=media_root,
+        hub=hub,
     )
 
 
@@ -109,17 +112,17 @@ def _vllm() -> tuple[str, str]:
     )
 
 
-def _model(model_dir: Path, hashes: Path) -> tuple[str, str, list[str], dict[str, str]]:
-    """What identifies the model, its name, flags that only a hub model needs, and environment variables."""
+def _model(model_dir: Path, hashes: Path) -> tuple[str, str, tuple[str, str] | None]:
+    """What identifies the model, its name, and for a hub model its id and commit."""
     pointer = model_dir / "pointer.json"
     if pointer.is_file():
         value = read_json(pointer)
         if not isinstance(value, dict) or not {"id", "revision"} <= value.keys():
             raise UserError(f"{pointer}: expected an object with id and revision; `dvc repro base_model` writes it")
-        return f"{value['id']}@{value['revision']}", value["id"], ["--revision", value["revision"]], {}
+        return f"{value['id']}@{value['revision']}", value["id"], (value["id"], value["revision"])
     if not (model_dir / "config.json").is_file():
         raise UserError(f"{model_dir}: no model there (neither config.json nor pointer.json); `dvc repro base_model`")
-    return hash_folder(model_dir, hashes), model_dir.name, [], _LOCAL
+    return hash_folder(model_dir, hashes), model_dir.name, None
 
 
 def _flags(serve: Serve, on_cpu: bool) -> list[str]:
