@@ -114,12 +114,19 @@ def answer(run: Run, questions: Sequence[Question], params: Params) -> tuple[lis
         "serve": None if hosted else params.serve.model_dump(),
         "extractor": EXTRACTOR_VERSION,
         "questions": len(questions),
+        "tokens": tokens_of(responses),
         **budget,
     }
     if condition:
         responses = condition.read(questions, params.arms, responses)
         manifest["arm"] = {"kind": run.condition, **condition.describe(questions, params.arms)}
     return responses, manifest
+
+
+def tokens_of(responses: Sequence[Response]) -> dict[str, int]:
+    """What was read and written: prompts count once a question. Times are in .cache/runs.jsonl; no two are the same."""
+    prompts = {response.question_id: response.prompt_tokens for response in responses}
+    return {"prompt": sum(prompts.values()), "completion": sum(response.completion_tokens for response in responses)}
 
 
 def write_run(path: Path, responses: Sequence[Response], manifest: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Ask a model about questions under one prompt, through any engine, and read its answers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from audio_reasoning.core.audio import samples_of
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.extract import extract, status_of
 from audio_reasoning.core.files import read_json, sha256_file
-from audio_reasoning.core.progress import progress
+from audio_reasoning.core.progress import progress, show_at_end
 from audio_reasoning.core.records import NO_AUDIO, Question, Response
 from audio_reasoning.engines.answers import ChatResult
 from audio_reasoning.engines.cache import response_cache
@@ -37,12 +38,13 @@ def answer_questions(
     used at all, or more questions fail than `max_error_rate` allows; the answers that came are cached.
     """
     check_clips(questions, setup.media_root)
-    engine = open_engine(setup)
     requests = [request_for(question, prompt) for question in questions]
     with response_cache() as cache, progress(len(questions), "question", prompt.name) as bar:
+        engine = open_engine(replace(setup, label=prompt.name, on_load=show_at_end(bar)))
         results = Cached(engine, cache).generate(requests, decoding, lambda *_: bar.update())
     _check_audio_tokens(questions, results, setup.model)
-    check_errors([question.id for question in questions], results, max_error_rate)
+    errors = [(question.id, result.error) for question, result in zip(questions, results, strict=True)]
+    check_errors(errors, max_error_rate)
     responses = [
         response
         for question, result in zip(questions, results, strict=True)
@@ -103,16 +105,18 @@ def _failed(question: Question, index: int, error: str) -> Response:
     return Response(question.id, index, "error", "", "", None, "none", "error", 0, 0, error=error)
 
 
-def check_errors(ids: Sequence[str], results: Sequence[ChatResult] | Sequence[Response], allowed: float) -> None:
-    """Raise UserError, naming the questions, when more than the share `allowed` of all results are errors."""
-    reasons = [result.error for result in results]
-    errors = [(name, reason) for name, reason in zip(ids, reasons, strict=True) if reason]
-    if len(errors) > allowed * len(results):
-        first, reason = errors[0]
-        others = sorted({repr(name) for name, _ in errors} - {repr(first)})
+def check_errors(errors: Sequence[tuple[str, str]], allowed: float) -> None:
+    """Raise UserError, naming the questions, when more than the share `allowed` of all results are errors.
+
+    `errors` has the question's id and the error for each result, empty where there is none.
+    """
+    failed = [(name, error) for name, error in errors if error]
+    if len(failed) > allowed * len(errors):
+        first, reason = failed[0]
+        others = sorted({repr(name) for name, _ in failed} - {repr(first)})
         also = f" (also {', '.join(others[:10])}{', …' if len(others) > 10 else ''})" if others else ""
         raise UserError(
-            f"{len(errors)} of {len(results)} questions failed, more than infer.max_error_rate allows; the first: "
+            f"{len(failed)} of {len(errors)} questions failed, more than infer.max_error_rate allows; the first: "
             f"{first!r}: {reason}{also}. Answers are kept; the same command asks only what failed"
         )
 

@@ -2,15 +2,25 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from audio_reasoning.engines.answers import ChatResult
-from audio_reasoning.engines.connection import Connection
+from audio_reasoning.engines.clips import InlineClips
 from audio_reasoning.engines.endpoint import Server
+from audio_reasoning.engines.load import watch
 from audio_reasoning.engines.messages import ChatRequest
 from audio_reasoning.engines.params import Runtime
+from audio_reasoning.engines.timings import Timings, record
+
+if TYPE_CHECKING:
+    from audio_reasoning.engines.connection import Connection
 
 OnResult = Callable[[int, ChatResult], object]
 OnSend = Callable[[], object]
+OnLoad = Callable[[str], object]
+_LOAD_EVERY_S = 1.0
 
 
 def ask(
@@ -18,22 +28,30 @@ def ask(
     server: Server,
     runtime: Runtime,
     on_result: OnResult,
-    on_send: OnSend = lambda: None,
     *,
-    has_answered: bool = False,
+    folder: Path,
+    on_send: OnSend = lambda: None,
+    on_load: OnLoad | None = None,
+    label: str = "",
+    answered: int = 0,
 ) -> None:
     """Ask all `requests`; `on_result(index, result)` is called as each answer comes.
 
     `on_send()` is called before each request that goes out, further tries included; what it raises ends the run.
-    `has_answered` tells whether the server is known to have answered requests like these.
+    `on_load(text)` is called every second with a line on what a local server does. `answered` is how many requests
+    like these the server is known to have answered before.
 
     Connection errors, timeouts, 429 and 5xx are tried again, runtime.retries times. A request that the
     server refuses (other 4xx), or fails on all its tries, has an error for a result. A local server that died is
     started again.
 
-    Raises UserError when the server refuses the key, the model or the first requests one and all, or is gone for good.
+    In `folder`, runs.jsonl gets a line with the run's latencies and tokens under `label`, and wav/ has the clips that
+    were converted for an endpoint.
+
+    Raises UserError when the server refuses the key, the model or the first requests one and all, or is gone for
+    good (`Connection.ask` has the whole list).
     """
-    asyncio.run(_ask_all(requests, server, runtime, on_result, on_send, has_answered))
+    asyncio.run(_ask_all(requests, server, runtime, on_result, folder, on_send, on_load, label, answered))
 
 
 async def _ask_all(
@@ -41,11 +59,20 @@ async def _ask_all(
     server: Server,
     runtime: Runtime,
     on_result: OnResult,
+    folder: Path,
     on_send: OnSend,
-    has_answered: bool,
+    on_load: OnLoad | None,
+    label: str,
+    answered: int,
 ) -> None:
-    connection = Connection(server, runtime, on_send, has_answered=has_answered)
+    from audio_reasoning.engines.connection import Connection  # imports aiohttp, which cached answers do not need
+
+    clips, timings = InlineClips(folder / "wav"), Timings()
+    connection = Connection(server, runtime, on_send, has_answered=answered > 0, clips=clips, timings=timings)
     waiting = iter(enumerate(requests))  # shared by all workers
+    watching = None
+    if on_load is not None and connection.is_local:
+        watching = asyncio.create_task(watch(lambda: connection.server_text("/metrics"), on_load, _LOAD_EVERY_S))
     try:
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(runtime.concurrency, len(requests))):
@@ -53,10 +80,17 @@ async def _ask_all(
     except BaseExceptionGroup as group:
         raise _first(group) from None
     finally:
+        if watching is not None:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
         await connection.close()
+        clips.prune()
+        in_flight = runtime.concurrency
+        record(folder, run=label, model=server.model_name, cached=answered, in_flight=in_flight, **timings.summary())
 
 
-async def _work(waiting: Iterator[tuple[int, ChatRequest]], connection: Connection, on_result: OnResult) -> None:
+async def _work(waiting: Iterator[tuple[int, ChatRequest]], connection: "Connection", on_result: OnResult) -> None:
     for index, request in waiting:
         on_result(index, await connection.ask(request))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from audio_reasoning.core.files import cache_dir
 from audio_reasoning.core.plugins import load_part
 from audio_reasoning.core.records import Audio
 from audio_reasoning.engines.params import Decoding as Decoding
@@ -62,6 +63,8 @@ class Setup:
     """What an engine is opened with: its name, a model folder, an adapter on it if any, and how it is run.
 
     `model` is a checkpoint or a pointer to one on the hub, never an adapter's folder (see `core.models.resolve`).
+    `label` names what is asked in the log of runs in `work`, where resumable work is kept; `on_load` is told every
+    second what a local server does.
     """
 
     backend: str
@@ -71,7 +74,9 @@ class Setup:
     runtime: Runtime
     media_root: Path
     endpoint_model: str = ""
-    on_send: Callable[[], object] = field(default=lambda: None)
+    label: str = ""
+    on_load: Callable[[str], object] | None = None
+    work: Path = field(default_factory=cache_dir)
 
 
 def open_engine(setup: Setup) -> Engine:

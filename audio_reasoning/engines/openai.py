@@ -33,14 +33,15 @@ class OpenAi:
     ) -> None:
         """See that the endpoint hears, and ask."""
         wanted = [index for index in range(len(requests)) if index not in done]
-        check_hearing(self._server.base_url, self._server.api_key, self._server.model_name)
+        check_hearing(self._server, self._setup.runtime)
         ask(
             [chat_request(requests[index], decoding) for index in wanted],
             self._server,
             self._setup.runtime,
             lambda place, result: on_answer(wanted[place], result),
-            self._setup.on_send,
-            has_answered=bool(done),
+            folder=self._setup.work,
+            label=self._setup.label,
+            answered=len(done),
         )
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.extract import split_thinking
-from audio_reasoning.core.progress import progress
+from audio_reasoning.core.progress import progress, show_at_end
 from audio_reasoning.core.records import Question, Response
 from audio_reasoning.engines.answer import answer_questions, check_errors, request_for, responses_of
 from audio_reasoning.engines.answers import ChatResult
@@ -75,8 +75,7 @@ def answer_in_budget(
     }
     if thinking.force_answer:
         responses = _forced(asked, responses, prompt, setup, decoding, thinking)
-    results = [replace(r, error=failed.get(i, r.error)) for i, r in enumerate(responses)]
-    check_errors([r.question_id for r in results], results, max_error_rate)
+    check_errors([(r.question_id, failed.get(i, r.error)) for i, r in enumerate(responses)], max_error_rate)
     counts = {
         "reasked": len(second),
         "replaced": replaced,
@@ -148,8 +147,9 @@ def _forced(
 
     texts = {i: closed(responses[i].text, prompt_text(responses[i].prompt_token_ids), thinking.closing) for i in cut}
     finished = list(responses)
-    with response_cache() as cache, progress(len(cut), "answer", f"{prompt.name}, forced") as bar:
-        engine = Cached(open_engine(setup), cache)
+    label = f"{prompt.name}, forced"
+    with response_cache() as cache, progress(len(cut), "answer", label) as bar:
+        engine = Cached(open_engine(replace(setup, label=label, on_load=show_at_end(bar))), cache)
         for sample_index in sorted({responses[i].sample_index for i in cut}):  # each has a seed of its own
             chosen = [i for i in cut if responses[i].sample_index == sample_index]
             shorter = decoding.model_copy(

@@ -53,8 +53,10 @@ class Vllm:
                 server,
                 setup.runtime,
                 lambda place, result: on_answer(wanted[place], result),
-                setup.on_send,
-                has_answered=bool(done),
+                folder=setup.work,
+                on_load=setup.on_load,
+                label=setup.label,
+                answered=len(done),
             )
 
     def _merge(self) -> None:

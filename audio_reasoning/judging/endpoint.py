@@ -83,7 +83,7 @@ def rate(
             requests = [_request(*prompts[index], judge, number, attempt) for index, number in places]
 
             keys = [cache_key(request, server) for request in requests]
-            send = partial(_send, requests, server, runtime, budget)
+            send = partial(_send, requests, server, runtime, budget, cache.folder)
             results = cached(keys, cache, send, lambda *_: bar.update())
             found.update((place, _read(result)) for place, result in zip(places, results, strict=True))
             places = [place for place, result in zip(places, results, strict=True) if _unusable(found[place], result)]
@@ -96,6 +96,7 @@ def _send(
     server: Server,
     runtime: Runtime,
     budget: Budget,
+    folder: Path,
     done: Collection[int],
     on_answer: OnAnswer,
 ) -> None:
@@ -107,8 +108,10 @@ def _send(
         server,
         runtime,
         lambda place, result: on_answer(wanted[place], result),
-        budget.spend,
-        has_answered=bool(done),
+        folder=folder,
+        on_send=budget.spend,
+        label="judge",
+        answered=len(done),
     )
 
 

@@ -1,9 +1,8 @@
 """What to start for a model folder: vLLM's command line, its environment, and a fingerprint of both."""
 
-import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +13,7 @@ from audio_reasoning.core.files import read_json, sha256_file, sha256_json, writ
 from audio_reasoning.core.models import adapter_identity, merged_path
 from audio_reasoning.engines.params import Serve
 from audio_reasoning.engines.server import adapters
+from audio_reasoning.families.family import Family, family_of
 
 LAUNCHER = (sys.executable, "-m", "audio_reasoning.engines.server.launcher")
 
@@ -45,6 +45,7 @@ class Launch:
     identity: dict[str, Any]
     fingerprint: str
     media_root: Path
+    audio_tokens: Callable[[int], int]
     hub: tuple[str, str] | None = None
 
 
@@ -74,11 +75,12 @@ def describe_launch(
         )
     model, name, hub = _model(model_dir, hashes)
     location, model_flags = ([name], ["--revision", hub[1]]) if hub else ([str(model_dir.absolute())], [])
+    family = family_of(model_dir)
     weights = adapter_identity(adapter)
     if adapter is not None and not hot:
         merged = merged_path(model_dir, adapter)
         name, location, model_flags, hub = merged.name, [str(merged)], [], None
-    flags = [*model_flags, *_flags(serve, on_cpu), *(adapters.lora_flags(adapter) if hot else [])]
+    flags = [*model_flags, *_flags(serve, family, on_cpu), *(adapters.lora_flags(adapter) if hot else [])]
     media_root = media_root.absolute()
     started = {"backend": "vllm", "version": version, "model": model, "flags": flags}
     identity = started | weights
@@ -97,6 +99,7 @@ def describe_launch(
         fingerprint=sha256_json([started if hot else identity, str(media_root), list(program), _TEMPLATES]),
         media_root=media_root,
         hub=hub,
+        audio_tokens=family.audio_tokens,
     )
 
 
@@ -125,11 +128,11 @@ def _model(model_dir: Path, hashes: Path) -> tuple[str, str, tuple[str, str] | N
     return hash_folder(model_dir, hashes), model_dir.name, None
 
 
-def _flags(serve: Serve, on_cpu: bool) -> list[str]:
+def _flags(serve: Serve, family: Family, on_cpu: bool) -> list[str]:
     flags = [
         *("--dtype", serve.dtype, "--max-model-len", str(serve.max_model_len), "--seed", "0"),
         *("--tensor-parallel-size", str(serve.tensor_parallel_size)),
-        *("--limit-mm-per-prompt", json.dumps({"audio": 1, "image": 0, "video": 0})),
+        *family.server_flags(),
         # Requests name all sampling parameters; a default that a model brings along would go unseen.
         *("--generation-config", "vllm"),
     ]

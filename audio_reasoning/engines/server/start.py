@@ -72,7 +72,7 @@ def start(home: Path, launch: Launch, runtime: Runtime) -> State:
         )
         state = claim(home, state, runtime)
         _wait(supervisor, state, began + runtime.server_start_s, log)
-        check_canaries(state.base_url, state.api_key, state.model_name)
+        check_canaries(state.base_url, state.api_key, state.model_name, launch.audio_tokens)
         state = replace(state, ready=True)
         write_state(home, state)
     except BaseException:
