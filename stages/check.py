@@ -18,7 +18,7 @@ from audio_reasoning.engines import endpoint
 from audio_reasoning.judging import endpoint as judge_endpoint
 from audio_reasoning.prompts.registry import load_prompt
 from audio_reasoning.tasks.files import check_pinned
-from audio_reasoning.tasks.params import FilesSource, MiniSource
+from audio_reasoning.tasks.params import FilesSource, MiniSource, Shares, Source
 from stages.compose import overridden
 from stages.params import PARAMS
 from stages.project import Project, load_project
@@ -78,7 +78,7 @@ def _rest_problems(params: Project) -> list[str]:
     found = []
     for split in ("train", "dev"):
         sources = params.data.sources.values()
-        if not any(getattr(source, split, 0) or getattr(source, "split", "") == split for source in sources):
+        if not any(_gives(source, split) for source in sources):
             found.append(
                 f"rest.iterations: no source in data.sources has {split} questions, which self-training needs; "
                 "add one, or choose the preset rest=none"
@@ -88,6 +88,13 @@ def _rest_problems(params: Project) -> list[str]:
     if params.infer.backend == "openai":
         found.append("rest.iterations: infer.backend openai serves no adapters of ours; choose the preset rest=none")
     return found
+
+
+def _gives(source: Source, split: str) -> bool:
+    """Whether a source has questions of a split: so many, so large a share, or all."""
+    if isinstance(source, MiniSource):
+        return bool(getattr(source, split))
+    return bool(getattr(source.split, split)) if isinstance(source.split, Shares) else source.split == split
 
 
 def _chain_problems(params: Project) -> list[str]:
