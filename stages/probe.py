@@ -14,8 +14,8 @@ from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.files import METRICS, QUESTIONS, read_json, write_json
 from audio_reasoning.core.records import Question, read_questions
 from audio_reasoning.core.typed import Strict
-from audio_reasoning.metrics.leaks import Probed, probe
-from audio_reasoning.render.tables import percent, points, points_range, text_table
+from audio_reasoning.metrics.leaks import Probed, judged, probe
+from audio_reasoning.render.tables import DASH, percent, points, points_range, text_table
 from audio_reasoning.tasks.mmar_schema import SPLITS
 from audio_reasoning.tasks.probe_params import Probe
 from stages.params import load_params
@@ -51,8 +51,9 @@ def table(rows: Sequence[Probed]) -> str:
     lines = []
     for row in rows:
         excess, low, high = row.excess, row.low, row.high
-        known = excess is not None and low is not None and high is not None
-        above = [points(excess), points_range(low, high)] if known else ["–", "–"]
+        above = [DASH, DASH]
+        if excess is not None and low is not None and high is not None:
+            above = [points(excess), points_range(low, high)]
         figures = [str(row.n), percent(row.accuracy), percent(row.chance), *above]
         lines.append([row.source, row.split, *figures, row.verdict_text])
     return text_table(header, lines, words=("split", "verdict"))
@@ -68,7 +69,7 @@ def written(rows: Sequence[Probed]) -> dict[str, object]:
 def run(params: Probe, folder: Path = QUESTIONS, target: Path = PROBE) -> list[Probed]:
     """Probe the questions in `folder`, write `target`, return its rows."""
     splits: dict[str, list[Question]] = {split: read_questions(folder / f"{split}.jsonl") for split in SPLITS}
-    rows = [probe(source, split, questions, params) for source, split, questions in parts(splits)]
+    rows = judged([probe(source, split, questions, params) for source, split, questions in parts(splits)])
     write_json(target, written(rows))
     return rows
 

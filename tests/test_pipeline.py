@@ -25,7 +25,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     pipeline = create(tmp_path_factory.mktemp("pipeline"))
     try:
         ran = pipeline.repro()
-        prepared = ["acquire@mini", "questions", "base_model", "rubrics"]
+        prepared = ["acquire@mini", "questions", "probe", "base_model", "rubrics"]
         assert ran == sorted([*prepared, *INFER, *SCORE, *EVIDENCE, "headline", "vote_tables"])
         yield pipeline
     finally:
@@ -87,14 +87,14 @@ def test_a_second_run_executes_nothing(pipeline: Pipeline) -> None:
          "# edited\nfrom collections",
          [*SCORE, *EVIDENCE]),
         ("a comment in the data loaders", "stages/questions.py", "import argparse", "import argparse  # edited",
-         ["acquire@mini", "questions"]),
+         ["acquire@mini", "questions", "probe"]),
         ("a runtime setting", "params.yaml", "concurrency: 64", "concurrency: 48", []),
         ("the headline", "params.yaml", "headline:\n  variant: structured_reasoning", "headline:\n  variant: baseline",
          ["headline", "report"]),
         ("a decoding parameter", "params.yaml", "max_tokens: 48", "max_tokens: 40",
          [*INFER, *SCORE, *EVIDENCE, "headline"]),
         ("the seed of the data", "params.yaml", "seed: 2026", "seed: 2027",
-         ["acquire@mini", "questions", "rubrics", *INFER, *SCORE, *EVIDENCE, "headline"]),
+         ["acquire@mini", "questions", "probe", "rubrics", *INFER, *SCORE, *EVIDENCE, "headline"]),
     ],
     ids=lambda value: value.replace(" ", "-") if isinstance(value, str) and len(value) < 32 and " " in value else "",
 )  # fmt: skip

@@ -1,10 +1,11 @@
 """What the text-only probe tells: how far above chance it comes, with an interval by clip, and a verdict."""
 
 from collections.abc import Sequence
+from statistics import NormalDist
 
 from pydantic import BaseModel
 
-from audio_reasoning.metrics.stats import bootstrap_differences, percentile_interval, wilson
+from audio_reasoning.metrics.stats import ALPHA, Z, bootstrap_differences, holm, percentile_interval, wilson
 from audio_reasoning.tasks.probe import Asked, answered_right
 from audio_reasoning.tasks.probe_params import Probe
 
@@ -15,7 +16,7 @@ class Probed(BaseModel):
     """The probe of some questions; shares in fractions of one, null where there are too few to tell.
 
     `excess` is `accuracy` less `chance`, the mean of one over the number of choices; `low` and `high` bound its 95 %
-    interval. `verdict` is "leaks" where the interval lies above zero, "at chance" elsewhere, or "too few".
+    interval; `p` is one-sided, of no excess. `judged` fills in what is said of it: "leaks", "at chance" or "too few".
     """
 
     source: str
@@ -27,8 +28,10 @@ class Probed(BaseModel):
     excess: float | None = None
     low: float | None = None
     high: float | None = None
-    verdict: str
-    verdict_text: str
+    p: float | None = None
+    p_holm: float | None = None
+    verdict: str = ""
+    verdict_text: str = ""
 
 
 def probe(source: str, split: str, questions: Sequence[Asked], params: Probe) -> Probed:
@@ -50,20 +53,28 @@ def probe(source: str, split: str, questions: Sequence[Asked], params: Probe) ->
     exact = wilson(sum(right), n)
     low, high = min(drawn[0], exact[0] - chance), max(drawn[1], exact[1] - chance)
     excess = accuracy - chance
+    error = (high - low) / (2 * Z)
+    figures = {"accuracy": accuracy, "chance": chance, "excess": excess, "low": low, "high": high}
     return Probed(
         source=source,
         split=split,
         n=n,
         groups=clips,
-        accuracy=round(accuracy, 4),
-        chance=round(chance, 4),
-        excess=round(excess, 4),
-        low=round(low, 4),
-        high=round(high, 4),
-        verdict=LEAKS if low > 0 else AT_CHANCE,
-        verdict_text=(
-            f"the text gives the answer away by {100 * excess:.1f} points (at least {100 * low:.1f})"
-            if low > 0
-            else f"at chance: the text gives away {100 * max(high, 0):.1f} points at most"
-        ),
+        **{name: round(value, 4) for name, value in figures.items()},
+        p=round(1 - NormalDist().cdf(excess / error), 6),
     )
+
+
+def judged(rows: Sequence[Probed]) -> list[Probed]:
+    """The rows with p adjusted over all of them (Holm), and a verdict by it: one in twenty pipelines errs, not rows."""
+    adjusted = iter(holm([row.p for row in rows if row.p is not None]))
+    return [row if row.p is None else _judged(row, next(adjusted)) for row in rows]
+
+
+def _judged(row: Probed, p_holm: float) -> Probed:
+    assert row.excess is not None and row.low is not None and row.high is not None
+    if p_holm < ALPHA:
+        verdict, text = LEAKS, f"the text gives the answer away by {100 * row.excess:.1f} points"
+    else:
+        verdict, text = AT_CHANCE, f"at chance; the text gives away {100 * max(row.high, 0):.1f} points at most"
+    return row.model_copy(update={"p_holm": round(p_holm, 6), "verdict": verdict, "verdict_text": text})
