@@ -54,13 +54,16 @@ def probe(source: str, split: str, questions: Sequence[Asked], params: Probe) ->
     low, high = min(drawn[0], exact[0] - chance), max(drawn[1], exact[1] - chance)
     excess = accuracy - chance
     error = (high - low) / (2 * Z)
-    figures = {"accuracy": accuracy, "chance": chance, "excess": excess, "low": low, "high": high}
     return Probed(
         source=source,
         split=split,
         n=n,
         groups=clips,
-        **{name: round(value, 4) for name, value in figures.items()},
+        accuracy=round(accuracy, 4),
+        chance=round(chance, 4),
+        excess=round(excess, 4),
+        low=round(low, 4),
+        high=round(high, 4),
         p=round(1 - NormalDist().cdf(excess / error), 6),
     )
 
@@ -76,5 +79,5 @@ def _judged(row: Probed, p_holm: float) -> Probed:
     if p_holm < ALPHA:
         verdict, text = LEAKS, f"the text gives the answer away by {100 * row.excess:.1f} points"
     else:
-        verdict, text = AT_CHANCE, f"at chance; the text gives away {100 * max(row.high, 0):.1f} points at most"
+        verdict, text = AT_CHANCE, f"at chance; the text gives away {100 * max(0.0, row.high):.1f} points at most"
     return row.model_copy(update={"p_holm": round(p_holm, 6), "verdict": verdict, "verdict_text": text})
