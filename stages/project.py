@@ -17,6 +17,7 @@ from audio_reasoning.judging.params import Judge
 from audio_reasoning.metrics.errors.params import Errors
 from audio_reasoning.render.submission.params import Submission
 from audio_reasoning.tasks.params import Data
+from audio_reasoning.tasks.probe_params import Probe
 from stages.declared import Declared, Headline
 from stages.params import PARAMS, load_params, parse_params
 
@@ -33,6 +34,7 @@ class Project(Declared):
     errors: Errors
     judge: Judge
     submission: Submission
+    probe: Probe
     headline: Headline
     runtime: Runtime
 

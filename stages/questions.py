@@ -31,7 +31,8 @@ from audio_reasoning.core.records import Audio, Question, to_dict
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.tasks.audio import flac_duration
 from audio_reasoning.tasks.mmar_schema import SPLITS, Row, labels_of, read_rows
-from audio_reasoning.tasks.params import Data
+from audio_reasoning.tasks.params import Data, Shares
+from audio_reasoning.tasks.splits import divide, linked
 from stages.params import load_params
 
 Splits = dict[Split, list[Question]]
@@ -60,8 +61,9 @@ def gather(sources: dict[str, Any]) -> tuple[Splits, list[dict[str, str]]]:
             what = {"source": name, "split": split, "id": left_out["id"], "what": "the question"}
             dropped.append({**what, "why": left_out["why"]})
         audio = _describe_audio({row.audio_path for row in rows})
+        drawn = _drawn(name, rows, audio, source)
         for row in rows:
-            split = row.split or getattr(source, "split", None)
+            split = row.split or drawn.get(row.id) or getattr(source, "split", None)
             if split is None:
                 raise UserError(f"{path}: id {row.id!r} has no split, and data.sources.{name} names none")
             spellings.add(labels_of(row), f"the source {name} (id {row.id!r})")
@@ -70,6 +72,28 @@ def gather(sources: dict[str, Any]) -> tuple[Splits, list[dict[str, str]]]:
                 what = {"source": name, "split": split, "id": row.id, "what": "a blank choice"}
                 dropped.append({**what, "why": "it cannot be chosen"})
     return splits, dropped
+
+
+def _drawn(name: str, rows: list[Row], audio: dict[str, Audio], source: Any) -> dict[str, Split]:
+    """The split of each question by id, where the source gives shares; nothing where it does not.
+
+    What belongs to a question with a split of its own, by group or by clip, follows it.
+    """
+    shares = getattr(source, "split", None)
+    if not isinstance(shares, Shares):
+        return {}
+    rows = sorted(rows, key=lambda row: row.id)  # the order in the file decides nothing
+    groups = linked([row.group for row in rows], [audio[row.audio_path].sha256 for row in rows])
+    given = {group: row.split for row, group in zip(rows, groups, strict=True) if row.split}
+    splits = {row.id: given[group] for row, group in zip(rows, groups, strict=True) if group in given}
+    free = [(row, group) for row, group in zip(rows, groups, strict=True) if group not in given]
+    if free:
+        try:
+            of_free = divide([group for _, group in free], [row.sub_category for row, _ in free], shares)
+        except UserError as error:
+            raise UserError(f"data.sources.{name}.split: {error}") from None
+        splits |= {row.id: split for (row, _), split in zip(free, of_free, strict=True)}
+    return splits
 
 
 def _describe_audio(paths: set[str]) -> dict[str, Audio]:

@@ -132,6 +132,30 @@ def gather_all():
     return splits, dropped
 
 
+def test_shares_divide_a_source_and_a_question_of_one_clip_follows_one_with_a_split_of_its_own(workspace):
+    rows = [row(f"q{index}", f"audio/{index // 2}.wav") for index in range(40)]
+    rows[0]["split"] = "dev"
+    source = write_source(workspace / "mine", rows, [200 + 50 * index for index in range(20)])
+    source = pinned({**source, "split": {"train": 0.5, "test": 0.5}})
+    write_params({"mine": source})
+    acquire("mine", FilesSource(**source))
+    splits, _ = gather_all()
+    assert [q.id for q in splits["dev"]] == ["q0", "q1"]
+    assert len(splits["train"]) + len(splits["test"]) == 38 and abs(len(splits["train"]) - 19) <= 2
+    write_params({"mine": {**source, "split": {"train": 1 / 3, "dev": 1 / 3, "test": 1 / 3}}})
+    assert len(gather_all()[0]["test"]) > 10
+
+
+def test_too_few_clips_for_shares_are_refused_by_the_name_of_the_source(workspace):
+    source = pinned(
+        {**write_source(workspace / "mine", [row("q1", "audio/0.wav")]), "split": {"train": 0.5, "test": 0.5}}
+    )
+    write_params({"mine": source})
+    acquire("mine", FilesSource(**source))
+    with pytest.raises(UserError, match=r"data.sources.mine.split: 1 group"):
+        gather_all()
+
+
 def test_files_of_any_rate_become_the_split_that_params_name(workspace):
     source = pinned(
         write_source(workspace / "mine", [row("q1", "./audio/0.wav"), row("q2", "audio/1.wav")], (440, 880))

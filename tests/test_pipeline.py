@@ -25,7 +25,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     pipeline = create(tmp_path_factory.mktemp("pipeline"))
     try:
         ran = pipeline.repro()
-        prepared = ["acquire@mini", "questions", "base_model", "rubrics"]
+        prepared = ["acquire@mini", "questions", "probe", "base_model", "rubrics"]
         assert ran == sorted([*prepared, *INFER, *SCORE, *EVIDENCE, "headline", "vote_tables"])
         yield pipeline
     finally:
@@ -87,7 +87,7 @@ def test_a_second_run_executes_nothing(pipeline: Pipeline) -> None:
          [*INFER, "judge"]),
         ("a comment in evaluation", "audio_reasoning/metrics/stats.py", "from collections",
          "# edited\nfrom collections",
-         [*SCORE, *EVIDENCE]),
+         ["probe", *SCORE, *EVIDENCE]),
         ("a comment in the data loaders", "stages/questions.py", "import argparse", "import argparse  # edited",
          ["acquire@mini", "questions"]),
         ("a runtime setting", "params.yaml", "concurrency: 64", "concurrency: 48", ["parameters"]),
@@ -96,7 +96,7 @@ def test_a_second_run_executes_nothing(pipeline: Pipeline) -> None:
         ("a decoding parameter", "params.yaml", "max_tokens: 48", "max_tokens: 40",
          ["parameters", *INFER, *SCORE, *EVIDENCE, "headline"]),
         ("the seed of the data", "params.yaml", "seed: 2026", "seed: 2027",
-         ["parameters", "acquire@mini", "questions", "rubrics", *INFER, *SCORE, *EVIDENCE, "headline"]),
+         ["parameters", "acquire@mini", "questions", "probe", "rubrics", *INFER, *SCORE, *EVIDENCE, "headline"]),
     ],
     ids=lambda value: value.replace(" ", "-") if isinstance(value, str) and len(value) < 32 and " " in value else "",
 )  # fmt: skip

@@ -8,8 +8,8 @@ from typing import Any
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import sha256_file, sha256_json
 from audio_reasoning.tasks.clips import locate_all, questions_by_clip, refusal, transcode
-from audio_reasoning.tasks.mmar_schema import Row, read_rows
-from audio_reasoning.tasks.params import FilesSource
+from audio_reasoning.tasks.mmar_schema import SPLITS, Row, read_rows
+from audio_reasoning.tasks.params import FilesSource, Shares
 
 
 def load(source: FilesSource, folder: Path, dropped: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
@@ -53,8 +53,17 @@ def check_pinned(source: FilesSource) -> None:
 
 
 def questions_by_split(source: FilesSource) -> dict[str, int]:
-    """How many questions a source has by split, their own or else the source's; UserError as `fingerprint`."""
-    return dict(Counter(row.split or source.split for row in _read(source, [])))
+    """How many questions a source has by split, their own or else the source's; UserError as `fingerprint`.
+
+    Where the source gives shares instead of a split, about so many.
+    """
+    own = Counter(row.split for row in _read(source, []))
+    rest = own.pop(None, 0)
+    if isinstance(source.split, Shares):
+        shares = {split: getattr(source.split, split) for split in SPLITS}
+    else:
+        shares = {source.split: 1.0}
+    return {split: own.get(split, 0) + round(shares.get(split, 0.0) * rest) for split in SPLITS}
 
 
 def _read(source: FilesSource, dropped: list[dict[str, str]]) -> list[Row]:

@@ -1,10 +1,36 @@
 """The parameters of where questions come from, typed; `conf/profile/` documents them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from audio_reasoning.core.typed import Name, Strict
+from audio_reasoning.core.typed import Name, Share, Strict
+
+
+class Shares(Strict):
+    """The shares of a source's questions that go to each split, and the seed that decides which do."""
+
+    train: Share = 0.0
+    dev: Share = 0.0
+    test: Share = 0.0
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "Shares":
+        total = self.train + self.dev + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"the shares of train, dev and test must add up to 1, not {total:g}")
+        return self
+
+
+def _kind(value: Any) -> str:
+    return "shares" if isinstance(value, dict | Shares) else "name"  # one message for a mistake, not one for each kind
+
+
+# One split for all questions of a source, or shares.
+SplitOrShares = Annotated[
+    Annotated[Literal["train", "dev", "test"], Tag("name")] | Annotated[Shares, Tag("shares")], Discriminator(_kind)
+]
 
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]  # empty: not yet known
 
@@ -29,7 +55,7 @@ class FilesSource(Strict):
     loader: Literal["files"]
     questions: str
     audio: str
-    split: Literal["train", "dev", "test"]
+    split: SplitOrShares
     invalid: Literal["stop", "drop"]
     sha256: Sha256
 
@@ -46,7 +72,7 @@ class HubSource(Strict):
     revision: str
     questions: str
     archive: str
-    split: Literal["train", "dev", "test"]
+    split: SplitOrShares
     invalid: Literal["stop", "drop"]
     questions_file: str = ""
     questions_sha256: Sha256 = ""
