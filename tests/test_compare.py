@@ -276,7 +276,7 @@ def test_any_run_can_be_in_a_contrast(workplace, monkeypatch, capsys):
         ({"a": "better", "b": "better"}, "a contrast compares two runs"),
         ({"a": "baseline", "b": "same"}, "listed twice"),
         ({"a": "same", "b": "baseline"}, "compared both ways"),
-        ({"a": "iter1/better@silence", "b": "better"}, "arms, samples and votes are of the base model alone"),
+        ({"a": "iter1/better@silence", "b": "better"}, "no run is called 'iter1/better@silence'"),
     ],
 )
 def test_a_contrast_that_cannot_be_made_is_told_before_anything_runs(workplace, monkeypatch, capsys, contrast, message):
