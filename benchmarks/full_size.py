@@ -43,6 +43,7 @@ from audio_reasoning.families.qwen3_omni.classes import (
     Qwen3OmniMoeThinkerConfig,
     Qwen3OmniMoeThinkerForConditionalGeneration,
 )
+from audio_reasoning.families.qwen3_omni.family import FAMILY
 from audio_reasoning.families.qwen3_omni.quantization import quantization_report, quantize_nf4
 from audio_reasoning.families.qwen3_omni.tiny import MEL_BINS, tiny_config
 from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
@@ -52,6 +53,7 @@ from benchmarks.run import machine
 RESULTS = Path("benchmarks/full_size.json")
 MODES = ("bf16", "nf4")
 LORA = Lora(targets="attention", rank=64, alpha=128)
+NAMES = FAMILY.adapter_names(LORA.targets)
 # Billions of parameters of the published model, by part; the configuration below must give them.
 PUBLISHED = {
     "experts": 28.99,
@@ -180,7 +182,7 @@ def measure(mode: str, config: Qwen3OmniMoeThinkerConfig, example: Example, step
     build(model, mode, device)
     built_gb = peak_gb(device)
     parts = quantization_report(model)
-    adapted = adapt(model, LORA, seed=1).train()
+    adapted = adapt(model, LORA, NAMES, seed=1).train()
     adapted.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     trainable = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
     optimizer = (bitsandbytes.optim.PagedAdamW8bit if mode == "nf4" else torch.optim.AdamW)(trainable, lr=1e-5)

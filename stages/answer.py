@@ -24,12 +24,12 @@ from audio_reasoning.core.extract import VERSION as EXTRACTOR_VERSION
 from audio_reasoning.core.files import AUDIO, MODELS, QUESTIONS, read_json, write_json, write_jsonl
 from audio_reasoning.core.records import Question, Response, read_questions, to_dict
 from audio_reasoning.core.runs import BASE, SAMPLES, VOTE, Run, named_run
-from audio_reasoning.engines.engine import Decoding
+from audio_reasoning.engines.engine import Decoding, Setup
 from audio_reasoning.engines.params import Asking
 from audio_reasoning.engines.thinking import answer_in_budget
 from audio_reasoning.families.params import Model
 from audio_reasoning.metrics.vote_params import Vote
-from audio_reasoning.prompts.registry import load_prompt
+from audio_reasoning.prompts.registry import Prompt, load_prompt
 from stages.params import load_params
 from stages.setup import setup_of
 
@@ -87,28 +87,24 @@ def read_manifest(model: str) -> dict[str, Any]:
     return {"adapter": manifest["adapter"], "iteration": manifest["iteration"]}
 
 
-def answer(run: Run, questions: Sequence[Question], params: Params) -> tuple[list[Response], dict[str, Any]]:
+def answer(
+    run: Run, prompt: Prompt, questions: Sequence[Question], setup: Setup, params: Params
+) -> tuple[list[Response], dict[str, Any]]:
     """The answers of a run to the questions, and what its manifest says of how they came to be.
 
     Raises UserError as `answer_in_budget` does.
     """
-    prompt = load_prompt(run.variant)
     condition = condition_of(run.condition, params.arms) if run.condition not in ("", SAMPLES) else None
     asked = condition.ask(questions, params.arms, AUDIO) if condition else questions
     decoding = decoding_of(run, params, condition)
-    identity = read_manifest(run.model)
     responses, backend, budget = answer_in_budget(
-        asked,
-        prompt,
-        setup_of(run.model, params.infer, params.serve, params.runtime),
-        decoding,
-        params.thinking,
-        params.infer.max_error_rate,
+        asked, prompt, setup, decoding, params.thinking, params.infer.max_error_rate
     )
     hosted = params.infer.backend == "openai"
+    served = {"id": params.model.id, "revision": params.model.revision, **read_manifest(run.model)}
     manifest = {
         "prompt": {"name": prompt.name, "version": prompt.version, "text_hash": prompt.text_hash},
-        "model": None if hosted else {"id": params.model.id, "revision": params.model.revision, **identity},
+        "model": None if hosted else served,
         "backend": backend,  # with the hash or commit of what it served
         "decoding": decoding.model_dump(),
         "serve": None if hosted else params.serve.model_dump(),
@@ -149,7 +145,10 @@ def main() -> None:
     if run.condition == VOTE:
         raise UserError(f"{run.name}: votes are counted, not asked; `python -m stages.vote` makes them of samples")
     params = load_params(Params, *reads(run))
-    responses, manifest = answer(run, read_questions(QUESTIONS / "test.jsonl"), params)
+    read_manifest(run.model)  # an unknown model is told before its folder is looked into
+    setup = setup_of(run.model, params.infer, params.serve, params.runtime)
+    prompt = load_prompt(run.variant)
+    responses, manifest = answer(run, prompt, read_questions(QUESTIONS / "test.jsonl"), setup, params)
     write_run(run.predictions, responses, manifest)
 
 

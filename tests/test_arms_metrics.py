@@ -58,7 +58,7 @@ def write(monkeypatch, arm: str, responses: list[Response], **manifest: object) 
     path = Path(f"data/controls/base/v@{arm}.jsonl" if arm else "data/answers/base/v.jsonl")
     write_jsonl(path, map(to_dict, responses))
     write_json(path.with_suffix(".run.json"), {"arm": {"kind": arm, **manifest}})
-    run(monkeypatch, score, "--variant", "v", *(["--arm", arm] if arm else []))
+    run(monkeypatch, score, f"v@{arm}" if arm else "v")
 
 
 def run(monkeypatch, stage, *arguments: str) -> None:
@@ -118,9 +118,10 @@ def test_an_arm_is_scored_into_a_file_of_its_own_with_what_made_it(workplace):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--variant", "v", "--arm", "silence", "--model", "iter1"), "control arms ask the base model"),
-        (("--arm", "silence"), "give either --variant"),
-        (("--variant", "v", "--arm", "deaf"), "invalid choice: 'deaf'"),
+        (("iter1/v@silence",), "data/controls/iter1/v@silence.jsonl: no such file"),
+        ((), "give either a run"),
+        (("v@deaf",), "data/controls/base/v@deaf.jsonl: no such file"),
+        (("v@Silence",), "'v@Silence' names no run"),
     ],
 )
 def test_arms_are_of_a_variant_and_of_the_base_model(workplace, monkeypatch, capsys, arguments, message):
@@ -298,7 +299,7 @@ def test_the_pipeline_has_an_entry_for_each_variant_and_arm(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     set_params(variants=variants)
     names = [stage.addressing for stage in Repo.init(no_scm=True).index.stages]
-    for stage in ("arm_infer", "arm_score"):
+    for stage in ("answer_controls", "score_controls"):
         wanted = {f"{stage}@{v}-{arm}" for v in variants for arm in ("silence", "mismatched", "text_only", "permuted")}
         assert {name for name in names if name.startswith(stage)} == wanted
     assert "arms" in names

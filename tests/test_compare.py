@@ -43,7 +43,7 @@ def write_variant(monkeypatch, name, right):
     """Predictions of a variant that is right on the questions in `right`, and their metrics."""
     write_jsonl(Path(f"data/answers/base/{name}.jsonl"), (to_dict(response(i, i in right)) for i in range(N)))
     Path(f"data/answers/base/{name}.run.json").write_text("{}")
-    run(monkeypatch, score, "--variant", name)
+    run(monkeypatch, score, name)
 
 
 def run(monkeypatch, stage, *arguments):
@@ -162,7 +162,7 @@ def test_one_variant_has_nothing_to_be_compared_with(workplace, monkeypatch):
 def test_several_samples_are_compared_by_their_means(workplace, monkeypatch):
     rows = [to_dict(response(i, k == 0 or i < 30, k)) for i in range(N) for k in range(2)]
     write_jsonl(Path("data/answers/base/better.jsonl"), rows)
-    run(monkeypatch, score, "--variant", "better")
+    run(monkeypatch, score, "better")
     run(monkeypatch, compare)
     better = summary()["versus_baseline"][0]
     assert (better["difference"], better["only_b"]) == (0.25, 30)
@@ -276,7 +276,7 @@ def test_any_run_can_be_in_a_contrast(workplace, monkeypatch, capsys):
         ({"a": "better", "b": "better"}, "a contrast compares two runs"),
         ({"a": "baseline", "b": "same"}, "listed twice"),
         ({"a": "same", "b": "baseline"}, "compared both ways"),
-        ({"a": "iter1/better@silence", "b": "better"}, "arms, samples and votes are of the base model alone"),
+        ({"a": "iter1/better@silence", "b": "better"}, "no run is called 'iter1/better@silence'"),
     ],
 )
 def test_a_contrast_that_cannot_be_made_is_told_before_anything_runs(workplace, monkeypatch, capsys, contrast, message):
@@ -332,7 +332,7 @@ def test_a_run_of_a_contrast_that_has_not_been_made_is_told(workplace, monkeypat
 def test_a_run_without_any_answer_gets_no_verdict(workplace, monkeypatch):
     failed = [Response(f"q{i}", 0, "error", "", "", None, "", "", 0, 0, error="timeout") for i in range(N)]
     write_jsonl(Path("data/answers/base/same.jsonl"), map(to_dict, failed))
-    run(monkeypatch, score, "--variant", "same")
+    run(monkeypatch, score, "same")
     run(monkeypatch, compare)
     better, same = summary()["versus_baseline"]
     assert (better["verdict"], same["verdict"]) == ("better", "no verdict")

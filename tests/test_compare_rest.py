@@ -75,10 +75,10 @@ def fails(monkeypatch, capsys, *arguments):
 
 
 def write_model(monkeypatch, prompt, model, right):
-    folder = Path("data/answers/base") if model == "base" else Path("data/answers") / model
+    folder = Path("data/answers") / model
     write_jsonl(folder / f"{prompt}.jsonl", (to_dict(response(i, i in right)) for i in range(N)))
     write_json(folder / f"{prompt}.run.json", {})
-    run(monkeypatch, score, "--variant", prompt, "--model", model)
+    run(monkeypatch, score, f"{model}/{prompt}")
 
 
 def set_params(**changes):
@@ -165,7 +165,7 @@ def test_the_comparisons_are_judged_like_all_others(workplace, monkeypatch):
 def test_an_iteration_without_any_answer_gets_no_verdict(workplace, monkeypatch, capsys):
     rows = [Response(f"q{i}", 0, "truncated", "", "", None, "", "length", 5, 5) for i in range(N)]
     write_jsonl(Path("data/answers/iter1/baseline.jsonl"), map(to_dict, rows))
-    run(monkeypatch, score, "--variant", "baseline", "--model", "iter1")
+    run(monkeypatch, score, "iter1/baseline")
     capsys.readouterr()
     run(monkeypatch, compare_rest)
     row = summary()["versus_base"][0]

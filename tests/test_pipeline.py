@@ -13,11 +13,11 @@ from tests.pipeline import TEST_QUESTIONS, VARIANTS, Pipeline, create, ended, ki
 
 pytestmark = pytest.mark.timeout(900)
 
-INFER = [f"infer@{v}" for v in VARIANTS]
+ANSWER = [f"answer@{v}" for v in VARIANTS]
 SCORE = [f"score@{v}" for v in VARIANTS]
 # What reads all answers, whichever runs there are.
 EVIDENCE = ["arms", "compare", "errors", "judge", "rest_compare", "submission", "report"]
-STRUCTURED = ["infer@structured_reasoning", "score@structured_reasoning"]
+STRUCTURED = ["answer@structured_reasoning", "score@structured_reasoning"]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     try:
         ran = pipeline.repro()
         prepared = ["acquire@mini", "questions", "probe", "base_model", "rubrics"]
-        assert ran == sorted([*prepared, *INFER, *SCORE, *EVIDENCE, "headline", "vote_tables"])
+        assert ran == sorted([*prepared, *ANSWER, *SCORE, *EVIDENCE, "headline", "vote_tables"])
         yield pipeline
     finally:
         pipeline.python("-m", "audio_reasoning.engines.server.server", "stop")
@@ -84,19 +84,19 @@ def test_a_second_run_executes_nothing(pipeline: Pipeline) -> None:
         ("a word in one prompt", "prompts/structured_reasoning.yaml", "three steps", "three short steps",
          [*STRUCTURED, *EVIDENCE, "headline"]),
         ("a comment in serving", "audio_reasoning/engines/client.py", "import asyncio", "import asyncio  # edited",
-         [*INFER, "judge"]),
+         [*ANSWER, "judge"]),
         ("a comment in evaluation", "audio_reasoning/metrics/stats.py", "from collections",
          "# edited\nfrom collections",
          ["probe", *SCORE, *EVIDENCE]),
-        ("a comment in the data loaders", "stages/questions.py", "import argparse", "import argparse  # edited",
-         ["acquire@mini", "questions"]),
-        ("a runtime setting", "params.yaml", "concurrency: 64", "concurrency: 48", ["parameters"]),
+        ("a comment in the data loaders", "audio_reasoning/tasks/audio.py", "import numpy as np",
+         "import numpy as np  # edited", ["acquire@mini", "questions"]),
+        ("a runtime setting", "params.yaml", "concurrency: 256", "concurrency: 48", ["parameters"]),
         ("the headline", "params.yaml", "headline:\n  variant: structured_reasoning", "headline:\n  variant: baseline",
          ["parameters", "headline", "report"]),
         ("a decoding parameter", "params.yaml", "max_tokens: 48", "max_tokens: 40",
-         ["parameters", *INFER, *SCORE, *EVIDENCE, "headline"]),
+         ["parameters", *ANSWER, *SCORE, *EVIDENCE, "headline"]),
         ("the seed of the data", "params.yaml", "seed: 2026", "seed: 2027",
-         ["parameters", "acquire@mini", "questions", "probe", "rubrics", *INFER, *SCORE, *EVIDENCE, "headline"]),
+         ["parameters", "acquire@mini", "questions", "probe", "rubrics", *ANSWER, *SCORE, *EVIDENCE, "headline"]),
     ],
     ids=lambda value: value.replace(" ", "-") if isinstance(value, str) and len(value) < 32 and " " in value else "",
 )  # fmt: skip
@@ -117,9 +117,9 @@ def test_controls_votes_and_ratings_are_made_where_they_are_asked_for(pipeline: 
     params["compare"]["contrasts"] += [{"a": f"{name}@silence", "b": name}, {"a": name, "b": f"{name}@vote"}]
     params["submission"]["run"] = f"{name}@vote"
     (pipeline.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    made = [f"arm_{what}@{name}-{kind}" for what in ("infer", "score") for kind in kinds]
+    made = [f"{what}_controls@{name}-{kind}" for what in ("answer", "score") for kind in kinds]
     changed = [stage for stage in EVIDENCE if stage not in ("errors", "rest_compare")]
-    assert pipeline.repro() == sorted([*made, f"sample@{name}", f"vote@{name}", "vote_tables", *changed])
+    assert pipeline.repro() == sorted([*made, f"answer_samples@{name}", f"vote@{name}", "vote_tables", *changed])
     assert {path.name: path.read_bytes() for path in pipeline.root.glob("data/answers/base/*")} == before
 
     arms = pipeline.json("metrics/arms.json")["variants"][name]
@@ -180,17 +180,17 @@ def test_a_server_killed_in_mid_run_costs_no_answer(pipeline: Pipeline) -> None:
 
 ASK = """
 import json, sys
-from audio_reasoning.core.files import BASE_MODEL
 from stages.project import load_project
+from stages.setup import setup_of
 from audio_reasoning.core.records import read_questions
 from audio_reasoning.engines.answer import answer_questions
 from audio_reasoning.prompts.registry import load_prompt
 from pathlib import Path
 params = load_project()
 greedy = params.infer.model_copy(update={"backend": sys.argv[1], "endpoint_model": sys.argv[2], "temperature": 0.0})
-params = params.model_copy(update={"infer": greedy})
+setup = setup_of("base", greedy, params.serve, params.runtime)
 questions = read_questions(Path("data/questions/test.jsonl"))[:200]
-responses, _ = answer_questions(questions, load_prompt("structured_reasoning"), BASE_MODEL, params)
+responses, _ = answer_questions(questions, load_prompt("structured_reasoning"), setup, greedy.decoding())
 print(json.dumps([[r.text, r.answer, r.status] for r in responses]))
 """
 
@@ -217,7 +217,7 @@ def test_a_clip_that_changed_after_hashing_stops_the_stage(pipeline: Pipeline) -
     kept = path.read_bytes()
     path.unlink()  # DVC's cache may hold the same file
     path.write_bytes(kept + b"\0")
-    done = pipeline.python("-m", "stages.infer", "--variant", "baseline", check=False)
+    done = pipeline.python("-m", "stages.answer", "baseline", check=False)
     path.write_bytes(kept)
     assert done.returncode == 2
     assert str(Path("data/audio") / question["audio"]["path"]) in done.stderr

@@ -17,6 +17,7 @@ from audio_reasoning.core.files import QUESTIONS, REST, read_json, write_json, w
 from audio_reasoning.core.records import Audio, Question, to_dict
 from audio_reasoning.core.rollouts import DEV, HEARD, Sample, Trace, write_records
 from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
+from audio_reasoning.families.qwen3_omni.family import Qwen3Omni
 from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor
 from audio_reasoning.training.dataset import Example, collate
 from audio_reasoning.training.loss import completion_loss
@@ -105,12 +106,12 @@ def reworded(one: Trace, text: str, **changes: Any) -> Trace:
 
 def test_audio_tokens_are_those_of_the_clips_length() -> None:
     sound, audio = bank(), processor().audio_token_id
-    assert integrity.audio_tokens(sound, audio) == []
+    assert integrity.audio_tokens(sound, processor()) == []
     cut = list(sound[3].prompt_token_ids)
     cut.remove(audio)
     longer, shorter = replace(sound[4], duration_s=4.0), replace(sound[5], duration_s=0.2)
     cut_one = replace(sound[3], prompt_token_ids=tuple(cut))
-    found = integrity.audio_tokens([*sound[:3], cut_one, longer, shorter], audio)
+    found = integrity.audio_tokens([*sound[:3], cut_one, longer, shorter], processor())
     assert found[0].startswith("q3: 6 audio tokens for 0.50 s, expected 7")
     assert found[1].startswith("q4: 7 audio tokens for 4.00 s") and found[2].startswith("q5: 7 audio tokens for 0.20 s")
     assert len(found) == 3
@@ -343,7 +344,7 @@ def test_wrong_traces_are_refused_before_any_model_is_loaded(
             first = replace(first, problem_id="q30")
             write_jsonl(QUESTIONS / "test.jsonl", [to_dict(question(30, id="other", group="other"))])
     write_bank("iter1", [first, *others])
-    monkeypatch.setattr(check, "load_thinker", None)
+    monkeypatch.setattr(Qwen3Omni, "load", None)
     code, said, metrics = checked()
     assert code == 0 and refused(metrics, 1) and words in said and "hearing" not in metrics
 
@@ -393,7 +394,7 @@ def test_a_clip_that_changed_on_disk_stops_the_stage(checked: Any) -> None:
 
 def test_what_needs_a_gpu_is_refused_before_anything_is_loaded(checked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(check, "load_thinker", None)
+    monkeypatch.setattr(Qwen3Omni, "load", None)
     write_params(train_params(optimizer="paged_adamw_8bit"), iter1={"from": "base", "learning_rate": LEARNING_RATE})
     code, said, _ = checked()
     assert code == 2 and "paged_adamw_8bit needs CUDA" in said

@@ -161,18 +161,18 @@ class Backend:
         self.dev, self.mastered, self.served_alike, self.asked = dev, mastered, served_alike, []
         self.changed, self.adapter_served = {f"d{i:02}" for i in changed}, adapter_served
 
-    def __call__(self, questions, prompt, folder, params, keep_ids=False, adapter=None):
-        assert folder == BASE and keep_ids
-        strength = strength_of(adapter) if adapter else 0.0
-        self.asked.append((strength, params.infer.backend, params.infer.temperature, params.infer.n))
+    def __call__(self, questions, prompt, setup, decoding, max_error_rate=0.0, keep_ids=False):
+        assert setup.model == BASE and keep_ids and not max_error_rate
+        strength = strength_of(setup.adapter) if setup.adapter else 0.0
+        self.asked.append((strength, setup.backend, decoding.temperature, decoding.n))
         rows = []
         for i, q in enumerate(questions):
             right = i < (self.dev.get(strength, 30) if q.id[0] == "d" else self.mastered if strength else 20)
-            garbled = params.infer.backend == "vllm" and not self.served_alike and i == 1
+            garbled = setup.backend == "vllm" and not self.served_alike and i == 1
             fields = ("ok", "", "", 0 if right else 1, "verbatim", "stop", 2, 2)
-            heeded = q.id in self.changed and (self.adapter_served or params.infer.backend != "vllm")
+            heeded = q.id in self.changed and (self.adapter_served or setup.backend != "vllm")
             ids = (int(100 * strength * heeded), int(garbled))
-            rows += [Response(q.id, k, *fields, completion_token_ids=ids) for k in range(params.infer.n)]
+            rows += [Response(q.id, k, *fields, completion_token_ids=ids) for k in range(decoding.n)]
         return rows, {}
 
 

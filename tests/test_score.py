@@ -111,7 +111,7 @@ def test_only_an_ok_response_with_the_right_choice_is_correct(status):
 
 
 def test_the_stage_writes_the_metrics_of_a_variant(workplace, monkeypatch, capsys):
-    run(monkeypatch, "--variant", "baseline")
+    run(monkeypatch, "baseline")
     metrics = json.loads(Path("metrics/scores/base/baseline.json").read_text())
     assert metrics["acc_strict"] == 0.5
     assert metrics["acc_official"] == 0.5
@@ -141,11 +141,11 @@ def test_the_stage_writes_the_metrics_of_a_variant(workplace, monkeypatch, capsy
 
 
 def test_an_iteration_is_scored_like_the_base_and_beside_it(workplace, monkeypatch):
-    run(monkeypatch, "--variant", "baseline")
+    run(monkeypatch, "baseline")
     folder = Path("data/answers/iter1")
     write_jsonl(folder / "baseline.jsonl", (to_dict(response(f"q{i}", i % 3)) for i in range(6)))
     (folder / "baseline.run.json").write_text('{"model": "iter1"}')
-    run(monkeypatch, "--variant", "baseline", "--model", "iter1")
+    run(monkeypatch, "iter1/baseline")
     base = json.loads(Path("metrics/scores/base/baseline.json").read_text())
     iteration = json.loads(Path("metrics/scores/iter1/baseline.json").read_text())
     assert list(iteration) == list(base)
@@ -153,7 +153,7 @@ def test_an_iteration_is_scored_like_the_base_and_beside_it(workplace, monkeypat
 
 
 def test_an_iteration_without_predictions_is_told(workplace, monkeypatch, capsys):
-    message = fails(monkeypatch, capsys, "--variant", "baseline", "--model", "iter2")
+    message = fails(monkeypatch, capsys, "iter2/baseline")
     assert "data/answers/iter2/baseline.jsonl: no such file" in message and "dvc repro" in message
 
 
@@ -385,15 +385,15 @@ def test_a_file_without_questions_is_a_mistake(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--questions", "q"], ["--variant", "x", "--out", "o"], ["--questions", "q", "--predictions", "p"]],
+    [[], ["--questions", "q"], ["x", "--out", "o"], ["--questions", "q", "--predictions", "p"]],
 )
 def test_half_a_command_line_is_refused(monkeypatch, capsys, arguments):
-    assert "give either --variant" in fails(monkeypatch, capsys, *arguments)
+    assert "give either a run, or all of" in fails(monkeypatch, capsys, *arguments)
 
 
-def test_files_from_elsewhere_are_of_no_iteration(monkeypatch, capsys):
-    arguments = ["--questions", "q", "--predictions", "p", "--out", "o", "--model", "iter1"]
-    assert "--model goes with --variant" in fails(monkeypatch, capsys, *arguments)
+def test_files_from_elsewhere_are_of_no_run(monkeypatch, capsys):
+    arguments = ["iter1/baseline", "--questions", "q", "--predictions", "p", "--out", "o"]
+    assert "give either a run, or all of" in fails(monkeypatch, capsys, *arguments)
 
 
 # ── Our own predictions ──────────────────────────────────────────────────────────────────────────
@@ -402,7 +402,7 @@ def test_files_from_elsewhere_are_of_no_iteration(monkeypatch, capsys):
 def test_our_own_predictions_must_hold_every_question(workplace, monkeypatch, capsys):
     path = Path("data/answers/base/baseline.jsonl")
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:4]))
-    message = fails(monkeypatch, capsys, "--variant", "baseline")
+    message = fails(monkeypatch, capsys, "baseline")
     assert "2 of 6 questions have no prediction (q4, q5)" in message
     assert not Path("metrics/scores/base/baseline.json").exists()
 
@@ -410,7 +410,7 @@ def test_our_own_predictions_must_hold_every_question(workplace, monkeypatch, ca
 @pytest.mark.parametrize("name", ["data/answers/base/baseline.jsonl", "data/answers/base/baseline.run.json"])
 def test_an_absent_file_is_told(workplace, monkeypatch, capsys, name):
     Path(name).unlink()
-    assert f"{name}: no such file" in fails(monkeypatch, capsys, "--variant", "baseline")
+    assert f"{name}: no such file" in fails(monkeypatch, capsys, "baseline")
 
 
 # ── MMAR itself ──────────────────────────────────────────────────────────────────────────────────

@@ -17,7 +17,6 @@ import pytest
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.engines.cache import ResponseCache
-from audio_reasoning.engines.client import ask
 from audio_reasoning.engines.endpoint import is_healthy
 from audio_reasoning.engines.messages import ChatRequest
 from audio_reasoning.engines.params import Runtime, Serve
@@ -27,6 +26,7 @@ from audio_reasoning.engines.server.processes import Process, describe
 from audio_reasoning.engines.server.state import State, read_state, server_home, write_state
 from audio_reasoning.engines.server.supervisor import reason_to_stop
 from audio_reasoning.families.qwen3_omni.audio_tokens import audio_token_count
+from tests.asking import ask
 
 ROOT = Path(__file__).parent.parent
 STAND_IN = (sys.executable, str(ROOT / "tests" / "fake_openai.py"))

@@ -383,7 +383,7 @@ def workplace(tmp_path, monkeypatch):
     rows = [response("q0"), response("q1", 0), response("q2", None, status="no_answer")]
     write_jsonl(Path("data/answers/base/baseline.jsonl"), map(to_dict, rows))
     write_json(Path("data/answers/base/baseline.run.json"), {"prompt": "baseline"})
-    monkeypatch.setattr("sys.argv", ["score", "--variant", "baseline"])
+    monkeypatch.setattr("sys.argv", ["score", "baseline"])
     score.main()
     return tmp_path
 

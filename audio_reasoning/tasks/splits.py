@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.tasks.mmar_schema import SPLITS, Split
+from audio_reasoning.core.mmar import Split
+from audio_reasoning.tasks.mmar_schema import SPLITS
 from audio_reasoning.tasks.params import Shares
 
 PARTS = 20  # that shares are made up of: each is met to 2.5 points, where there are as many groups

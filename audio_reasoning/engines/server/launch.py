@@ -19,6 +19,8 @@ LAUNCHER = (sys.executable, "-m", "audio_reasoning.engines.server.launcher")
 
 # Without chunked prefill a batch must hold the longest prompt, and a CPU gains nothing by larger ones.
 _CPU_BATCH_TOKENS = 8192
+# Sequences that are decoded together: all 16 samples of 64 requests, where vLLM's 256 would split them.
+_CPU_SEQUENCES = 1024
 # On a CPU, seeded requests fail with chunked prefill; Triton and the compiler only cost start-up time.
 _CPU_FLAGS = ("--enforce-eager", "--no-enable-chunked-prefill")
 _LOCAL = {"HF_HUB_OFFLINE": "1"}  # the model is all on this machine, be it in the hub's cache
@@ -137,7 +139,8 @@ def _flags(serve: Serve, family: Family, on_cpu: bool) -> list[str]:
         *("--generation-config", "vllm"),
     ]
     if on_cpu:
-        flags += [*_CPU_FLAGS, "--max-num-batched-tokens", str(max(_CPU_BATCH_TOKENS, serve.max_model_len))]
+        flags += [*_CPU_FLAGS, "--max-num-seqs", str(_CPU_SEQUENCES)]
+        flags += ["--max-num-batched-tokens", str(max(_CPU_BATCH_TOKENS, serve.max_model_len))]
     return flags
 
 
