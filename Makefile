@@ -17,7 +17,7 @@ SHOW_RESULTS := python -m stages.compare --show && python -m stages.arms --show 
     && python -m stages.rest_compare --show && echo "All of it, to look at and to listen to: reports/index.html"
 STOP_SERVER := python -m audio_reasoning.engines.server.server stop
 
-.PHONY: help setup repro test lint check plots diff bench bench-rest bench-report screenshots stop clean distclean
+.PHONY: help setup repro test lint check plots diff bench bench-client bench-rest bench-report screenshots stop clean distclean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -47,6 +47,9 @@ diff: setup ## Compare two Git revisions as Markdown: make diff A=main B=workspa
 
 bench: setup ## Measure the pipeline's speed
 	@$(IN_VENV) python -m benchmarks.run $(ARGS)
+
+bench-client: setup ## Measure the client beside a bare loop, and beside other tools where they are installed
+	@$(IN_VENV) python -m benchmarks.client --peers $(ARGS)
 
 bench-rest: setup ## Measure self-training: both presets, three seeds, training speed
 	@$(IN_VENV) python -m benchmarks.rest $(ARGS)

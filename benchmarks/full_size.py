@@ -31,23 +31,29 @@ import bitsandbytes
 import torch
 from torch import Tensor, nn
 
-from audio_reasoning.core.audio_tokens import HOP_SAMPLES, SAMPLE_RATE_HZ, audio_token_count
+from audio_reasoning.core.audio import HOP_SAMPLES, SAMPLE_RATE_HZ
 from audio_reasoning.core.errors import UserError, stage_main
 from audio_reasoning.core.files import read_json, write_json
+from audio_reasoning.families.adapters import adapt, inventory
 from audio_reasoning.families.params import Lora, Tiny
-from audio_reasoning.families.qwen3_omni.lora import adapt, inventory
+from audio_reasoning.families.qwen3_omni.audio_tokens import audio_token_count
+
+# After our own modules, which declare the operators that these classes look for.
+from audio_reasoning.families.qwen3_omni.classes import (
+    Qwen3OmniMoeThinkerConfig,
+    Qwen3OmniMoeThinkerForConditionalGeneration,
+)
+from audio_reasoning.families.qwen3_omni.family import FAMILY
 from audio_reasoning.families.qwen3_omni.quantization import quantization_report, quantize_nf4
 from audio_reasoning.families.qwen3_omni.tiny import MEL_BINS, tiny_config
 from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
 from audio_reasoning.training.loss import completion_loss
 from benchmarks.run import machine
 
-# After our own modules, which declare the operators that these classes look for.
-from transformers import Qwen3OmniMoeThinkerConfig, Qwen3OmniMoeThinkerForConditionalGeneration  # isort: skip
-
 RESULTS = Path("benchmarks/full_size.json")
 MODES = ("bf16", "nf4")
 LORA = Lora(targets="attention", rank=64, alpha=128)
+NAMES = FAMILY.adapter_names(LORA.targets)
 # Billions of parameters of the published model, by part; the configuration below must give them.
 PUBLISHED = {
     "experts": 28.99,
@@ -176,7 +182,7 @@ def measure(mode: str, config: Qwen3OmniMoeThinkerConfig, example: Example, step
     build(model, mode, device)
     built_gb = peak_gb(device)
     parts = quantization_report(model)
-    adapted = adapt(model, LORA, seed=1).train()
+    adapted = adapt(model, LORA, NAMES, seed=1).train()
     adapted.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     trainable = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
     optimizer = (bitsandbytes.optim.PagedAdamW8bit if mode == "nf4" else torch.optim.AdamW)(trainable, lr=1e-5)

@@ -62,7 +62,7 @@ def run(folder: Path, module: str, *arguments: str) -> float:
 def write_metrics(folder: Path, variants: list[str]) -> None:
     """What the overview shows of the runs in `folder`, and the repository's own arms and self-training."""
     for variant in variants:
-        run(folder, "stages.score", "--variant", variant)
+        run(folder, "stages.score", variant)
     run(folder, "stages.compare")
     run(folder, "stages.errors")
     shutil.copy(ROOT / "metrics/arms.json", folder / "metrics")

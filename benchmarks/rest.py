@@ -31,6 +31,7 @@ from benchmarks.run import by_iteration, environment, machine, repro, temporary_
 from stages.project import load_project
 
 RESULTS = Path("benchmarks/rest.json")
+OF_ITERATIONS = ("rest_", "answer_models@", "score_models@")
 BATCHES, REPEATS = 500, 3  # a training has more; in fewer, half a second of start would weigh
 
 
@@ -40,7 +41,7 @@ def run(clone: Path, preset: str, seed: int) -> dict[str, Any]:
     subprocess.run(compose, cwd=clone, env=environment(), check=True, capture_output=True)
     subprocess.run(["dvc", "repro", "score"], cwd=clone, env=environment(), check=True, capture_output=True)
     _forget_iterations(clone)
-    return outcome(clone, repro(clone, "--no-run-cache", "rest_score", "rest_compare")["stages"])
+    return outcome(clone, repro(clone, "--no-run-cache", "score_models", "rest_compare")["stages"])
 
 
 def outcome(clone: Path, stages: dict[str, float]) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def outcome(clone: Path, stages: dict[str, float]) -> dict[str, Any]:
         "versus_base": summary["versus_base"],
         "gate": summary["gate"],
         "iteration_seconds": by_iteration(stages, iterations),
-        "stage_seconds": {name: seconds for name, seconds in stages.items() if name.startswith("rest_")},
+        "stage_seconds": {name: seconds for name, seconds in stages.items() if name.startswith(OF_ITERATIONS)},
         "on": machine(),
     }
 
@@ -70,7 +71,7 @@ def _results() -> dict[str, Any]:
 def _forget_iterations(clone: Path) -> None:
     """As if no iteration had been run: nothing in the lock, no answers, no checkpoints."""
     lock = yaml.safe_load((clone / "dvc.lock").read_text())
-    lock["stages"] = {name: stage for name, stage in lock["stages"].items() if not name.startswith("rest_")}
+    lock["stages"] = {name: stage for name, stage in lock["stages"].items() if not name.startswith(OF_ITERATIONS)}
     (clone / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
     for name in ("responses.sqlite", "responses.sqlite-wal", "responses.sqlite-shm"):
         (clone / ".cache" / name).unlink(missing_ok=True)
@@ -82,7 +83,7 @@ def training() -> dict[str, Any]:
     import torch
 
     from audio_reasoning.algorithms.rest.layout import Trace, read_records
-    from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+    from audio_reasoning.families.family import family_of
     from audio_reasoning.training.adapter import batches_of, train_adapter
     from audio_reasoning.training.dataset import Clips, Rows, collate, padding_share
     from stages.rest_train import adapted_model
@@ -90,7 +91,7 @@ def training() -> dict[str, Any]:
     params = load_project()
     name, iteration = list(params.rest.iterations.items())[-1]
     train = params.rest.train.model_copy(update={"reset_to_base": True})
-    processor = AudioTextProcessor.from_checkpoint(BASE_MODEL)
+    processor = family_of(BASE_MODEL).processor(BASE_MODEL)
     data = Rows(read_records(REST / name / "bank.parquet", Trace), Clips(processor), train.share_prompts)
     rate = iteration.learning_rate * train.learning_rate_scale
     ours, bare = [], []
@@ -140,7 +141,8 @@ def table(results: dict[str, Any]) -> str:
             gates = {gate["iteration"]: gate for gate in row["gate"]}
             for c in sorted(row["versus_base"], key=lambda c: (c["b"], c["prompt"])):
                 gate, name = gates[c["b"]], c["b"]
-                said = f"accepted × {gate['scale']:g}" if gate["accepted"] else "rejected"
+                kept = "refused" if "refused" in gate else "rejected"
+                said = f"accepted × {gate['scale']:g}" if gate["accepted"] else kept
                 points = f"{100 * c['difference']:+.1f} [{100 * c['low']:+.1f}, {100 * c['high']:+.1f}]"
                 seconds = f"{row['iteration_seconds'][name]:.0f}" if row["iteration_seconds"] else "–"
                 cells = [preset, seed, name, c["prompt"], points, str(len(c["fall"])), said, seconds]

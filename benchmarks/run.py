@@ -42,9 +42,10 @@ from audio_reasoning.core.records import Question, read_questions
 from audio_reasoning.engines.answer import request_for, responses_of
 from audio_reasoning.engines.answers import parse
 from audio_reasoning.engines.cache import ResponseCache
-from audio_reasoning.engines.client import ask
+from audio_reasoning.engines.cached import Cached
 from audio_reasoning.engines.endpoint import Server
-from audio_reasoning.engines.messages import ChatRequest, body
+from audio_reasoning.engines.engine import Engine, Request, Setup, open_engine
+from audio_reasoning.engines.messages import ChatRequest, body, chat_request
 from audio_reasoning.engines.server.server import ensure
 from audio_reasoning.prompts.registry import load_prompt
 from audio_reasoning.tasks.reward import correct
@@ -120,7 +121,7 @@ def pipeline(parts: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
             _stop_server(clone)  # so that its start counts
             edit = repro(clone)
             evidence = {"arms", "compare", "errors", "headline", "judge", "rest_compare", "submission", "report"}
-            assert set(edit["stages"]) == {f"infer@{EDITED}", f"score@{EDITED}", *evidence}, edit
+            assert set(edit["stages"]) == {f"answer@{EDITED}", f"score@{EDITED}", *evidence}, edit
             yield "edit", edit
 
 
@@ -135,14 +136,18 @@ def _keep_self_training(clone: Path, stages: dict[str, float]) -> None:
 
 def throughput(params: Project) -> dict[str, Any]:
     """Questions a second under one variant, a warm server, an empty cache."""
-    requests = _requests(params, 1, read_questions(QUESTIONS / "test.jsonl"))
-    with _server(params) as server, _no_cache() as cache:
-        ask(requests[:64], server, cache, params.runtime)
+    requests, decoding = (
+        _requests(read_questions(QUESTIONS / "test.jsonl")),
+        params.infer.decoding().model_copy(update={"n": 1}),
+    )
+    engine = _engine(params)
+    with _server(params), _no_cache() as cache:
+        Cached(engine, cache).generate(requests[:64], decoding)
     rates = []
     for _ in range(REPEATS):
-        with _server(params) as server, _no_cache() as cache:
+        with _server(params), _no_cache() as cache:
             started = time.monotonic()
-            results = ask(requests, server, cache, params.runtime)
+            results = Cached(engine, cache).generate(requests, decoding)
             rates.append(len(requests) / (time.monotonic() - started))
             assert not any(result.error for result in results)
     return {"questions": len(requests), "questions_per_s": round(statistics.median(rates), 1)}
@@ -154,18 +159,20 @@ def sampling(params: Project) -> dict[str, Any]:
     Also how often train questions are answered rightly in 16 samples: self-training feeds on those between.
     """
     questions = read_questions(QUESTIONS / "train.jsonl")[:200]
-    requests = _requests(params, 16, questions)
+    requests = _requests(questions)
+    decoding = params.infer.decoding().model_copy(update={"n": 16, "temperature": 0.9})
+    engine, chats = _engine(params), [chat_request(request, decoding, token_ids=True) for request in requests]
     ours, bare = [], []
     with _server(params) as server:
-        asyncio.run(_bare_loop(requests, server, params.runtime.concurrency))  # warm-up
+        asyncio.run(_bare_loop(chats, server, params.runtime.concurrency))  # warm-up
         for _ in range(REPEATS):
             with _no_cache() as cache:
                 started = time.monotonic()
-                results = ask(requests, server, cache, params.runtime)
+                results = Cached(engine, cache).generate(requests, decoding)
                 tokens = sum(sample.completion_tokens or 0 for result in results for sample in result.samples)
                 ours.append(tokens / (time.monotonic() - started))
             started = time.monotonic()
-            tokens = asyncio.run(_bare_loop(requests, server, params.runtime.concurrency))
+            tokens = asyncio.run(_bare_loop(chats, server, params.runtime.concurrency))
             bare.append(tokens / (time.monotonic() - started))
     ratio = statistics.median(ours) / statistics.median(bare)
     rates = [
@@ -203,10 +210,13 @@ def _share(values: Iterable[bool]) -> float:
     return round(statistics.fmean(values), 3)
 
 
-def _requests(params: Project, n: int, questions: list[Question]) -> list[ChatRequest]:
-    infer = params.infer.model_copy(update={"n": n, "temperature": 0.9 if n > 1 else params.infer.temperature})
+def _requests(questions: list[Question]) -> list[Request]:
     prompt = load_prompt(VARIANT)
-    return [request_for(question, prompt, infer) for question in questions]
+    return [request_for(question, prompt) for question in questions]
+
+
+def _engine(params: Project) -> Engine:
+    return open_engine(Setup("vllm", BASE_MODEL, None, params.serve, params.runtime, AUDIO))
 
 
 @contextmanager

@@ -1,31 +1,38 @@
 """Stage `acquire`: bring one source of questions, with its audio, into the pipeline's own form.
 
 Writes `data/sources/<name>/questions.jsonl` (MMAR's schema, `audio_path` relative to `data/audio`),
-`dropped.jsonl` beside it (invalid questions, where the source's `invalid` is "drop") and
+`dropped.jsonl` beside it (invalid questions, and those about audio that cannot be used, where the source's `invalid` is
+"drop") and
 `data/audio/<name>/` (16 kHz mono FLAC).
 
     python -m stages.acquire --source mini
-    python -m stages.acquire --source mine --fingerprint   # the sha256 of a `files` source; writes nothing
+    python -m stages.acquire --source mine --fingerprint           # the sha256 of questions on this machine
+    python -m stages.acquire --source mine --fingerprint --write   # put it into conf/profile/ and params.yaml
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import AUDIO, SOURCES, atomic_dir, write_jsonl
+from audio_reasoning.core.files import AUDIO, SOURCES, atomic_dir, read_jsonl, read_text, repository, write_jsonl
+from audio_reasoning.core.parse import parse_yaml
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.tasks import files as from_files
 from audio_reasoning.tasks import hub as from_hub
 from audio_reasoning.tasks.mini import source as from_mini
-from audio_reasoning.tasks.params import Data, FilesSource
-from stages.params import load_params
+from audio_reasoning.tasks.params import Data, FilesSource, HubSource
+from audio_reasoning.tasks.pin import write_text_value
+from stages.params import PARAMS, load_params
 
+CONF = Path("conf")
 # (parameters of the source, folder for its FLAC files, list to append what is dropped to)
 # -> rows in MMAR's schema, `audio_path` inside that folder.
 Loader = Callable[[Any, Path, list[dict[str, str]]], Iterable[dict[str, Any]]]
 LOADERS: dict[str, Loader] = {"mini": from_mini.load, "files": from_files.load, "hub": from_hub.load}
+PATHS = {"files": ("questions", "audio"), "hub": ("questions_file",)}  # parameters that name files here
 
 
 class Params(Strict):
@@ -45,25 +52,63 @@ def acquire(name: str, source: Any) -> int:
     return len(rows)
 
 
+def fingerprint(name: str, source: Any) -> tuple[str, str]:
+    """The key that pins a source, and the value that its files give it; UserError for a source without such files."""
+    if isinstance(source, FilesSource):
+        return "sha256", from_files.fingerprint(source)
+    if isinstance(source, HubSource):
+        return "questions_sha256", from_hub.fingerprint(source)
+    raise UserError(f"--fingerprint: {name} is a source of loader {source.loader}; only files have one")
+
+
+def pin(name: str, key: str, value: str) -> None:
+    """Set a source's fingerprint in params.yaml, and in the profile that declares the source."""
+    keys = ("data", "sources", name, key)
+    declared = CONF / "profile" / f"{parse_yaml(read_text(PARAMS), str(PARAMS))['profile']}.yaml"
+    if not write_text_value(declared, keys, value):
+        why = "composing params.yaml anew loses the value: set it where the source is declared"
+        print(f"warning: {declared} does not declare data.sources.{name}; {why}", file=sys.stderr)
+    if not write_text_value(PARAMS, keys, value):
+        raise UserError(f"{PARAMS} lacks data.sources.{name}; `python -m stages.compose --write` composes it")
+
+
+def located(source: Any) -> Any:
+    """The source with paths that lead there from this folder, which may be an experiment's temporary one.
+
+    Relative paths start at the repository; files that Git does not track are nowhere else.
+    """
+    root = repository()
+    keys = [key for key in PATHS.get(source.loader, ()) if getattr(source, key)]
+    if root == Path.cwd().resolve():
+        return source
+    return source.model_copy(update={key: str(root / getattr(source, key)) for key in keys})
+
+
 @stage_main
 def main() -> None:
     """Run the stage."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", required=True, help="a name under data.sources in params.yaml")
     parser.add_argument("--fingerprint", action="store_true", help="print the sha256 that pins a files source")
+    parser.add_argument("--write", action="store_true", help="set it where the source is declared")
     args = parser.parse_args()
+    if args.write and not args.fingerprint:
+        parser.error("--write goes with --fingerprint")
     name = args.source
     sources = load_params(Params, f"data.sources.{name}").data.sources
     if name not in sources:
         raise UserError(f"--source {name}: give the name of a source, one of {', '.join(sources)}")
-    source = sources[name]
+    source = located(sources[name])
     if args.fingerprint:
-        if not isinstance(source, FilesSource):
-            raise UserError(f"--fingerprint: {name} is a source of loader {source.loader}; only files have one")
-        print(from_files.fingerprint(source))
+        key, value = fingerprint(name, source)
+        if args.write:
+            pin(name, key, value)
+        print(value)
         return
     count = acquire(name, source)
-    print(f"{SOURCES / name}: {count} questions")
+    left_out = sum(1 for _ in read_jsonl(SOURCES / name / "dropped.jsonl"))
+    more = f"; {left_out} left out, and why: {SOURCES / name / 'dropped.jsonl'}" if left_out else ""
+    print(f"{SOURCES / name}: {count} questions{more}")
 
 
 if __name__ == "__main__":

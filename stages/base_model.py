@@ -1,7 +1,8 @@
 """Stage `base_model`: the model that everything starts from, in `models/base`.
 
 `kind: tiny` trains a 1-2 M-parameter Qwen3-Omni thinker from scratch, imperfect on purpose; the folder is
-servable by vLLM as it is. `kind: hub` writes a pointer: hub id and pinned revision.
+servable by vLLM as it is. `kind: hub` writes a pointer, hub id and commit, and downloads the model into the hub's own
+cache (HF_HOME), so that no server's start waits for it.
 
     python -m stages.base_model
 """
@@ -13,11 +14,10 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from dvclive.live import Live
-from huggingface_hub import HfApi, hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError
 
 from audio_reasoning.core.errors import UserError, stage_main
 from audio_reasoning.core.files import BASE_MODEL, METRICS, atomic_dir, write_json
+from audio_reasoning.core.hub import commit_of, fetch_model
 from audio_reasoning.core.threads import limit_threads
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.families.params import Model, Tiny
@@ -88,24 +88,22 @@ def _drawn(batches: Batches, size: int, rng: np.random.Generator) -> Iterator[li
 
 
 def point(model_id: str, revision: str) -> None:
-    """Write a pointer to a hub model, its revision resolved to a commit, and its configuration beside it.
+    """Download a hub model, and write a pointer to it, its revision resolved to a commit, its configuration beside it.
 
     The stage's metrics and curves are empty then, but there: DVC wants every declared output.
+
+    Raises UserError when the hub does not have it, or the disk no room for it.
     """
-    try:
-        sha = HfApi().model_info(model_id, revision=revision).sha
-        config = hf_hub_download(model_id, "config.json", revision=sha)
-    except (HfHubHTTPError, OSError) as error:
-        raise UserError(
-            f"model: cannot reach {model_id} at {revision!r} on the hub ({error}); "
-            "check the name, the network, HF_ENDPOINT and HF_TOKEN"
-        ) from None
+    commit = commit_of(model_id, revision, "model.revision")
+    fetched = fetch_model(model_id, commit)
+    if not (fetched / "config.json").is_file():
+        raise UserError(f"{model_id}@{commit}: the repository holds no config.json, so it is no model to serve")
     with atomic_dir(BASE_MODEL) as folder:
-        write_json(folder / POINTER, {"id": model_id, "revision": sha})
-        shutil.copyfile(config, folder / "config.json")
+        write_json(folder / POINTER, {"id": model_id, "revision": commit})
+        shutil.copyfile(fetched / "config.json", folder / "config.json")
     with _curves():
         pass
-    print(f"{BASE_MODEL}: {model_id} at {sha}")
+    print(f"{BASE_MODEL}: {model_id} at {commit}")
 
 
 def _curves() -> Live:

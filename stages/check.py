@@ -13,12 +13,16 @@ from dvc.stage import PipelineStage
 
 from audio_reasoning.core.errors import UserError, stage_main
 from audio_reasoning.core.files import QUESTIONS, read_json
+from audio_reasoning.core.hub import is_commit
 from audio_reasoning.core.runs import BASE
 from audio_reasoning.engines import endpoint
 from audio_reasoning.judging import endpoint as judge_endpoint
+from audio_reasoning.metrics.dropped import dropped_ids
+from audio_reasoning.metrics.inputs import some
 from audio_reasoning.prompts.registry import load_prompt
-from audio_reasoning.tasks.files import check_pinned
-from audio_reasoning.tasks.params import FilesSource, MiniSource
+from audio_reasoning.tasks.files import check_pinned, questions_by_split
+from audio_reasoning.tasks.mmar_schema import SPLITS
+from audio_reasoning.tasks.params import FilesSource, HubSource, MiniSource, Shares, Source
 from stages.compose import overridden
 from stages.params import PARAMS
 from stages.project import Project, load_project
@@ -77,11 +81,11 @@ def _rest_problems(params: Project) -> list[str]:
         return []
     found = []
     for split in ("train", "dev"):
-        sources = params.data.sources.values()
-        if not any(getattr(source, split, 0) or getattr(source, "split", "") == split for source in sources):
+        counts = [_questions(name, source).get(split, 0) for name, source in params.data.sources.items()]
+        if not any(count is None or count > 0 for count in counts):
             found.append(
                 f"rest.iterations: no source in data.sources has {split} questions, which self-training needs; "
-                "add one, or choose the preset rest=none"
+                f"add one, give questions a field `split` with {split}, or choose the preset rest=none"
             )
     if not found:
         found += _chain_problems(params)
@@ -108,17 +112,43 @@ def _chain_problems(params: Project) -> list[str]:
 
 
 def _train_questions(params: Project) -> int | None:
-    """How many train questions the sources have; None where one is neither synthesised nor gathered yet."""
-    manifest, count = QUESTIONS / "manifest.json", 0
+    """How many train questions the sources have; None where that of one is not known yet."""
+    counts = [_questions(name, source).get("train", 0) for name, source in params.data.sources.items()]
+    return None if None in counts else sum(count for count in counts if count)
+
+
+def _questions(name: str, source: Source) -> dict[str, int | None]:
+    """How many questions a source has by split: as declared, read, or gathered; None where that is not known yet.
+
+    A question's own `split` overrides its source's. A source that can be neither read nor counted as it was gathered
+    has questions of its own split, and of no other that is known.
+    """
+    if isinstance(source, MiniSource):
+        return {"train": source.train, "dev": source.dev, "test": source.test}
+    if isinstance(source, FilesSource):
+        try:
+            return dict[str, int | None](questions_by_split(source))
+        except UserError:
+            pass  # which `_source_problems` tells
+    manifest = QUESTIONS / "manifest.json"
     splits = read_json(manifest)["splits"] if manifest.is_file() else {}
+    if any(name in split["by_source"] for split in splits.values()):
+        return {split: summary["by_source"].get(name, 0) for split, summary in splits.items()}
+    return dict.fromkeys(SPLITS if isinstance(source.split, Shares) else [source.split])
+
+
+def branches(params: Project) -> list[str]:
+    """Hub revisions that are no commits: each is resolved once, but elsewhere or later it may stand for another one."""
+    given = [("model.revision", params.model.revision)] if params.model.kind == "hub" else []
     for name, source in params.data.sources.items():
-        if isinstance(source, MiniSource):
-            count += source.train
-        elif any(name in split["by_source"] for split in splits.values()):
-            count += splits["train"]["by_source"].get(name, 0)
-        else:
-            return None
-    return count
+        if isinstance(source, HubSource):
+            given.append((f"data.sources.{name}.revision", source.revision))
+    return [
+        f"{key} is {revision}, a branch or a tag, which can be moved: the stage that resolves it says which commit it "
+        f"stands for; set {key} to that commit, and others get the same"
+        for key, revision in given
+        if not is_commit(revision)
+    ]
 
 
 def _submission_problems(params: Project) -> list[str]:
@@ -170,6 +200,13 @@ def main() -> None:
     if found:
         raise UserError(f"{len(found)} problem(s) before anything ran\n" + "\n".join(f"  - {p}" for p in found))
     print("check: parameters, questions, prompts and stages are sound")
+    if ids := dropped_ids():
+        print(
+            f"note: {len(ids)} questions of the test set are dropped ({some(ids)}): a submission of these runs lacks "
+            "them, and is refused; take corrected metadata (questions_file of a hub's source, docs/own-questions.md)"
+        )
+    for warning in branches(load_project()):
+        print(f"warning: {warning}")
     if keys := overridden():
         print(
             f"note: {PARAMS} has values of its own, not those of conf/: {', '.join(keys)}; "

@@ -25,6 +25,7 @@ from audio_reasoning.core.files import METRICS, QUESTIONS, atomic_write, read_js
 from audio_reasoning.core.records import Question
 from audio_reasoning.core.runs import Run, metrics_file
 from audio_reasoning.core.typed import Name
+from audio_reasoning.metrics.dropped import dropped_ids, dropped_notes
 from audio_reasoning.metrics.inputs import read_question_set
 from audio_reasoning.metrics.paired import Method, Pair, broken_down, explored, judged, method_of, within
 from audio_reasoning.render.compare_table import Metrics, markdown, table
@@ -137,6 +138,7 @@ def main() -> None:
     contrasts = compare_declared(wanted, scores, unread, asked, method)
     versus_baseline = compare_with_first(params.prompts.variants, contrasts, scores, asked, method)
     summary = summarise(metrics, versus_baseline, contrasts, params.profile)
+    summary["notes"] += dropped_notes(dropped_ids())
     write_json(COMPARE, plot_rows(metrics))
     write_json(SUMMARY, summary)
     with atomic_write(REPORT) as file:

@@ -22,7 +22,16 @@ from typing import Any, Literal
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import QUESTIONS
 from audio_reasoning.core.shown import printable
-from audio_reasoning.metrics.inputs import Questions, Samples, read_question_set, read_samples, some
+from audio_reasoning.metrics.dropped import dropped_ids, dropped_notes
+from audio_reasoning.metrics.inputs import (
+    Questions,
+    Samples,
+    Unanswerable,
+    read_question_set,
+    read_samples,
+    some,
+    told_unanswerable,
+)
 from audio_reasoning.metrics.paired import (
     Method,
     Pair,
@@ -38,6 +47,7 @@ from audio_reasoning.metrics.paired import (
 from audio_reasoning.metrics.scoring import BREAKDOWNS, FATES
 from audio_reasoning.metrics.stats import equivalence_p, wilson
 from audio_reasoning.render.compare_files_table import as_markdown, as_text
+from audio_reasoning.tasks.official import Asked
 from stages.declared import Declared
 from stages.family import families, judge_contrasts, told_of
 from stages.params import PARAMS
@@ -105,11 +115,14 @@ def compare_files(
     """Compare the predictions `b` with `a` on the questions in a file: all figures, and what to be warned of.
 
     `params` are those of the project that the runs belong to, None if there is none. Questions that neither file
-    answers are left out. Raises UserError where one file answers questions that the other does not, and for a file
-    that cannot be read.
+    answers are left out, as are those without a right choice. Raises UserError where one file answers questions that
+    the other does not, and for a file that cannot be read.
     """
-    questions = read_question_set(path)
-    samples = [read_samples(side.path, questions, complete=False) for side in (a, b)]
+    unanswerable: dict[str, Unanswerable] = {}
+    questions = read_question_set(path, unanswerable)
+    everything: dict[str, Asked] = {**questions, **unanswerable}
+    read = [read_samples(side.path, everything, complete=False) for side in (a, b)]
+    samples = [{name: several for name, several in found.items() if name in questions} for found in read]
     names = names_of(a, b)
     asked = _shared(a.path, b.path, samples, questions)
     pair = Pair(*names, *(scores_of(found, asked, score) for found in samples))
@@ -139,7 +152,9 @@ def compare_files(
         **row,
         "basis": basis,
         **breakdowns,
-        "warnings": _warnings(names, samples, questions, asked, unread),
+        "warnings": told_unanswerable(path, unanswerable)
+        + (dropped_notes(dropped_ids()) if plain(path) == TEST else [])
+        + _warnings(names, samples, questions, asked, unread),
     }
 
 

@@ -94,7 +94,7 @@ def main() -> None:
     values = composed(args.overrides)
     if args.write:
         with atomic_write(PARAMS) as file:
-            yaml.safe_dump(values, file, sort_keys=False, allow_unicode=True)
+            file.write(OmegaConf.to_yaml(OmegaConf.create(values)))  # the very bytes that `dvc exp run` writes
         print(f"{PARAMS}: profile {values['profile']}")
     elif keys := _differing(yaml.safe_load(PARAMS.read_text(encoding="utf-8")), values):
         raise UserError(f"{PARAMS} differs from its composition in {', '.join(keys)}; `--write` composes it anew")

@@ -3,8 +3,10 @@
     python -m stages.deps            # check dvc.yaml
     python -m stages.deps --write    # after imports have changed
 
-A folder stands for its files where a stage imports them all; else files are listed one by one, so that a stage is run
-again only for code that it runs. Files beside a module that are no Python, such as the report's assets, go with it.
+What is named in a text (`module:object`, or a module that is run) counts as imported; of the engines, only the one that
+infer.backend names. A folder stands for its files where a stage imports them all; else files are listed one by one, so
+that a stage is run again only for code that it runs. Files beside a module that are no Python, such as the report's
+assets, go with it.
 """
 
 import argparse
@@ -15,10 +17,14 @@ from pathlib import Path
 
 from audio_reasoning.core.errors import UserError, stage_main
 from audio_reasoning.core.files import atomic_write, read_text
+from audio_reasoning.engines.engine import ENGINES
 
 ROOMS = ("audio_reasoning", "stages")
 PIPELINE = Path("dvc.yaml")
 _COMMAND = re.compile(r"\bpython -m (stages\.\w+)")
+_NAMED = re.compile(r"(audio_reasoning(?:\.\w+)+)(?::\w+)?")
+_ENGINES = {Path(*name.partition(":")[0].split(".")).with_suffix(".py") for name in ENGINES.values()}
+_CHOSEN = "audio_reasoning/engines/${infer.backend}.py"  # DVC puts the parameter in
 _CODE = re.compile(rf"^ +- ({'|'.join(ROOMS)})/")
 
 
@@ -39,6 +45,8 @@ def imports(path: Path) -> frozenset[Path]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Constant) and (part := _NAMED.fullmatch(str(node.value))):
+            names.add(part[1])
     files = set()
     for name in names:
         parts = name.split(".")
@@ -65,14 +73,18 @@ def _decides_nothing(file: Path) -> bool:
     return all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body)
 
 
-def code_of(path: Path) -> list[str]:
-    """The dependencies on code of a stage whose module is `path`: folders that it needs whole, and files, in order."""
-    needed = closure(path)
-    for file in needed:
-        needed |= {child for child in _data_beside(file.parent)}
-    return sorted(_collapsed(Path(ROOMS[0]), needed)) + sorted(
-        str(file) for file in needed if file.parts[0] == ROOMS[1]
-    )
+def code_of(path: Path, one_engine: bool) -> list[str]:
+    """The dependencies on code of a stage whose module is `path`: folders that it needs whole, and files, in order.
+
+    `one_engine`: it asks with infer.backend alone.
+    """
+    code = closure(path)
+    needed = code.union(*(_data_beside(file.parent) for file in code))
+    chosen = [_CHOSEN] if one_engine and needed & _ENGINES else []
+    if chosen:
+        needed -= _ENGINES
+    library, stages = (Path(room) for room in ROOMS)
+    return [*chosen, *_collapsed(library, needed), *sorted(str(file) for file in needed if stages in file.parents)]
 
 
 @cache
@@ -108,7 +120,10 @@ def _collapsed(folder: Path, needed: frozenset[Path]) -> list[str]:
 
 
 def rewritten(text: str) -> str:
-    """The text of dvc.yaml with each stage's dependencies on code as its module's imports have them."""
+    """The text of dvc.yaml with each stage's dependencies on code as its module's imports have them.
+
+    The stage `parameters` has none: its output is always the same, and what it checks each stage checks for itself.
+    """
     lines: list[str] = []
     module = ""
     for line in text.split("\n"):
@@ -117,12 +132,13 @@ def rewritten(text: str) -> str:
         if _CODE.match(line):
             continue
         lines.append(line)
-        if line.strip() == "deps:":
+        if line.strip() == "deps:" and module != "stages.parameters":
             path = find(module)
             if path is None:
                 raise UserError(f"{PIPELINE}: a stage runs {module}, which does not exist")
             indent = " " * (len(line) - len(line.lstrip()) + 2)
-            lines += [f"{indent}- {name}" for name in code_of(path)]
+            one_engine = path.name in ("answer.py", "rest_generate.py")
+            lines += [f"{indent}- {name}" for name in code_of(path, one_engine)]
     return "\n".join(lines)
 
 

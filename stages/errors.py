@@ -23,7 +23,14 @@ from audio_reasoning.core.runs import Run
 from audio_reasoning.core.typed import Name, Strict
 from audio_reasoning.metrics.errors.analysis import analyse, in_common
 from audio_reasoning.metrics.errors.params import Errors
-from audio_reasoning.metrics.inputs import Questions, Samples, read_question_set, read_samples
+from audio_reasoning.metrics.inputs import (
+    Questions,
+    Samples,
+    Unanswerable,
+    read_question_set,
+    read_samples,
+    told_unanswerable,
+)
 from audio_reasoning.render.errors_markdown import markdown, overview
 from audio_reasoning.render.tables import MINI_NOTE
 from stages.declared import Prompts
@@ -90,8 +97,11 @@ def main() -> None:
         return
     notes = [MINI_NOTE] if params.profile == "mini" and not args.questions else []
     if args.questions:
-        questions = read_question_set(args.questions)
-        runs = {args.predictions.name: read_samples(args.predictions, questions, complete=False)}
+        unanswerable: dict[str, Unanswerable] = {}
+        questions = read_question_set(args.questions, unanswerable)
+        notes += told_unanswerable(args.questions, unanswerable)
+        samples = read_samples(args.predictions, {**questions, **unanswerable}, complete=False)
+        runs = {args.predictions.name: {name: found for name, found in samples.items() if name in questions}}
     else:
         wanted = [existing_run(name) for name in args.run] or [Run(variant) for variant in params.prompts.variants]
         questions = read_question_set(QUESTIONS / "test.jsonl")

@@ -7,6 +7,7 @@ import argparse
 
 from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.files import METRICS, read_json, write_json
+from audio_reasoning.core.runs import Run, metrics_file
 from audio_reasoning.core.typed import Strict
 from stages.declared import Headline
 from stages.params import load_params
@@ -23,7 +24,7 @@ def main() -> None:
     """Write metrics/headline.json: the metrics of `headline.variant`, and its name."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     variant = load_params(Params, "headline.variant").headline.variant
-    write_json(METRICS / "headline.json", {"variant": variant, **read_json(METRICS / "prompts" / f"{variant}.json")})
+    write_json(METRICS / "headline.json", {"variant": variant, **read_json(metrics_file(Run(variant)))})
     print(f"{METRICS / 'headline.json'}: {variant}")
 
 

@@ -17,6 +17,7 @@ from audio_reasoning.judging.params import Judge
 from audio_reasoning.metrics.errors.params import Errors
 from audio_reasoning.render.submission.params import Submission
 from audio_reasoning.tasks.params import Data
+from audio_reasoning.tasks.probe_params import Probe
 from stages.declared import Declared, Headline
 from stages.params import PARAMS, load_params, parse_params
 
@@ -33,6 +34,7 @@ class Project(Declared):
     errors: Errors
     judge: Judge
     submission: Submission
+    probe: Probe
     headline: Headline
     runtime: Runtime
 
@@ -61,27 +63,9 @@ class Project(Declared):
         return self
 
     @model_validator(mode="after")
-    def _can_reject(self) -> "Project":
-        # A p drawn from so many resamples is never below 1 / (resamples + 1), and Holm multiplies it by all contrasts.
-        contrasts = len(self.contrasts())
-        if self.compare.resamples < 20 * contrasts:
-            raise ValueError(
-                f"with {contrasts} contrasts no p from {self.compare.resamples} resamples can be below 0.05; "
-                f"set compare.resamples to {200 * contrasts} or more, at least {20 * contrasts}"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _runs_exist(self) -> "Project":
-        named = {
-            "compare.contrasts": [name for contrast in self.compare.contrasts for name in (contrast.a, contrast.b)],
-            "judge.runs": self.judge.runs,
-            "submission.run": [self.submission.run],
-        }
-        for key, names in named.items():
-            for name in names:
-                if name not in self.run_names():
-                    raise ValueError(f"{key}: no run is called {name!r}; {nearest(name, self.run_names())}")
+        self.check_runs("judge.runs", self.judge.runs)
+        self.check_runs("submission.run", [self.submission.run])
         return self
 
 

@@ -7,6 +7,7 @@ left out and why). Refuses ids that are not unique, and a source video, clip or 
 """
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,12 +24,15 @@ from audio_reasoning.core.files import (
     write_json,
     write_jsonl,
 )
+from audio_reasoning.core.labels import Spellings
+from audio_reasoning.core.mmar import Split
 from audio_reasoning.core.progress import progress
 from audio_reasoning.core.records import Audio, Question, to_dict
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.tasks.audio import flac_duration
-from audio_reasoning.tasks.mmar_schema import SPLITS, Row, Split, read_rows
-from audio_reasoning.tasks.params import Data
+from audio_reasoning.tasks.mmar_schema import SPLITS, Row, labels_of, read_rows
+from audio_reasoning.tasks.params import Data, Shares
+from audio_reasoning.tasks.splits import divide, linked
 from stages.params import load_params
 
 Splits = dict[Split, list[Question]]
@@ -41,23 +45,55 @@ class Params(Strict):
 
 
 def gather(sources: dict[str, Any]) -> tuple[Splits, list[dict[str, str]]]:
-    """Read and check the named sources; return their questions by split, and what was left out."""
+    """Read and check the named sources; return their questions by split, and what was left out.
+
+    Raises UserError for what `read_rows` refuses, a question of no split, audio that is not there, and one label in
+    two spellings.
+    """
     splits: Splits = {split: [] for split in SPLITS}
     dropped: list[dict[str, str]] = []
+    spellings = Spellings()
     for name, source in sources.items():
         path = SOURCES / name / "questions.jsonl"
         rows = read_rows(path)
         for left_out in read_jsonl(SOURCES / name / "dropped.jsonl"):
-            dropped.append({"source": name, "id": left_out["id"], "what": "the question", "why": left_out["why"]})
+            split = left_out.get("split") or getattr(source, "split", None)
+            what = {"source": name, "split": split, "id": left_out["id"], "what": "the question"}
+            dropped.append({**what, "why": left_out["why"]})
         audio = _describe_audio({row.audio_path for row in rows})
+        drawn = _drawn(name, rows, audio, source)
         for row in rows:
-            split = row.split or getattr(source, "split", None)
+            split = row.split or drawn.get(row.id) or getattr(source, "split", None)
             if split is None:
                 raise UserError(f"{path}: id {row.id!r} has no split, and data.sources.{name} names none")
+            spellings.add(labels_of(row), f"the source {name} (id {row.id!r})")
             splits[split].append(_question(row, audio[row.audio_path], name))
             if row.blank_choices:
-                dropped.append({"source": name, "id": row.id, "what": "a blank choice", "why": "it cannot be chosen"})
+                what = {"source": name, "split": split, "id": row.id, "what": "a blank choice"}
+                dropped.append({**what, "why": "it cannot be chosen"})
     return splits, dropped
+
+
+def _drawn(name: str, rows: list[Row], audio: dict[str, Audio], source: Any) -> dict[str, Split]:
+    """The split of each question by id, where the source gives shares; nothing where it does not.
+
+    What belongs to a question with a split of its own, by group or by clip, follows it.
+    """
+    shares = getattr(source, "split", None)
+    if not isinstance(shares, Shares):
+        return {}
+    rows = sorted(rows, key=lambda row: row.id)  # the order in the file decides nothing
+    groups = linked([row.group for row in rows], [audio[row.audio_path].sha256 for row in rows])
+    given = {group: row.split for row, group in zip(rows, groups, strict=True) if row.split}
+    splits = {row.id: given[group] for row, group in zip(rows, groups, strict=True) if group in given}
+    free = [(row, group) for row, group in zip(rows, groups, strict=True) if group not in given]
+    if free:
+        try:
+            of_free = divide([group for _, group in free], [row.sub_category for row, _ in free], shares)
+        except UserError as error:
+            raise UserError(f"data.sources.{name}.split: {error}") from None
+        splits |= {row.id: split for (row, _), split in zip(free, of_free, strict=True)}
+    return splits
 
 
 def _describe_audio(paths: set[str]) -> dict[str, Audio]:
@@ -144,6 +180,10 @@ def main() -> None:
     splits, dropped = gather(dict(load_params(Params, "data.sources").data.sources))
     check_disjoint(splits)
     write(splits, dropped)
+    for split in SPLITS:
+        if ids := [row["id"] for row in dropped if row["what"] == "the question" and row["split"] == split]:
+            named = f"{len(ids)} {split} questions are invalid, and dropped: {', '.join(ids)}"
+            print(f"warning: {named}", file=sys.stderr)
     print(f"{QUESTIONS}: " + ", ".join(f"{split} {len(questions)}" for split, questions in splits.items()))
 
 

@@ -1,11 +1,12 @@
-"""Stage `rest_check`: see that a training can work before it starts, and fail where it cannot.
+"""Stage `rest_check`: see that a training can work before it starts, and refuse the iteration where it cannot.
 
     python -m stages.rest_check --iteration iter1
 
 Checks that every prompt holds its clip's audio tokens, that labels decode to the sampled completions, that
 nothing of dev or test is in the bank, that right answers on dev are less surprising with the true clip than with
 another one or silence (by the path that training takes), and that the adapter can learn eight traces by heart.
-Writes metrics/rest/check_<iteration>.json.
+Writes metrics/rest/check_<iteration>.json. An iteration that fails a check is refused: the metrics say `refused` with
+the reasons and the ways out, nothing is trained, and it keeps the model that it started from.
 """
 
 import argparse
@@ -19,9 +20,10 @@ import torch
 from audio_reasoning.algorithms.rest import integrity
 from audio_reasoning.algorithms.rest.layout import depth_of, model_dir
 from audio_reasoning.algorithms.rest.params import Rest
+from audio_reasoning.algorithms.rest.refusal import KEY, Refusal, RefusedError, announce, passed_on, refusal_in
 from audio_reasoning.algorithms.rest.selection import trace_of
 from audio_reasoning.algorithms.rest.traces import well_formed
-from audio_reasoning.core.errors import UserError, stage_main
+from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.files import BASE_MODEL, QUESTIONS, REST, REST_METRICS, write_json
 from audio_reasoning.core.models import adapter_of
 from audio_reasoning.core.records import Question, read_questions
@@ -29,9 +31,8 @@ from audio_reasoning.core.rollouts import DEV, Sample, Trace, read_records
 from audio_reasoning.core.threads import limit_threads
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.engines.server.server import stop
-from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker
-from audio_reasoning.families.qwen3_omni.lora import attach
-from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+from audio_reasoning.families.adapters import attach
+from audio_reasoning.families.family import Processor, family_of
 from audio_reasoning.training.dataset import Clips, Example, Rows
 from stages.params import load_params
 from stages.rest_train import adapted_model, check_machine
@@ -57,38 +58,64 @@ def control_traces(samples: Sequence[Sample], dev: Sequence[Question]) -> list[T
     return [trace_of(sample, questions[name], 0.0, 1.0, "") for name, sample in right.items()]
 
 
-def failures(metrics: dict[str, Any]) -> list[str]:
-    """What is wrong, in words; the checks by model may be still to come."""
-    found = []
-    for name, said in (
-        ("audio_tokens", "prompts without all of their clip's audio tokens"),
-        ("labels", "traces whose labels are not the sampled completion"),
-        ("contamination", "traces of questions that belong to dev or test"),
-    ):
+_DATA = (  # each check of the traces: what is wrong, and what can be done about it
+    (
+        "audio_tokens",
+        "prompts without all of their clip's audio tokens",
+        "sample with the versions of requirements/*.lock (`make setup`): another server counts audio otherwise",
+    ),
+    (
+        "labels",
+        "traces whose labels are not the sampled completion",
+        "sample again with this tokenizer: `dvc repro --force --single-item rest_generate@{name}`, then `dvc repro`",
+    ),
+    (
+        "contamination",
+        "traces of questions that belong to dev or test",
+        "keep each id, group and clip in one split: mend the questions in data.sources",
+    ),
+)
+_HEARING = (
+    "start from a model that hears these clips (model.*), or take clips with sounds that this one knows",
+    "ask dev and train questions that need hearing: what is answered as well on silence teaches nothing about audio",
+)
+
+
+def failures(metrics: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """What is wrong, in words, with the ways out of it; the checks by model may be still to come."""
+    wrong: dict[str, tuple[str, ...]] = {}
+    for name, told, way_out in _DATA:
         if name in metrics and metrics[name]["wrong"]:
-            found.append(f"{metrics[name]['wrong']} {said}: {'; '.join(metrics[name]['first'])}")
+            wrong[f"{metrics[name]['wrong']} {told}: {'; '.join(metrics[name]['first'])}"] = (way_out,)
     if "hearing" not in metrics:
-        return found
+        return wrong
     for name in ("shuffled", "silence"):
         gain = metrics["hearing"][name]
         if gain["low"] <= 0:
-            found.append(
+            reason = (
                 f"right answers are not less surprising with the true clip than with {name} audio: "
                 f"{gain['difference']:+.4f} nats a token [{gain['low']:+.4f}, {gain['high']:+.4f}]"
             )
+            wrong[reason] = _HEARING
     overfit = metrics["overfit"]
     if overfit["loss_last"] is None:
-        found.append(
-            f"learning {overfit['examples']} traces by heart diverged after {overfit['steps']} steps; "
-            "lower rest.check.overfit_learning_rate"
-        )
+        reason = f"learning {overfit['examples']} traces by heart diverged after {overfit['steps']} steps"
+        wrong[reason] = ("lower rest.check.overfit_learning_rate",)
     elif not overfit["learnt"]:
-        found.append(
+        reason = (
             f"{overfit['examples']} traces cannot be learnt by heart: loss {overfit['loss_first']} to "
-            f"{overfit['loss_last']} in {overfit['steps']} steps; raise rest.check.overfit_learning_rate or "
-            "overfit_steps, or see what the adapter adapts"
+            f"{overfit['loss_last']} in {overfit['steps']} steps"
         )
-    return found
+        wrong[reason] = (
+            "raise rest.check.overfit_learning_rate or overfit_steps",
+            "see what the adapter adapts (rest.train.lora)",
+        )
+    return wrong
+
+
+def _refused(name: str, wrong: dict[str, tuple[str, ...]]) -> RefusedError:
+    ways_out = dict.fromkeys(way.format(name=name) for ways in wrong.values() for way in ways)
+    return RefusedError(list(wrong), list(ways_out))
 
 
 def _listed(wrong: list[str]) -> dict[str, Any]:
@@ -99,14 +126,14 @@ def check_traces(
     bank: Rows,
     controls: Sequence[Example],
     held_out: dict[str, Sequence[Question]],
-    processor: AudioTextProcessor,
+    processor: Processor,
 ) -> dict[str, Any]:
     """What the traces show without a model; labels only if the audio tokens are right, or no batch can be made."""
     traces = [trace for row in bank.rows for trace in row]
     asked = [*traces, *(trace for trace, _ in controls)]
     found: dict[str, Any] = {
         "traces": len(traces),
-        "audio_tokens": _listed(integrity.audio_tokens(asked, processor.audio_token_id)),
+        "audio_tokens": _listed(integrity.audio_tokens(asked, processor)),
         "contamination": _listed(integrity.contamination(traces, held_out)),
     }
     if not found["audio_tokens"]["wrong"]:
@@ -120,11 +147,11 @@ def check_model(
     rest: Rest,
     start: Path,
     seed: int,
-    processor: AudioTextProcessor,
+    processor: Processor,
 ) -> dict[str, Any]:
     """Whether the model in `start` hears, and whether the adapter that is to be trained can learn."""
     train, size = rest.train, rest.train.micro_batch_size
-    model = load_thinker(BASE_MODEL, dtype=train.dtype, quantization=train.quantization)
+    model = family_of(BASE_MODEL).load(BASE_MODEL, train.dtype, train.quantization)
     adapter = adapter_of(start, BASE_MODEL)
     sampler = attach(model, adapter) if adapter else model
     hearing = integrity.hearing(sampler, processor, controls, seed, size)
@@ -137,6 +164,40 @@ def check_model(
     return {"hearing": hearing, "overfit": overfit}
 
 
+def check_iteration(name: str, rest: Rest, metrics: dict[str, Any]) -> None:
+    """Make all checks of an iteration, and write into `metrics` what they find.
+
+    Raises RefusedError with everything that is wrong, and UserError for a file that is missing, damaged or changed.
+    """
+    start = rest.iterations[name].start
+    seed = rest.seed * 1_000 + depth_of(start)
+    held_out: dict[str, Sequence[Question]] = {
+        split: read_questions(QUESTIONS / f"{split}.jsonl") for split in ("dev", "test")
+    }
+    samples = read_records(REST / name / "samples.parquet", Sample)
+    asked = len({sample.problem_id for sample in samples if sample.condition == DEV})
+    controls = control_traces(samples, held_out["dev"])
+    clips_heard = len({trace.group for trace in controls})
+    metrics["controls"] = {"asked": asked, "answered": len(controls), "source_clips": clips_heard}
+    if clips_heard < _FEWEST:
+        raise RefusedError(
+            [
+                f"of {asked} dev questions, those that were answered right are about {clips_heard} source clips; "
+                f"{_FEWEST} are needed to see whether audio is heard"
+            ],
+            ["raise rest.check.control_questions or control_n, or add dev questions"],
+        )
+    processor = family_of(BASE_MODEL).processor(BASE_MODEL)
+    clips = Clips(processor)
+    bank = Rows(read_records(REST / name / "bank.parquet", Trace), clips, rest.train.share_prompts)
+    heard = [(trace, clips.features(trace.audio_path, trace.audio_sha256)) for trace in controls]
+    metrics |= check_traces(bank, heard, held_out, processor)
+    if not failures(metrics):
+        metrics |= check_model(bank, heard, rest, model_dir(start), seed, processor)
+    if wrong := failures(metrics):
+        raise _refused(name, wrong)
+
+
 @stage_main
 def main() -> None:
     """Run the stage."""
@@ -146,39 +207,22 @@ def main() -> None:
     params = load_params(Params, "rest.check", "rest.train", "rest.seed", f"rest.iterations.{name}.from")
     rest = params.rest
     check_machine(rest.train, torch.cuda.is_available())
-    start = rest.iterations[name].start
-    seed = rest.seed * 1_000 + depth_of(start)
-    stop()  # a GPU cannot hold the served model and another one
-    limit_threads()
-    held_out: dict[str, Sequence[Question]] = {
-        split: read_questions(QUESTIONS / f"{split}.jsonl") for split in ("dev", "test")
-    }
-    source = REST / name / "samples.parquet"
-    samples = read_records(source, Sample)
-    asked = len({sample.problem_id for sample in samples if sample.condition == DEV})
-    controls = control_traces(samples, held_out["dev"])
-    clips_heard = len({trace.group for trace in controls})
-    if clips_heard < _FEWEST:
-        raise UserError(
-            f"{source}: those of {asked} dev questions that were answered right are about {clips_heard} source clips; "
-            f"{_FEWEST} are needed to see whether audio is heard: raise rest.check.control_questions or control_n, or "
-            "add dev questions"
-        )
-    processor = AudioTextProcessor.from_checkpoint(BASE_MODEL)
-    clips = Clips(processor)
-    bank = Rows(read_records(REST / name / "bank.parquet", Trace), clips, rest.train.share_prompts)
-    heard = [(trace, clips.features(trace.audio_path, trace.audio_sha256)) for trace in controls]
-    metrics: dict[str, Any] = {"controls": {"asked": asked, "answered": len(controls), "source_clips": clips_heard}}
-    metrics |= check_traces(bank, heard, held_out, processor)
-    found = failures(metrics)
-    if not found:
-        metrics |= check_model(bank, heard, rest, model_dir(start), seed, processor)
-        found = failures(metrics)
-    write_json(REST_METRICS / f"check_{name}.json", {"passed": not found, **metrics})
-    if found:
-        raise UserError(
-            f"{name}: {len(found)} check(s) failed, nothing is trained\n" + "\n".join(f"  - {f}" for f in found)
-        )
+    metrics: dict[str, Any] = {}
+    refusal: Refusal | None = refusal_in(REST_METRICS / f"generation_{name}.json")
+    if refusal:
+        print(passed_on(name, refusal))
+    else:
+        stop()  # a GPU cannot hold the served model and another one
+        limit_threads()
+        try:
+            check_iteration(name, rest, metrics)
+        except RefusedError as error:
+            refusal = error.by("rest_check")
+            announce(name, rest.iterations[name].start, refusal)
+    record = {KEY: refusal.model_dump()} if refusal else {}
+    write_json(REST_METRICS / f"check_{name}.json", {"passed": refusal is None, **record, **metrics})
+    if refusal:
+        return
     gain, overfit = metrics["hearing"], metrics["overfit"]
     print(
         f"{name}: {metrics['traces']} traces are sound; on {gain['n']} dev answers the true clip is worth "

@@ -17,7 +17,8 @@ and metrics/rest/summary.json:
   judged as a family of these alone;
 - the list `notes`: among others, that these are families of their own: what `rest.iterations` and `rest.eval_prompts`
   declare is adjusted for apart from `compare.contrasts`;
-- the list `gate`: whether each iteration was accepted, at which scale of its adapter, and why.
+- the list `gate`: whether each iteration was accepted, at which scale of its adapter, and why; of one that was refused
+  (audio_reasoning/algorithms/rest/refusal.py), `refused` says by which stage, and the ways out.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from audio_reasoning.core.files import QUESTIONS, REST_METRICS, read_json, write
 from audio_reasoning.core.runs import BASE, Run, metrics_file
 from audio_reasoning.core.typed import Name, Strict
 from audio_reasoning.metrics.compare_params import Compare
+from audio_reasoning.metrics.dropped import dropped_ids, dropped_notes
 from audio_reasoning.metrics.inputs import Questions, read_question_set
 from audio_reasoning.metrics.paired import NO_VERDICT, Method, Pair, broken_down, judged, method_of, within
 from audio_reasoning.render.compare_rest_table import Metrics, markdown, table
@@ -128,7 +130,9 @@ def gate_verdicts(starts: Starts) -> list[dict[str, Any]]:
     """Whether each iteration was accepted, as the gate wrote it."""
     verdicts = {name: read_json(REST_METRICS / "gates" / f"{name}.json") for name in starts}
     return [
-        {"iteration": name, "from": starts[name]} | {key: verdict[key] for key in ("accepted", "scale", "reason")}
+        {"iteration": name, "from": starts[name]}
+        | {key: verdict[key] for key in ("accepted", "scale", "reason")}
+        | {key: verdict[key] for key in ("refused",) if key in verdict}
         for name, verdict in verdicts.items()
     ]
 
@@ -175,7 +179,7 @@ def main() -> None:
         "seed": params.rest.seed,
         **found,
         "gate": gate_verdicts(starts),
-        "notes": notes(found) + ([MINI_NOTE] if params.profile == "mini" else []),
+        "notes": notes(found) + ([MINI_NOTE] if params.profile == "mini" else []) + dropped_notes(dropped_ids()),
     }
     pass_rates = pass_rate_rows(starts, params.profile)
     write_json(COMPARE, accuracy_rows(metrics, params.profile))

@@ -7,7 +7,9 @@ interval of its difference to the model it started from stays above -epsilon, un
 that it was not trained on falls by more than rest.gate.max_retention_loss with an interval below zero (a few dozen
 problems cannot tell one point from chance); else the model it started from is kept. Then sees that the server and
 the trainer's code write the same tokens with the model that was chosen, and other ones than without its adapter.
-Writes models/<iteration> and metrics/rest/gates/<iteration>.json.
+Writes models/<iteration> and metrics/rest/gates/<iteration>.json. An iteration that was refused before, or whose
+adapter cannot be trusted to be served as it was trained, is neither accepted nor rejected: it is refused, and keeps the
+model that it started from, with that model's bank.
 """
 
 import argparse
@@ -19,33 +21,40 @@ from statistics import fmean
 from typing import Any
 
 from audio_reasoning.algorithms.rest.asking import Judge, Model
-from audio_reasoning.algorithms.rest.layout import CANDIDATES, TRAINED, depth_of, model_dir, trained_problems
+from audio_reasoning.algorithms.rest.layout import CANDIDATES, TRAINED, bank_of, depth_of, model_dir, trained_problems
 from audio_reasoning.algorithms.rest.params import Gate, Rest
 from audio_reasoning.algorithms.rest.parity import parity
+from audio_reasoning.algorithms.rest.refusal import FILE, KEY, Refusal, RefusedError, announce, passed_on
 from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.files import (
+    AUDIO,
     BASE_MODEL,
     QUESTIONS,
     REST,
     REST_METRICS,
     atomic_dir,
     cache_dir,
+    read_json,
     sha256_file,
     write_json,
 )
 from audio_reasoning.core.models import WEIGHTS, adapter_of, base_identity
 from audio_reasoning.core.records import Comparison, Question, read_questions, to_dict
-from audio_reasoning.core.rollouts import Trace, read_records
-from audio_reasoning.engines.params import Asking
-from audio_reasoning.families.qwen3_omni.lora import scale_adapter
+from audio_reasoning.core.rollouts import Trace, read_records, write_records
+from audio_reasoning.core.typed import Strict
+from audio_reasoning.engines.engine import Setup
+from audio_reasoning.engines.params import Runtime, Serve
+from audio_reasoning.families.adapters import scale_adapter
 from audio_reasoning.metrics.stats import compare_runs
 from audio_reasoning.prompts.registry import load_prompt
 from stages.params import load_params
 
 
-class Params(Asking):
+class Params(Strict):
     """What the stage reads."""
 
+    serve: Serve
+    runtime: Runtime
     rest: Rest
 
 
@@ -83,17 +92,22 @@ def strengths(judge: Judge, name: str, dev: Sequence[Question], folder: Path) ->
     return tried
 
 
-def write_model(name: str, start: str, adapter: Path | None, record: dict[str, Any]) -> None:
+def write_model(name: str, start: str, adapter: Path | None, record: dict[str, Any], refused: bool = False) -> None:
     """Write the iteration's model folder: the adapter if there is one, its manifest, and what it was made from.
 
-    That is its bank, and the ids of all problems that it or a model before it was trained on.
+    That is its bank, and the ids of all problems that it or a model before it was trained on. A refused iteration adds
+    nothing to those of the model that it started from: its traces may be what is wrong.
     """
-    bank = REST / name / "bank.parquet"
-    trained = trained_problems(start) | {trace.problem_id for trace in read_records(bank, Trace)}
+    trained, bank = trained_problems(start), REST / name / "bank.parquet"
+    if not refused:
+        trained |= {trace.problem_id for trace in read_records(bank, Trace)}
     with atomic_dir(model_dir(name)) as folder:
         if adapter is not None:
             shutil.copytree(adapter, folder / "adapter")
-        shutil.copyfile(bank, folder / bank.name)
+        if refused:
+            write_records(folder / bank.name, Trace, bank_of(start))
+        else:
+            shutil.copyfile(bank, folder / bank.name)
         write_json(folder / TRAINED, sorted(trained))
         manifest = {
             "iteration": name,
@@ -106,22 +120,24 @@ def write_model(name: str, start: str, adapter: Path | None, record: dict[str, A
         write_json(folder / "model.json", manifest)
 
 
-@stage_main
-def main() -> None:
-    """Run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--iteration", required=True, help="its name in rest.iterations")
-    name = parser.parse_args().iteration
-    params = load_params(
-        Params, "serve", "rest.gate", "rest.generate", "rest.prompt", "rest.seed", f"rest.iterations.{name}.from"
-    )
-    gate, start = params.rest.gate, params.rest.iterations[name].start
-    judge = Judge(params, params.rest, load_prompt(params.rest.prompt))
+def refuse(name: str, previous: Model, refusal: Refusal, measured: dict[str, Any]) -> None:
+    """Keep the model that the iteration started from, and record why, beside what was `measured` if anything was."""
+    verdict_of = {"accepted": False, "scale": None}
+    write_model(name, previous.name, previous.adapter, verdict_of, refused=True)
+    nothing = dict.fromkeys(("dev_before", "dev_after", "dev", "retention", "scales", "parity"))
+    record = {**verdict_of, "reason": refusal.reason, KEY: refusal.model_dump(), **nothing, **measured}
+    write_json(REST_METRICS / "gates" / f"{name}.json", record)
+
+
+def judge_candidate(name: str, previous: Model, params: Params) -> str:
+    """Try the candidate on dev and on mastered problems, write the model that is chosen, and tell the verdict."""
+    gate, start = params.rest.gate, previous.name
+    setup = Setup(gate.backend, BASE_MODEL, None, params.serve, params.runtime, AUDIO)
+    judge = Judge(setup, params.rest, load_prompt(params.rest.prompt))
     dev = read_questions(QUESTIONS / "dev.jsonl")
     mastered = read_questions(REST / name / "retention.jsonl")
     if len(dev) < gate.parity_questions:
         print(f"{name}: rest.gate.parity_questions is {gate.parity_questions}, and dev has {len(dev)} questions")
-    previous = Model(start, adapter_of(model_dir(start), BASE_MODEL))
     (cache_dir() / "gate").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_dir() / "gate") as folder:
         before = judge.scores(previous, dev, 0.0, 1)
@@ -136,23 +152,45 @@ def main() -> None:
             on_mastered = compare_runs(start, candidate.name, was, now, [q.group for q in mastered])
         accepted, reason = verdict(on_dev, on_mastered, gate)
         chosen = candidate if accepted else previous
-        agreement = parity(judge, Model(name, chosen.adapter), dev)
-        write_model(name, start, chosen.adapter, {"accepted": accepted, "scale": scale if accepted else None})
-    write_json(
-        REST_METRICS / "gates" / f"{name}.json",
-        {
-            "accepted": accepted,
-            "scale": scale if accepted else None,
-            "reason": reason,
+        measured = {
             "dev_before": round(fmean(before), 4),
             "dev_after": round(fmean(after), 4),
             "dev": to_dict(on_dev),
             "retention": to_dict(on_mastered) if on_mastered else None,
             "scales": [{"scale": s, "acc_strict": round(fmean(scores), 4)} for s, (_, scores) in tried.items()],
-            "parity": agreement,
-        },
+        }
+        try:
+            agreement = parity(judge, Model(name, chosen.adapter), dev)
+        except RefusedError as error:
+            refusal = error.by("rest_gate")
+            refuse(name, previous, refusal, measured)
+            announce(name, start, refusal)
+            return f"{candidate.name}: refused, {start} is kept: {refusal.reason}"
+        record = {"accepted": accepted, "scale": scale if accepted else None}
+        write_model(name, start, chosen.adapter, record)
+    gates = REST_METRICS / "gates" / f"{name}.json"
+    write_json(gates, {**record, "reason": reason, **measured, "parity": agreement})
+    return f"{candidate.name}: {'accepted' if accepted else f'rejected, {start} is kept'}: {reason}"
+
+
+@stage_main
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--iteration", required=True, help="its name in rest.iterations")
+    name = parser.parse_args().iteration
+    params = load_params(
+        Params, "serve", "rest.gate", "rest.generate", "rest.prompt", "rest.seed", f"rest.iterations.{name}.from"
     )
-    print(f"{candidate.name}: {'accepted' if accepted else f'rejected, {start} is kept'}: {reason}")
+    start = params.rest.iterations[name].start
+    previous = Model(start, adapter_of(model_dir(start), BASE_MODEL))
+    refused = CANDIDATES / name / FILE
+    if refused.is_file():
+        refusal = Refusal.model_validate(read_json(refused))
+        refuse(name, previous, refusal, {})
+        print(passed_on(name, refusal))
+    else:
+        print(judge_candidate(name, previous, params))
 
 
 if __name__ == "__main__":

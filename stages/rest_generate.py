@@ -15,18 +15,20 @@ from dataclasses import replace
 import numpy as np
 from numpy.random import Generator
 
-from audio_reasoning.algorithms.rest.layout import depth_of, model_dir
+from audio_reasoning.algorithms.rest.layout import depth_of
 from audio_reasoning.algorithms.rest.params import Generate, Rest
 from audio_reasoning.conditions.silence import silenced
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import QUESTIONS, REST
+from audio_reasoning.core.files import AUDIO, QUESTIONS, REST
 from audio_reasoning.core.records import Question, Response, read_questions
 from audio_reasoning.core.rollouts import DEV, HEARD, SILENCE, Sample, write_records
 from audio_reasoning.engines.answer import answer_questions
-from audio_reasoning.engines.params import Asking, Infer
+from audio_reasoning.engines.engine import Decoding
+from audio_reasoning.engines.params import Asking
 from audio_reasoning.prompts.registry import Prompt, load_prompt
 from audio_reasoning.tasks.reward import correct
 from stages.params import load_params
+from stages.setup import setup_of
 
 Asked = tuple[Question, tuple[int, ...]]  # a question with its choices in the order they are asked in, and that order
 
@@ -64,33 +66,36 @@ def sample(
     problems: Sequence[Asked], condition: str, n: int, requests: int, prompt: Prompt, start: str, params: Params
 ) -> list[Sample]:
     """`n` samples of each problem from the model `start`, over `requests` requests with seeds of their own."""
-    questions = [silenced(question) if condition == SILENCE else question for question, _ in problems]
-    size = n // requests
-    found: list[Sample] = []
+    questions = [silenced(question, AUDIO) if condition == SILENCE else question for question, _ in problems]
+    size, setup = n // requests, setup_of(start, params.infer, params.serve, params.runtime)
+    samples: list[Sample] = []
     for request in range(requests):
-        decoding = _decoding(params, size, depth_of(start), first=request * size)
-        asking = params.model_copy(update={"infer": decoding})
-        responses, _ = answer_questions(questions, prompt, model_dir(start), asking, keep_ids=True)
+        decoding = _decoding(params.rest, size, depth_of(start), first=request * size)
+        responses, _ = answer_questions(
+            questions,
+            prompt,
+            setup,
+            decoding,
+            params.infer.max_error_rate,
+            keep_ids=True,
+        )
         for position, response in enumerate(responses):
             question, order = problems[position // size]
             shifted = replace(response, sample_index=response.sample_index + request * size)
-            found.append(_sample(question, order, condition, shifted))
+            samples.append(_sample(question, order, condition, shifted))
     places = {question.id: place for place, (question, _) in enumerate(problems)}
-    return sorted(found, key=lambda s: (places[s.problem_id], s.sample_index))
+    return sorted(samples, key=lambda s: (places[s.problem_id], s.sample_index))
 
 
-def _decoding(params: Params, n: int, depth: int, first: int) -> Infer:
+def _decoding(rest: Rest, n: int, depth: int, first: int) -> Decoding:
     """Decoding for samples `first` to `first + n`; vLLM gives sample i of a request the request's seed + i."""
-    generate = params.rest.generate
-    return Infer(
-        backend=params.infer.backend,
+    generate = rest.generate
+    return Decoding(
         temperature=generate.temperature,
         top_p=generate.top_p,
         max_tokens=generate.max_tokens,
         n=n,
-        seed=params.rest.seed * 1_000_000 + depth * 1_000 + first,
-        endpoint_model="",
-        max_error_rate=params.infer.max_error_rate,
+        seed=rest.seed * 1_000_000 + depth * 1_000 + first,
     )
 
 

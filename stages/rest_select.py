@@ -5,7 +5,8 @@
 Writes data/rest/<iteration>/bank.parquet (the traces to train on, those of earlier iterations included where
 rest.select.accumulate says so), data/rest/<iteration>/retention.jsonl (mastered problems that are *not* trained on,
 nor were in an iteration before, which the acceptance gate asks again), and to metrics/rest what was sampled and taken
-(generation_<iteration>.json) and how many problems have which pass rate (pass_rates/<iteration>.json).
+(generation_<iteration>.json) and how many problems have which pass rate (pass_rates/<iteration>.json). Where there is
+nothing to train on, the iteration is refused: the metrics say so, and it keeps the model that it started from.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import numpy as np
 from audio_reasoning.algorithms.rest.layout import bank_of, depth_of, trained_problems
 from audio_reasoning.algorithms.rest.params import Rest
 from audio_reasoning.algorithms.rest.pass_rates import CATEGORIES, Problem, categories, histogram, problems_of
+from audio_reasoning.algorithms.rest.refusal import KEY, RefusedError, announce
 from audio_reasoning.algorithms.rest.selection import Selection, merged, select_problems, traces_of
 from audio_reasoning.algorithms.rest.traces import distinct, well_formed
 from audio_reasoning.core.errors import UserError, stage_main
@@ -75,6 +77,29 @@ def table(metrics: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
+def nothing_to_train_on(problems: Sequence[Problem], selection: Selection) -> RefusedError:
+    """Why no trace was taken: no sample is right, or rest.select leaves none."""
+    if not any(problem.right for problem in problems):
+        return RefusedError(
+            [f"no sample of {len(problems)} problems is right, so there is nothing to train on"],
+            [
+                "look at what was sampled: is rest.prompt one that this model answers under, and is "
+                "rest.generate.max_tokens enough?",
+                "sample more: rest.generate.n, rest.generate.problems, a higher rest.generate.temperature",
+                "ask easier train questions, or start from a model that answers some of them",
+            ],
+        )
+    counts = ", ".join(f"{reason} {count}" for reason, count in selection.dropped.items() if count)
+    rates = ", ".join(f"{kind} {row['problems']:g}" for kind, row in categories(problems).items())
+    return RefusedError(
+        [f"rest.select leaves no trace of {len(problems)} problems (left out: {counts}; by pass rate: {rates})"],
+        [
+            "take more of them: rest.select.band wide or all, a higher rest.select.max_silence_rate or null",
+            "sample more: rest.generate.n, rest.generate.problems",
+        ],
+    )
+
+
 def _retention_questions(selection: Selection, questions: dict[str, Question]) -> list[Question]:
     """The mastered problems that are not trained on, with their choices as they were asked."""
     asked = []
@@ -96,32 +121,31 @@ def main() -> None:
     samples = read_records(source, Sample)
     questions = {question.id: question for question in read_questions(QUESTIONS / "train.jsonl")}
     problems, failed = problems_of(samples)
-    if not any(problem.right for problem in problems):
+    if not problems:
         raise UserError(
-            f"{source}: no sample of {len(problems)} problems is right ({len(failed)} more problems failed), so there "
-            "is nothing to train on; look at their texts: is rest.prompt one that this model answers under, and is "
-            "rest.generate.max_tokens enough?"
+            f"{source}: a sample of each of its {len(failed)} problems failed, so nothing is known about them; "
+            "`dvc repro` asks them again once what answers works"
         )
     sub_category = {problem.id: questions[problem.id].sub_category for problem in problems}
     earlier = bank_of(start)
     selection = select_problems(
         problems, sub_category, rest.select, rest.seed + depth_of(start), trained_problems(start)
     )
-    if not selection.taken:
-        raise UserError(
-            f"{source}: rest.select leaves no trace of {len(problems)} problems ({selection.dropped}):\n"
-            + table({"categories": categories(problems)})
-        )
     by_id = {problem.id: problem for problem in problems}
-    new = traces_of(selection, by_id, questions, name, rest.select.band)
+    new = traces_of(selection, by_id, questions, name, rest.select.band) if selection.taken else []
     bank = merged(earlier, new) if rest.select.accumulate else new
     metrics = generation_metrics(samples, problems, len(failed), selection, bank)
+    refusal = None if new else nothing_to_train_on(problems, selection).by("rest_select")
+    if refusal:
+        metrics[KEY] = refusal.model_dump()
     write_records(REST / name / "bank.parquet", Trace, bank)
     write_jsonl(REST / name / "retention.jsonl", map(to_dict, _retention_questions(selection, questions)))
     write_json(REST_METRICS / "pass_rates" / f"{name}.json", histogram(problems))
     write_json(REST_METRICS / f"generation_{name}.json", metrics)
     print(table(metrics))
     print(f"{name}: {len(new)} traces of {len(selection.taken)} problems; the bank holds {len(bank)}")
+    if refusal:
+        announce(name, start, refusal)
 
 
 if __name__ == "__main__":

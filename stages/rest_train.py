@@ -5,6 +5,7 @@
 Writes the candidate adapter to models/candidates/<iteration>, what was adapted and how it went to
 metrics/rest/train_<iteration>.json, and curves beside it. The gate decides whether it becomes the iteration's
 model. An interrupted training goes on from its last checkpoint, in .cache/training, and ends with the same weights.
+Of a refused iteration, and of one whose training diverges, models/candidates/<iteration> holds refused.json alone.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from dvclive.live import Live
 
 from audio_reasoning.algorithms.rest.layout import CANDIDATES, depth_of, model_dir
 from audio_reasoning.algorithms.rest.params import Rest
+from audio_reasoning.algorithms.rest.refusal import FILE, KEY, Refusal, RefusedError, announce, passed_on, refusal_in
 from audio_reasoning.core.errors import UserError, stage_main
 from audio_reasoning.core.files import BASE_MODEL, REST, REST_METRICS, atomic_dir, sha256_file, write_json
 from audio_reasoning.core.models import WEIGHTS, adapter_of, base_identity
@@ -25,13 +27,12 @@ from audio_reasoning.core.threads import limit_threads
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.engines.params import Runtime
 from audio_reasoning.engines.server.server import stop
-from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker
-from audio_reasoning.families.qwen3_omni.lora import adapt, attach, check_inventory, save_adapter
-from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+from audio_reasoning.families.adapters import adapt, attach, check_inventory, save_adapter
+from audio_reasoning.families.family import family_of
 from audio_reasoning.training.adapter import Batches, batches_of, train_adapter
 from audio_reasoning.training.checkpoints import checkpoint_file
 from audio_reasoning.training.dataset import Clips, Rows, padding_share
-from audio_reasoning.training.loop import Row
+from audio_reasoning.training.loop import DivergedError, Row
 from audio_reasoning.training.params import Train
 from stages.params import load_params
 
@@ -58,7 +59,9 @@ def adapted_model(train: Train, start: Path, seed: int) -> "PeftModel":
     Raises UserError for a combination that this machine cannot run, and for an adapter that does not fit.
     """
     check_machine(train, torch.cuda.is_available())
-    model = load_thinker(BASE_MODEL, dtype=train.dtype, quantization=train.quantization)
+    family = family_of(BASE_MODEL)
+    names = family.adapter_names(train.lora.targets)
+    model = family.load(BASE_MODEL, train.dtype, train.quantization)
     if not torch.cuda.is_available():
         limit_threads()
         model.set_experts_implementation("eager")  # a loop over few experts beats a grouped product on a CPU
@@ -66,9 +69,9 @@ def adapted_model(train: Train, start: Path, seed: int) -> "PeftModel":
         model.gradient_checkpointing_enable()
     previous = None if train.reset_to_base else adapter_of(start, BASE_MODEL)
     if previous is None:
-        return adapt(model, train.lora, seed)
+        return adapt(model, train.lora, names, seed)
     adapted = attach(model, previous, trainable=True)
-    check_inventory(adapted, train.lora)
+    check_inventory(adapted, train.lora, names)
     return adapted
 
 
@@ -92,7 +95,7 @@ def recipe(root: Path = ROOT) -> dict[str, str]:
 
 def train_metrics(model: "PeftModel", rows: list[Row], batches: Batches, train: Train) -> dict[str, Any]:
     """What was trained, and how the training ended."""
-    found = check_inventory(model, train.lora)
+    found = check_inventory(model, train.lora, family_of(BASE_MODEL).adapter_names(train.lora.targets))
     return {
         "traces": sum(map(len, batches.data.rows)),
         "rows": len(batches.data),
@@ -116,6 +119,50 @@ def log(live: Live, row: Row) -> None:
     live.log_metric("learning_rate", row.learning_rate)
 
 
+def train_iteration(name: str, params: Params) -> dict[str, Any]:
+    """Train the iteration's adapter, write it to models/candidates, and return what was written to its metrics.
+
+    Raises DivergedError when training does, and UserError for files that are missing, damaged or changed.
+    """
+    rest, iteration = params.rest, params.rest.iterations[name]
+    stop()  # a GPU cannot hold the served model and the one in training
+    start, seed = model_dir(iteration.start), rest.seed * 1_000 + depth_of(iteration.start)
+    bank = REST / name / "bank.parquet"
+    traces = read_records(bank, Trace)
+    model = adapted_model(rest.train, start, seed)
+    processor = family_of(BASE_MODEL).processor(BASE_MODEL)
+    data = Rows(traces, Clips(processor), rest.train.share_prompts)
+    previous = adapter_of(start, BASE_MODEL)
+    inputs = [sha256_file(bank), base_identity(BASE_MODEL), rest.train.model_dump(), iteration.model_dump(), seed]
+    inputs += [previous and sha256_file(previous / WEIGHTS), recipe()]
+    learning_rate = iteration.learning_rate * rest.train.learning_rate_scale
+    curves = REST_METRICS / f"train_{name}"
+    batches = batches_of(data, processor, rest.train, seed)
+    with checkpoint_file(name, inputs) as checkpoint:
+        if checkpoint.is_file():
+            print(f"{name}: going on from {checkpoint}")
+        rows = []
+        with Live(str(curves), dvcyaml=None, report=None, save_dvc_exp=False, monitor_system=False) as live:
+            every = params.runtime.checkpoint_steps
+            for row in train_adapter(model, batches, rest.train, learning_rate, checkpoint, every):
+                rows.append(row)
+                log(live, row)
+        (curves / "metrics.json").unlink()  # DVCLive's summary; ours is beside it
+        with atomic_dir(CANDIDATES / name) as candidate:
+            save_adapter(model, candidate)
+        metrics = train_metrics(model, rows, batches, rest.train)
+        write_json(REST_METRICS / f"train_{name}.json", metrics)
+    return metrics
+
+
+def refuse(name: str, refusal: Refusal) -> None:
+    """Write what DVC expects of a training that was refused or diverged; the curves of one that diverged stay."""
+    (REST_METRICS / f"train_{name}" / "metrics.json").unlink(missing_ok=True)  # DVCLive's summary
+    with atomic_dir(CANDIDATES / name) as candidate:
+        write_json(candidate / FILE, refusal.model_dump())
+    write_json(REST_METRICS / f"train_{name}.json", {KEY: refusal.model_dump()})
+
+
 @stage_main
 def main() -> None:
     """Run the stage."""
@@ -123,36 +170,20 @@ def main() -> None:
     parser.add_argument("--iteration", required=True, help="its name in rest.iterations")
     name = parser.parse_args().iteration
     params = load_params(Params, "rest.train", "rest.seed", f"rest.iterations.{name}")
-    rest, iteration = params.rest, params.rest.iterations[name]
-    check_machine(rest.train, torch.cuda.is_available())
-    stop()  # a GPU cannot hold the served model and the one in training
-    start, seed = model_dir(iteration.start), rest.seed * 1_000 + depth_of(iteration.start)
-    bank = REST / name / "bank.parquet"
-    traces = read_records(bank, Trace)
-    model = adapted_model(rest.train, start, seed)
-    processor = AudioTextProcessor.from_checkpoint(BASE_MODEL)
-    data = Rows(traces, Clips(processor), rest.train.share_prompts)
-    previous = adapter_of(start, BASE_MODEL)
-    inputs = [sha256_file(bank), base_identity(BASE_MODEL), rest.train.model_dump(), iteration.model_dump(), seed]
-    inputs += [previous and sha256_file(previous / WEIGHTS), recipe()]
-    learning_rate = iteration.learning_rate * rest.train.learning_rate_scale
-    plots = REST_METRICS / f"train_{name}"
-    (plots / "plots").mkdir(parents=True, exist_ok=True)
-    batches = batches_of(data, processor, rest.train, seed)
-    with checkpoint_file(name, inputs) as checkpoint:
-        if checkpoint.is_file():
-            print(f"{name}: going on from {checkpoint}")
-        rows = []
-        with Live(str(plots), dvcyaml=None, report=None, save_dvc_exp=False, monitor_system=False) as live:
-            every = params.runtime.checkpoint_steps
-            for row in train_adapter(model, batches, rest.train, learning_rate, checkpoint, every):
-                rows.append(row)
-                log(live, row)
-        (plots / "metrics.json").unlink()  # DVCLive's summary; ours is beside it
-        with atomic_dir(CANDIDATES / name) as candidate:
-            save_adapter(model, candidate)
-        metrics = train_metrics(model, rows, batches, rest.train)
-        write_json(REST_METRICS / f"train_{name}.json", metrics)
+    check_machine(params.rest.train, torch.cuda.is_available())
+    (REST_METRICS / f"train_{name}" / "plots").mkdir(parents=True, exist_ok=True)
+    refusal = refusal_in(REST_METRICS / f"check_{name}.json")
+    if refusal:
+        refuse(name, refusal)
+        print(passed_on(name, refusal))
+        return
+    try:
+        metrics = train_iteration(name, params)
+    except DivergedError as error:
+        refusal = RefusedError([error.reason], [f"{error.remedy}, or rest.train.max_grad_norm"]).by("rest_train")
+        refuse(name, refusal)
+        announce(name, params.rest.iterations[name].start, refusal)
+        return
     print(
         f"{name}: {metrics['steps']} steps on {metrics['traces']} traces, {metrics['adapter_parameters']:,} parameters "
         f"in {metrics['adapted_matrices']} matrices; loss {metrics['loss_first']} to {metrics['loss_last']}"

@@ -1,15 +1,14 @@
 """Score predictions: two accuracies, and what became of the rest.
 
-    python -m stages.score --variant baseline
-    python -m stages.score --variant baseline --model iter1
-    python -m stages.score --variant baseline --arm silence
+    python -m stages.score baseline
+    python -m stages.score iter1/baseline@silence
     python -m stages.score --questions MMAR-meta.jsonl --predictions result.jsonl --out metrics.json
 
-The first three forms are DVC stages: of the base model (metrics/prompts/<variant>.json), of an iteration of
-self-training (metrics/rest/scores/<iteration>/<variant>.json) and of a control arm of the base model
-(metrics/arms/<variant>/<arm>.json). The last takes files from elsewhere: MMAR's metadata or
+The first form is the DVC stages `score`, `score_controls` and `score_models`: of any run, to the file that
+`metrics_file` in core/runs.py names. The last takes files from elsewhere: MMAR's metadata or
 Question records, and the challenge's `id, thinking_prediction, answer_prediction` or Response records. There, a
-question without a prediction counts as wrong and as `missing`. What the metrics are: metrics/scoring.py.
+question without a prediction counts as wrong and as `missing`, and one whose answer is none of its choices is left out.
+What the metrics are: metrics/scoring.py.
 """
 
 import argparse
@@ -18,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import stage_main
-from audio_reasoning.core.files import BASE_MODEL, QUESTIONS, read_json, write_json
-from audio_reasoning.core.runs import ARMS, Run, metrics_file
-from audio_reasoning.metrics.inputs import read_question_set, read_samples, some
+from audio_reasoning.core.files import QUESTIONS, read_json, write_json
+from audio_reasoning.core.runs import Run, metrics_file, named_run
+from audio_reasoning.metrics.dropped import dropped_ids, dropped_notes
+from audio_reasoning.metrics.inputs import Unanswerable, read_question_set, read_samples, some, told_unanswerable
 from audio_reasoning.metrics.scoring import FATES, metrics_of
 from audio_reasoning.render.tables import percent_range
 
@@ -29,34 +29,36 @@ BOUNDS = (("low", "high"), ("official_low", "official_high"))  # of the two accu
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variant", help="score this prompt variant's predictions on the test questions")
-    parser.add_argument("--model", help="of this iteration of self-training, instead of the base model")
-    parser.add_argument("--arm", choices=ARMS, help="in this control arm")
+    parser.add_argument("run", nargs="?", help="score this run's answers to the test questions")
     parser.add_argument("--questions", type=Path, help="questions: MMAR's metadata or Question records")
     parser.add_argument("--predictions", type=Path, help="predictions: the challenge's format or Response records")
     parser.add_argument("--out", type=Path, help="where the metrics go")
     args = parser.parse_args()
     files = (args.questions, args.predictions, args.out)
-    if bool(args.variant) == any(files) or any(files) != all(files):
-        parser.error("give either --variant, or all of --questions, --predictions and --out")
-    for option in ("model", "arm"):
-        if getattr(args, option) and not args.variant:
-            parser.error(f"--{option} goes with --variant")
-    if args.model and args.arm:
-        parser.error("control arms ask the base model: leave out --model")
+    if bool(args.run) == any(files) or any(files) != all(files):
+        parser.error("give either a run, or all of --questions, --predictions and --out")
     return args
 
 
 def _score_run(run: Run) -> tuple[Path, dict[str, Any]]:
     questions = read_question_set(QUESTIONS / "test.jsonl")
     samples = read_samples(run.predictions, questions, complete=True)
-    return metrics_file(run), {**metrics_of(questions, samples), "run": [read_json(run.manifest)]}
+    dropped = dropped_ids()
+    for note in dropped_notes(dropped):
+        print(f"warning: {note}", file=sys.stderr)
+    named = {"dropped_ids": dropped} if dropped else {}
+    return metrics_file(run), {**metrics_of(questions, samples), **named, "run": [read_json(run.manifest)]}
 
 
 def _score_files(questions_path: Path, predictions_path: Path) -> dict[str, Any]:
-    questions = read_question_set(questions_path)
-    samples = read_samples(predictions_path, questions, complete=False)
-    metrics = metrics_of(questions, samples)
+    unanswerable: dict[str, Unanswerable] = {}
+    questions = read_question_set(questions_path, unanswerable)
+    for warning in told_unanswerable(questions_path, unanswerable):
+        print(f"warning: {warning}", file=sys.stderr)
+    samples = read_samples(predictions_path, {**questions, **unanswerable}, complete=False)
+    metrics = metrics_of(questions, {name: found for name, found in samples.items() if name in questions})
+    if unanswerable:
+        metrics["dropped_ids"] = [*unanswerable]
     absent = metrics["missing_ids"]
     if absent:
         count = f"{len(absent)} of {len(questions)} questions"
@@ -68,8 +70,8 @@ def _score_files(questions_path: Path, predictions_path: Path) -> dict[str, Any]
 def main() -> None:
     """Score one set of predictions and write its metrics."""
     args = _arguments()
-    if args.variant:
-        out, metrics = _score_run(Run(args.variant, args.model or BASE_MODEL.name, args.arm or ""))
+    if args.run:
+        out, metrics = _score_run(named_run(args.run))
     else:
         out, metrics = args.out, _score_files(args.questions, args.predictions)
     write_json(out, metrics)

@@ -1,6 +1,6 @@
 """Make the challenge's submission of one run, or say everything that is wrong with a submission.
 
-    python -m stages.submission build                     # the DVC stage: the run of submission.run
+    python -m stages.submission build --record            # the DVC stage: the run of submission.run
     python -m stages.submission build --run baseline@vote --out vote.zip
     python -m stages.submission build --predictions result.jsonl --questions MMAR-meta.jsonl --out mine.zip
     python -m stages.submission validate mine.zip --questions MMAR-meta.jsonl
@@ -10,22 +10,31 @@ A submission holds each question once, with a choice verbatim and a trace of few
 answers or traces that the model did not give. With `--allow-empty` (for a run, `submission.empty: allow`) these are
 written as empty texts, never made up: they score nothing, and stay in the count, as a line left out would not.
 Beside the zip stands a manifest (`mine.manifest.json`): what made the answers, both accuracies, which texts are empty,
-and the zip's SHA-256.
+and the zip's SHA-256. With `--record`, as the DVC stage calls it, a run that cannot be submitted soundly is a recorded
+outcome: metrics/submission.json says `sound: false` with the problems, data/submission holds problems.txt and no zip,
+and the exit code is 0, since an experiment of hours is not lost by one trace that is too long.
 """
 
 import argparse
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import METRICS, write_bytes, write_json
+from audio_reasoning.core.files import METRICS, atomic_dir, write_bytes, write_json
 from audio_reasoning.core.records import Response
 from audio_reasoning.core.typed import Strict
-from audio_reasoning.metrics.inputs import Questions, check_current, read_question_set, some
+from audio_reasoning.metrics.inputs import (
+    Questions,
+    Unanswerable,
+    check_current,
+    read_question_set,
+    some,
+    told_unanswerable,
+)
 from audio_reasoning.render.submission.file import (
     MAX_BYTES,
     MEMBER,
@@ -38,13 +47,24 @@ from audio_reasoning.render.submission.file import (
     unpack,
 )
 from audio_reasoning.render.submission.params import Submission
-from audio_reasoning.tasks.official import official_match
+from audio_reasoning.tasks.official import Asked, official_match
 from audio_reasoning.tasks.reward import correct
 from stages.params import load_params
 from stages.submission_source import Source, outputs, source_of_files, source_of_run
 
-SUBMISSION = Path("data/submission/submission.zip")
+SUBMISSION = Path("data/submission/submission.zip")  # the folder is the stage's output: no zip, no false one
+PROBLEMS = SUBMISSION.with_name("problems.txt")
 MANIFEST = METRICS / "submission.json"
+_TOLD = 10  # problems in the metrics and on the screen
+
+
+class UnsoundError(UserError):
+    """A submission has problems; all of them, and what could be done."""
+
+    def __init__(self, name: str, problems: Sequence[str], ways_out: Sequence[str]):
+        lines = [f"{name}: {len(problems)} problem(s)", *problems, *ways_out]
+        super().__init__("\n  ".join(lines))
+        self.problems, self.ways_out = list(problems), list(ways_out)
 
 
 class Params(Strict):
@@ -56,14 +76,16 @@ class Params(Strict):
 def build(source: Source, max_trace_chars: int, allow_empty: bool) -> tuple[bytes, dict[str, Any]]:
     """The zip and its manifest.
 
-    Raises UserError, naming every question concerned, for several samples a question, a trace that is too long, and
-    an empty answer or trace unless `allow_empty`; and if what is written does not score as the run does.
+    Raises UnsoundError, naming every question concerned, for a trace that is too long, and an empty answer or trace
+    unless `allow_empty`; UserError for several samples a question, and if what is written does not score as the run.
     """
     responses = _only_responses(source)
-    entries = [_entry(source.questions, response, max_trace_chars, allow_empty) for response in responses]
+    entries = [_entry(source.asked, response, max_trace_chars, allow_empty) for response in responses]
     data = pack(entries)
-    written, problems = read_back(data, source.questions, max_trace_chars)
-    _refuse(problems, allow_empty, source.name)
+    written, problems = read_back(data, source.asked, max_trace_chars)
+    why = "is a question of the benchmark that was dropped, so no line answers it"
+    lacking = [Problem(f"id {name!r}", why, "dropped") for name in source.dropped]
+    _refuse([*problems, *lacking], allow_empty, source.name)
     scores = accuracies(written, source.questions)
     _check_scores(source, written, scores)
     unanswered = [entry.id for entry in written if not entry.answer]
@@ -92,23 +114,23 @@ def build(source: Source, max_trace_chars: int, allow_empty: bool) -> tuple[byte
 
 
 def _only_responses(source: Source) -> list[Response]:
-    several = [name for name in source.questions if len(source.samples[name]) > 1]
+    several = [name for name in source.asked if len(source.samples[name]) > 1]
     if several:
         raise UserError(
             f"{source.name}: {len(several)} questions have several samples ({some(several)}), and one answer a "
             "question is submitted; vote on them (vote.variants) and submit <variant>@vote"
         )
-    return [source.samples[name][0].response for name in source.questions]
+    return [source.samples[name][0].response for name in source.asked]
 
 
-def _entry(questions: Questions, response: Response, max_trace_chars: int, allow_empty: bool) -> Entry:
+def _entry(questions: Mapping[str, Asked], response: Response, max_trace_chars: int, allow_empty: bool) -> Entry:
     answer = "" if response.answer is None else questions[response.question_id].choices[response.answer]
     # Thinking that never ended has no answer either and scores nothing: without it the file keeps to the limit.
     drop = allow_empty and not answer and len(response.thinking) >= max_trace_chars
     return Entry(response.question_id, "" if drop else response.thinking, answer)
 
 
-def read_back(data: bytes, questions: Questions, max_trace_chars: int) -> tuple[list[Entry], list[Problem]]:
+def read_back(data: bytes, questions: Mapping[str, Asked], max_trace_chars: int) -> tuple[list[Entry], list[Problem]]:
     """The entries of a zip or a JSONL file, as far as they can be read, and everything that is wrong with it."""
     lines, layout = unpack(data) if data.startswith(b"PK") else (data, [])
     if lines is None:
@@ -119,21 +141,42 @@ def read_back(data: bytes, questions: Questions, max_trace_chars: int) -> tuple[
 
 
 def _refuse(problems: Sequence[Problem], allow_empty: bool, name: str) -> None:
-    """Raise UserError with all problems, or warn of texts that may be empty."""
+    """Raise UnsoundError with all problems, or warn of texts that may be empty."""
     allowed = [problem for problem in problems if allow_empty and problem.kind == "empty"]
     refused = [problem for problem in problems if problem not in allowed]
     for problem in allowed:
         print(f"warning: {name}: {problem}", file=sys.stderr)
     if not refused:
         return
-    lines = [f"{name}: {len(refused)} problem(s)", *(f"  {problem}" for problem in refused)]
+    ways_out = []
     if any(problem.kind == "long" for problem in refused):
-        lines.append("  to shorten traces, set thinking.reask_over_chars and run the stage that answers again")
+        ways_out.append("to shorten traces, set thinking.reask_over_chars and run the stage that answers again")
     if any(problem.kind == "empty" for problem in refused):
-        lines.append(
-            "  empty texts score nothing; to accept them add --allow-empty (for a run, submission.empty: allow)"
+        ways_out.append(
+            "empty texts score nothing; to accept them add --allow-empty (for a run, submission.empty: allow)"
         )
-    raise UserError("\n".join(lines))
+    if any(problem.kind == "dropped" for problem in refused):
+        ways_out.append(
+            "a submission answers every question: take corrected metadata, with --questions, or for a run with "
+            "questions_file of the source in conf/profile/, and answer anew"
+        )
+    raise UnsoundError(name, [str(problem) for problem in refused], ways_out)
+
+
+def record_unsound(name: str, error: UnsoundError) -> None:
+    """Write that `name` cannot be submitted as it is, and why, in place of the zip and its manifest."""
+    with atomic_dir(SUBMISSION.parent) as folder:
+        (folder / PROBLEMS.name).write_text(f"{error}\n", encoding="utf-8")
+    record = {"run": name, "sound": False, "problems": len(error.problems)}
+    record |= {"first_problems": error.problems[:_TOLD], "ways_out": error.ways_out}
+    write_json(MANIFEST, record)
+    rule = "─" * 100
+    told = "\n  ".join([*error.problems[:_TOLD], *error.ways_out])
+    print(
+        f"{rule}\nNOT SOUND: {name} cannot be submitted as it is: {len(error.problems)} problem(s)\n  {told}\n"
+        f"All of them are in {PROBLEMS}; there is no zip. The rest of the pipeline is as it would be.\n{rule}",
+        file=sys.stderr,
+    )
 
 
 def _check_scores(source: Source, written: Sequence[Entry], scores: dict[str, float]) -> None:
@@ -143,7 +186,8 @@ def _check_scores(source: Source, written: Sequence[Entry], scores: dict[str, fl
     Predictions from elsewhere may say more than their choice ("(A) a dog"), which the official match may count
     otherwise than the choice to the letter that is written: that is warned of.
     """
-    pairs = [(source.questions[entry.id], source.samples[entry.id][0], entry) for entry in written]
+    scored = [entry for entry in written if entry.id in source.questions]
+    pairs = [(source.questions[entry.id], source.samples[entry.id][0], entry) for entry in scored]
     official = [official_match(s.submitted, q.choices[q.answer], q.choices) for q, s, _ in pairs]
     verbatim = [official_match(entry.answer, q.choices[q.answer], q.choices) for q, _, entry in pairs]
     changed = [
@@ -169,8 +213,17 @@ def _check_scores(source: Source, written: Sequence[Entry], scores: dict[str, fl
         check_current(source.metrics, figures, source.name)
 
 
-def validate(path: Path, questions: Questions, max_trace_chars: int, allow_empty: bool) -> dict[str, float]:
-    """Both accuracies of a submission; UserError with everything that is wrong with it."""
+def validate(
+    path: Path,
+    questions: Questions,
+    max_trace_chars: int,
+    allow_empty: bool,
+    unanswerable: Mapping[str, Unanswerable] | None = None,
+) -> dict[str, float]:
+    """Both accuracies of a submission; UserError with everything that is wrong with it.
+
+    It must answer `unanswerable` questions too, which score nothing.
+    """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{path}: larger than {MAX_BYTES:,} bytes, and not read")
@@ -179,7 +232,7 @@ def validate(path: Path, questions: Questions, max_trace_chars: int, allow_empty
         raise UserError(f"{path}: {error.strerror}") from None
     if path.suffix == ".zip" and not data.startswith(b"PK"):
         raise UserError(f"{path}: is no zip")
-    entries, problems = read_back(data, questions, max_trace_chars)
+    entries, problems = read_back(data, {**questions, **(unanswerable or {})}, max_trace_chars)
     _refuse(problems, allow_empty, str(path))
     return accuracies(entries, questions)
 
@@ -191,6 +244,7 @@ def _arguments() -> argparse.Namespace:
     builder.add_argument("--run", help="a run of the pipeline; without it and --predictions, that of submission.run")
     builder.add_argument("--predictions", type=Path, help="predictions: the challenge's format or Response records")
     builder.add_argument("--questions", type=Path, help="their questions: MMAR's metadata or Question records")
+    builder.add_argument("--record", action="store_true", help="as the DVC stage: record what is not sound, end with 0")
     builder.add_argument("--out", type=Path, help="the zip; its manifest is the .manifest.json beside it")
     checker = commands.add_parser("validate", help="say everything that is wrong with a submission")
     checker.add_argument("submission", type=Path, help=f"a zip, or the {MEMBER} in it")
@@ -203,6 +257,8 @@ def _arguments() -> argparse.Namespace:
             builder.error("give either --run, or both --predictions and --questions, or none of them")
         if bool(args.run or args.predictions) != bool(args.out):
             builder.error("--out goes with --run and --predictions")
+        if args.out and args.record:
+            builder.error("--record is for the DVC stage's outputs, not for --out")
         if args.out and args.out.suffix != ".zip":
             builder.error("--out must end in .zip")
     return args
@@ -214,7 +270,11 @@ def main() -> None:
     args = _arguments()
     limits = load_params(Params, "submission").submission
     if args.command == "validate":
-        scores = validate(args.submission, read_question_set(args.questions), limits.max_trace_chars, args.allow_empty)
+        unanswerable: dict[str, Unanswerable] = {}
+        questions = read_question_set(args.questions, unanswerable)
+        for warning in told_unanswerable(args.questions, unanswerable):
+            print(f"warning: {warning}", file=sys.stderr)
+        scores = validate(args.submission, questions, limits.max_trace_chars, args.allow_empty, unanswerable)
         print(f"{args.submission}: sound; strict {scores['acc_strict']:.1%}, official {scores['acc_official']:.1%}")
         return
     if args.predictions:
@@ -223,8 +283,16 @@ def main() -> None:
         source = source_of_run(args.run or limits.run)
     out, manifest_path = outputs(args.out, source) if args.out else (SUBMISSION, MANIFEST)
     allow_empty = args.allow_empty or (not args.predictions and limits.empty == "allow")
-    data, manifest = build(source, limits.max_trace_chars, allow_empty)
+    try:
+        data, manifest = build(source, limits.max_trace_chars, allow_empty)
+    except UnsoundError as error:
+        if not args.record:
+            raise
+        record_unsound(source.name, error)
+        return
     write_bytes(out, data)
+    if not args.out:
+        PROBLEMS.unlink(missing_ok=True)
     write_json(manifest_path, manifest)
     print(
         f"{out}: {manifest['n']} answers of {manifest['run']}, strict {manifest['acc_strict']:.1%}, "

@@ -1,19 +1,34 @@
 """What a submission is made of: a run of the pipeline, or files from elsewhere."""
 
-from dataclasses import dataclass
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import QUESTIONS, read_json
 from audio_reasoning.core.runs import metrics_file
-from audio_reasoning.metrics.inputs import Questions, Samples, read_question_set, read_samples
+from audio_reasoning.metrics.dropped import dropped_ids
+from audio_reasoning.metrics.inputs import (
+    Questions,
+    Samples,
+    Unanswerable,
+    read_question_set,
+    read_samples,
+    told_unanswerable,
+)
+from audio_reasoning.tasks.official import Asked
 from stages.runs import existing_run
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is submitted: predictions of questions, the scores of them where there are any, and the files it is from."""
+    """What is submitted: predictions of questions, the scores of them where there are any, and the files it is from.
+
+    `unanswerable` questions have no right choice: they are submitted too, and score nothing. `dropped` ones were not
+    asked at all.
+    """
 
     name: str
     questions: Questions
@@ -21,6 +36,13 @@ class Source:
     made_by: list[Any]
     metrics: Path | None
     files: tuple[Path, ...] = ()
+    unanswerable: Mapping[str, Unanswerable] = field(default_factory=dict)
+    dropped: Sequence[str] = ()
+
+    @property
+    def asked(self) -> dict[str, Asked]:
+        """Every question that is submitted, by its id."""
+        return {**self.questions, **self.unanswerable}
 
 
 def source_of_run(name: str) -> Source:
@@ -37,16 +59,21 @@ def source_of_run(name: str) -> Source:
         [read_json(run.manifest)],
         metrics if metrics.is_file() else None,
         (asked, run.predictions, run.manifest, metrics),
+        dropped=[name for name in dropped_ids() if name not in questions],
     )
 
 
 def source_of_files(predictions: Path, questions_path: Path) -> Source:
     """Any predictions, ours or the challenge's, and their manifest if one lies beside them."""
-    questions = read_question_set(questions_path)
-    samples = read_samples(predictions, questions, complete=True)
+    unanswerable: dict[str, Unanswerable] = {}
+    questions = read_question_set(questions_path, unanswerable)
+    for warning in told_unanswerable(questions_path, unanswerable):
+        print(f"warning: {warning}", file=sys.stderr)
+    samples = read_samples(predictions, {**questions, **unanswerable}, complete=True)
     manifest = predictions.with_suffix(".run.json")
     made_by = [read_json(manifest)] if manifest.is_file() else []
-    return Source(predictions.name, questions, samples, made_by, None, (predictions, questions_path, manifest))
+    files = (predictions, questions_path, manifest)
+    return Source(predictions.name, questions, samples, made_by, None, files, unanswerable)
 
 
 def outputs(out: Path, source: Source) -> tuple[Path, Path]:

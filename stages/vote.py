@@ -2,19 +2,19 @@
 
     python -m stages.vote --variant baseline
 
-Reads data/samples/<variant>.jsonl. Writes data/votes/<variant>.jsonl, one Response a question: the voted answer, with
-a trace of one of the samples that gave this very answer (`vote.trace` says which; `sample_index` is its number). In a
-tie that is the tied answer of the earliest sample, since a submission needs one. Where no sample answered, it is the
-first sample with the status that most of them have.
+Reads data/samples/base/<variant>@samples.jsonl. Writes data/votes/base/<variant>@vote.jsonl, one Response a question:
+the voted answer, with a trace of one of the samples that gave this very answer (`vote.trace` says which; `sample_index`
+is its number). In a tie that is the tied answer of the earliest sample, since a submission needs one. Where no sample
+answered, it is the first sample with the status that most of them have.
 
-metrics/votes/<variant>.json holds, in fractions of one: `acc_mean` of single samples, `acc_vote` (ties shared, so no
-luck of the order is in it), `pass_at_n`, `ece` and `brier` of agreement as confidence with their intervals (`ece_low`,
-`ece_high`, …), and the shares of questions `tied` and `unanswered` (by all samples). In lists, which DVC does not show:
-`detail`, the two accuracies with their 95 % intervals; `comparison`, vote against mean, paired; `curve`, the expected
-vote and pass@k of k samples, whose ends are these two accuracies; and `calibration`. An interval is that of a bootstrap
-over clips, and of an accuracy at least Wilson's: where all questions are right, there is nothing to resample. Both sets
-of answers are scored like all others, in metrics/votes/<variant>/samples.json and vote.json; there a vote's tie is
-broken as above.
+metrics/votes/base/<variant>.json holds, in fractions of one: `acc_mean` of single samples, `acc_vote` (ties shared, so
+no luck of the order is in it), `pass_at_n`, `ece` and `brier` of agreement as confidence with their intervals
+(`ece_low`, `ece_high`, …), and the shares of questions `tied` and `unanswered` (by all samples). In lists, which DVC
+does not show: `detail`, the two accuracies with their 95 % intervals; `comparison`, vote against mean, paired; `curve`,
+the expected vote and pass@k of k samples, whose ends are these two accuracies; and `calibration`. An interval is that
+of a bootstrap over clips, and of an accuracy at least Wilson's: where all questions are right, there is nothing to
+resample. Both sets of answers are scored like all others, in <variant>@samples.json and @vote.json beside it; there a
+vote's tie is broken as above.
 """
 
 import argparse
@@ -29,7 +29,7 @@ import numpy as np
 from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.files import METRICS, QUESTIONS, read_json, write_json, write_jsonl
 from audio_reasoning.core.records import Response, to_dict
-from audio_reasoning.core.runs import SAMPLES, VOTE, Run, metrics_file
+from audio_reasoning.core.runs import BASE, SAMPLES, VOTE, Run, metrics_file
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.metrics.compare_params import Compare
 from audio_reasoning.metrics.inputs import Questions, Samples, read_question_set, read_samples
@@ -100,7 +100,7 @@ def _spokesman(supporters: Sequence[Response], vote: Vote) -> Response:
 def vote_metrics(
     variant: str, questions: Questions, responses: dict[str, list[Response]], method: Method = DEFAULTS
 ) -> dict[str, Any]:
-    """The content of metrics/votes/<variant>.json; see the module's text. All questions have as many samples."""
+    """The content of metrics/votes/base/<variant>.json; see the module's text. All questions have as many samples."""
     votes = [count_votes(responses[name], question.answer) for name, question in questions.items()]
     groups = [question.group for question in questions.values()]
     means, scores, bins = [v.right / v.n for v in votes], [vote_score(v) for v in votes], calibration(votes)
@@ -195,12 +195,12 @@ def main() -> None:
     _scores(sampled, questions, samples, manifest)
     _scores(votes, questions, chosen, {**manifest, "vote": rule})
     metrics = vote_metrics(variant, questions, responses, method_of(params.compare))
-    write_json(METRICS / "votes" / f"{variant}.json", metrics)
+    write_json(METRICS / "votes" / BASE / f"{variant}.json", metrics)
     print(told(variant, metrics))
 
 
 def told(variant: str, metrics: dict[str, Any]) -> str:
-    """The figures of metrics/votes/<variant>.json in a line for a terminal, with their 95 % intervals."""
+    """The figures of metrics/votes/base/<variant>.json in a line for a terminal, with their 95 % intervals."""
     (mean, vote), last = metrics["detail"], metrics["curve"][-1]
     shown = (
         ("mean", metrics["acc_mean"], mean["low"], mean["high"]),

@@ -12,6 +12,7 @@ from typing import Any
 
 from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.files import METRICS, read_json, write_json
+from audio_reasoning.core.runs import BASE
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.metrics.vote_params import Vote
 from stages.params import load_params
@@ -54,7 +55,7 @@ def main() -> None:
     """Run the stage."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     variants = load_params(Params, "vote.variants").vote.variants
-    metrics = {variant: read_json(METRICS / "votes" / f"{variant}.json") for variant in variants}
+    metrics = {variant: read_json(METRICS / "votes" / BASE / f"{variant}.json") for variant in variants}
     write_json(CURVE, [row for variant, values in metrics.items() for row in curve_rows(variant, values)])
     write_json(CALIBRATION, [row for variant, values in metrics.items() for row in calibration_rows(variant, values)])
     print(f"{CURVE}, {CALIBRATION}: {len(variants)} variants")

@@ -20,7 +20,7 @@ from typing import Any
 
 from aiohttp import web
 
-from audio_reasoning.core.audio_tokens import audio_token_count
+from audio_reasoning.families.qwen3_omni.audio_tokens import audio_token_count
 
 Fault = Callable[[web.Request], Any]
 
@@ -74,6 +74,16 @@ def answer(payload: Any) -> Fault:
     return fault
 
 
+def raw(content: bytes, content_type: str = "application/json", code: int = 200, **headers: str) -> Fault:
+    """Answer with these very bytes."""
+
+    async def fault(request: web.Request) -> web.Response:
+        more = {name.replace("_", "-"): value for name, value in headers.items()}
+        return web.Response(body=content, status=code, headers={"Content-Type": content_type, **more})
+
+    return fault
+
+
 class FakeOpenAI:
     """Samples are hashes of the text, the seed and the sample's number; audio counts as in Qwen3-Omni."""
 
@@ -83,6 +93,9 @@ class FakeOpenAI:
         self.bodies: list[dict[str, Any]] = []
         self.asked: Counter[str] = Counter()  # requests by their last text, faults included
         self.answered: list[str] = []  # texts, in the order of their answers
+        self.answered_at: dict[str, float] = {}  # when each text was last answered, by time.monotonic()
+        self.most_samples: int | None = None  # in one answer, whatever n says
+        self.metrics: list[str] = []  # texts of /metrics; one a request, then the last again
         self.faults: dict[str, list[Fault]] = defaultdict(list)  # by text; one a request, then none
         self.in_flight = self.peak = 0
         self.port = 0
@@ -93,6 +106,7 @@ class FakeOpenAI:
         app = web.Application(client_max_size=2**26)
         app.router.add_get("/health", self._health)
         app.router.add_get("/v1/models", self._models)
+        app.router.add_get("/metrics", self._metrics)
         app.router.add_post("/v1/chat/completions", self._chat)
         if self.lora != "off":
             app.router.add_post("/v1/load_lora_adapter", self._load)
@@ -100,6 +114,11 @@ class FakeOpenAI:
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.Response()
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        if not self.metrics:
+            raise web.HTTPNotFound
+        return web.Response(text=self.metrics.pop(0) if len(self.metrics) > 1 else self.metrics[0])
 
     def _refused(self, request: web.Request) -> web.Response | None:
         if request.headers.get("Authorization") != f"Bearer {self.key}":
@@ -141,6 +160,7 @@ class FakeOpenAI:
                 return reply
             await asyncio.sleep(self.latency_s)
             self.answered.append(text)
+            self.answered_at[text] = time.monotonic()
             return web.json_response(self._completion(body, text, seconds))
         finally:
             self.in_flight -= 1
@@ -148,7 +168,7 @@ class FakeOpenAI:
     def _completion(self, body: dict[str, Any], text: str, samples: int) -> dict[str, Any]:
         count = 1 if body["max_tokens"] == 1 else min(body["max_tokens"], 16)
         choices = []
-        for index in range(body.get("n", 1)):
+        for index in range(min(body.get("n", 1), self.most_samples or 1_000)):
             seed = os.urandom(8) if self.unseeded else (body.get("seed", 0) + index, body.get("temperature", 1.0))
             spoken = text if body["model"] == self.model else f"{body['model']}: {text}"
             ids = list(hashlib.sha256(f"{spoken}|{seed}".encode()).digest()[:count])

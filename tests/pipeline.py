@@ -94,10 +94,10 @@ class Pipeline:
         """As if no question had been asked: no predictions anywhere, no response cache, no run cache."""
         lock = yaml.safe_load((self.root / "dvc.lock").read_text())
         outs = [out for stage in lock["stages"].values() for out in stage.get("outs", [])]
-        hashes = [out["md5"] for out in outs if out["path"].startswith("data/predictions/")]
+        hashes = [out["md5"] for out in outs if out["path"].startswith("data/answers/base/")]
         cached = [self.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:] for md5 in hashes]
         assert len(cached) == 2 * len(VARIANTS) and all(path.is_file() for path in cached)
-        for path in [*cached, *self.root.glob(".cache/responses.sqlite*"), *self.root.glob("data/predictions/*")]:
+        for path in [*cached, *self.root.glob(".cache/responses.sqlite*"), *self.root.glob("data/answers/base/*")]:
             path.unlink()
         shutil.rmtree(self.root / ".dvc/cache/runs", ignore_errors=True)
 

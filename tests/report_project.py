@@ -102,7 +102,7 @@ def write_comparison(folder: Path, contrasts: Sequence[dict[str, Any]] = ()) -> 
         figures = {"n": 12, "acc_strict": round(acc, 4), "acc_official": 0.5}
         figures |= {"truncated": 0.0, "no_answer": 0.25, "error": 0.0}
         detail = {**row, "official_low": 0.21, "official_high": 0.79}
-        write_json(folder / f"metrics/prompts/{name}.json", {**figures, "detail": [detail]})
+        write_json(folder / f"metrics/scores/base/{name}.json", {**figures, "detail": [detail]})
     rows = [
         {"variant": name, "by": by, "name": group, "acc": acc, **row}
         for name in ("baseline", "expert_analyst")

@@ -14,9 +14,10 @@ from audio_reasoning.algorithms.rest.params import Rest
 from audio_reasoning.core.files import AUDIO, REST, sha256_file, write_json
 from audio_reasoning.core.models import base_identity
 from audio_reasoning.core.rollouts import Trace, write_records
+from audio_reasoning.families.adapters import adapt, save_adapter
+from audio_reasoning.families.family import family_of
 from audio_reasoning.families.params import Lora, Tiny
-from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
-from audio_reasoning.families.qwen3_omni.lora import adapt, save_adapter
+from audio_reasoning.families.qwen3_omni.checkpoint import save_servable
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
 from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
@@ -111,7 +112,8 @@ def dataset(traces: Sequence[Trace], share_prompts: bool = False) -> Rows:
 
 def write_adapter(folder: Path, targets: str = "attention", rank: int = 4, seed: int = 0) -> Path:
     """An adapter in `folder` that does something."""
-    adapted = adapt(load_thinker(BASE), Lora(targets=targets, rank=rank, alpha=2 * rank), seed)  # type: ignore[arg-type]
+    family, lora = family_of(BASE), Lora(targets=targets, rank=rank, alpha=2 * rank)  # type: ignore[arg-type]
+    adapted = adapt(family.load(BASE), lora, family.adapter_names(targets), seed)
     torch.manual_seed(seed)
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():

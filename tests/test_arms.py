@@ -13,19 +13,21 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_reasoning.conditions import arms
+from audio_reasoning.conditions import mismatched
+from audio_reasoning.conditions.condition import condition_of
 from audio_reasoning.conditions.orders import asked_orders
 from audio_reasoning.conditions.params import Arms
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import BASE_MODEL, sha256_file, write_jsonl
+from audio_reasoning.core.files import AUDIO, sha256_file, write_jsonl
 from audio_reasoning.core.records import NO_AUDIO, Audio, Question, Response, response_from, to_dict
 from audio_reasoning.engines.answer import _check_audio_tokens, answer_questions, check_clips, request_for
 from audio_reasoning.engines.answers import ChatResult
 from audio_reasoning.engines.endpoint import Server
-from audio_reasoning.engines.messages import cache_key
+from audio_reasoning.engines.engine import Decoding, Setup
+from audio_reasoning.engines.messages import cache_key, chat_request
 from audio_reasoning.prompts.registry import Prompt, load_prompt
-from stages import arm_infer
-from stages.project import Project, load_project
+from stages import answer
+from stages.project import load_project
 from tests import tiny_thinker
 from tests.fake_openai import FakeOpenAI
 
@@ -33,6 +35,11 @@ ROOT = Path(__file__).parent.parent
 KINDS = ("silence", "mismatched", "text_only", "permuted")
 ARMS = Arms(variants=["baseline"], kinds=list(KINDS), permutations=4, seed=23)
 PROMPT = Prompt("plain", "Plain", "none", 1, "Listen.", "{{ question }} {% for c in choices %}({{ c }}){% endfor %}")
+
+
+def asked_in(name: str, questions: list[Question], arms: Arms = ARMS, media_root: Path = AUDIO) -> list[Question]:
+    """What a condition asks instead of the questions."""
+    return condition_of(name, arms).ask(questions, arms, media_root)
 
 
 def question(
@@ -95,12 +102,12 @@ def test_questions_and_seeds_have_orders_of_their_own():
 @given(st.lists(SETS, min_size=1, max_size=5), st.integers(1, 6), st.data())
 def test_a_permuted_answer_comes_back_as_the_choice_that_was_meant(asked, permutations, data):
     how = ARMS.model_copy(update={"permutations": permutations})
-    permuted = arms.asked(asked, "permuted", how)
+    permuted = asked_in("permuted", asked, how)
     own = [one for one in asked for _ in range(permutations)]
     assert [one.choices[one.answer] for one in permuted] == [one.choices[one.answer] for one in own]
     meant = [data.draw(st.none() | st.sampled_from(one.choices)) for one in permuted]
     places = [None if m is None else one.choices.index(m) for one, m in zip(permuted, meant, strict=True)]
-    responses = arms.answered(asked, "permuted", how, list(map(response, permuted, places)))
+    responses = condition_of("permuted", how).read(asked, how, list(map(response, permuted, places)))
     assert [(r.question_id, r.sample_index) for r in responses] == [
         (q.id, i) for q in asked for i in range(permutations)
     ]
@@ -125,10 +132,10 @@ def test_the_clip_is_never_the_own_one_and_fits_as_well_as_one_can(rows, seed):
     ]
     if len({one.group for one in asked}) == 1:
         with pytest.raises(UserError, match="mismatched needs another clip for q0"):
-            arms.donors(asked, seed)
+            mismatched.donors(asked, seed)
         return
-    found = arms.donors(asked, seed)
-    assert found == arms.donors(asked, seed)
+    found = mismatched.donors(asked, seed)
+    assert found == mismatched.donors(asked, seed)
     for own, (donor, fit) in zip(asked, found, strict=True):
         assert donor.group != own.group and donor.audio != own.audio
 
@@ -139,27 +146,27 @@ def test_the_clip_is_never_the_own_one_and_fits_as_well_as_one_can(rows, seed):
         good = [one for one in others if all(right(o) != right(own) for o in asked if o.group == one.group)]
         best = [one for one in good if one.sub_category == own.sub_category]
         assert donor in (best or good or others)
-        assert fit == arms.FITS[0 if best else 1 if good else 2]
+        assert fit == mismatched.FITS[0 if best else 1 if good else 2]
 
 
 def test_a_mismatched_question_keeps_everything_but_the_clip():
     asked = [question(i, ("a bell", "rain", f"noise {i}"), i % 3) for i in range(30)]
-    mismatched = arms.asked(asked, "mismatched", ARMS)
-    assert [replace(one, audio=own.audio) for own, one in zip(asked, mismatched, strict=True)] == asked
-    assert {one.audio for one in mismatched} <= {own.audio for own in asked}
-    other = arms.asked(asked, "mismatched", ARMS.model_copy(update={"seed": 24}))
-    assert [one.audio for one in other] != [one.audio for one in mismatched]
+    moved = asked_in("mismatched", asked)
+    assert [replace(one, audio=own.audio) for own, one in zip(asked, moved, strict=True)] == asked
+    assert {one.audio for one in moved} <= {own.audio for own in asked}
+    other = asked_in("mismatched", asked, ARMS.model_copy(update={"seed": 24}))
+    assert [one.audio for one in other] != [one.audio for one in moved]
 
 
 def test_one_clip_under_two_groups_is_not_another_clip():
     one, copy, other = question(0), question(1, audio=question(0).audio), question(2)
-    assert {donor.id for donor, _ in arms.donors([one, copy, other], 1)[:2]} == {"q2"}
+    assert {donor.id for donor, _ in mismatched.donors([one, copy, other], 1)[:2]} == {"q2"}
 
 
-def test_an_arm_says_in_its_manifest_how_well_the_clips_fit():
+def test_a_condition_says_in_a_manifest_how_well_the_clips_fit():
     asked = [question(0), question(1, answer=1), question(2, answer=1, sub_category="Content Analysis")]
-    assert arms.described(asked, "mismatched", ARMS) == {
-        "kind": "mismatched",
+    described = {kind: condition_of(kind, ARMS).describe(asked, ARMS) for kind in KINDS}
+    assert described["mismatched"] == {
         "seed": 23,
         "clips": {
             "same_sub_category_other_answer": 2,
@@ -167,63 +174,60 @@ def test_an_arm_says_in_its_manifest_how_well_the_clips_fit():
             "same_answer": 0,
         },
     }
-    assert arms.described(asked, "permuted", ARMS) == {"kind": "permuted", "seed": 23, "permutations": 4}
-    assert arms.described(asked, "silence", ARMS) == {"kind": "silence"}
+    assert described["permuted"] == {"seed": 23, "permutations": 4}
+    assert described["silence"] == described["text_only"] == {}
 
 
 # ── silence and text alone ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_two_who_write_the_same_silence_at_once_do_not_disturb_each_other(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
     write, others = soundfile.write, []
 
     def interrupted(*args, **options):
         monkeypatch.setattr(soundfile, "write", write)
         write(*args, **options)
-        others.extend(arms.asked([question(2)], "silence", ARMS))  # another process does the same meanwhile
+        others.extend(
+            asked_in("silence", [question(2)], media_root=tmp_path)
+        )  # another process does the same meanwhile
 
     monkeypatch.setattr(soundfile, "write", interrupted)
-    [silent] = arms.asked([question(1)], "silence", ARMS)
+    [silent] = asked_in("silence", [question(1)], media_root=tmp_path)
     assert [silent.audio] == [other.audio for other in others]
-    samples, _ = soundfile.read(Path("data/audio") / silent.audio.path)
+    samples, _ = soundfile.read(tmp_path / silent.audio.path)
     assert len(samples) == 32_000
-    assert [path.name for path in Path("data/audio/_silence").iterdir()] == ["200.flac"]
+    assert [path.name for path in (tmp_path / "_silence").iterdir()] == ["200.flac"]
 
 
-def test_silence_is_as_long_as_the_clip(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (silent,) = arms.asked([question(0, audio=Audio("mini/0.flac", "0", 1.65))], "silence", ARMS)
-    samples, rate = soundfile.read(tmp_path / "data/audio" / silent.audio.path)
+def test_silence_is_as_long_as_the_clip(tmp_path):
+    (silent,) = asked_in("silence", [question(0, audio=Audio("mini/0.flac", "0", 1.65))], media_root=tmp_path)
+    samples, rate = soundfile.read(tmp_path / silent.audio.path)
     assert len(samples) / rate == silent.audio.duration_s == 1.65 and not samples.any()
-    check_clips([silent])
+    check_clips([silent], tmp_path)
 
 
-def test_a_question_in_text_alone_is_a_request_without_audio():
-    params = load_project(path=ROOT / "params.yaml")
-    (alone,) = arms.asked([question(0)], "text_only", ARMS)
-    request, with_clip = (request_for(one, PROMPT, params.infer) for one in (alone, question(0)))
+def test_a_question_in_text_alone_is_a_request_without_audio(tmp_path):
+    decoding = load_project(path=ROOT / "params.yaml").infer.decoding()
+    (alone,) = asked_in("text_only", [question(0)])
+    request, with_clip = (chat_request(request_for(one, PROMPT), decoding) for one in (alone, question(0)))
     assert [part["type"] for part in request.messages[-1]["content"]] == ["text"]
     assert request.messages[-1]["content"] == with_clip.messages[-1]["content"][1:]
     assert request.messages[:-1] == with_clip.messages[:-1]
-    check_clips([alone])
+    check_clips([alone], tmp_path)
 
 
-def test_only_the_arm_itself_can_leave_a_clip_out(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_only_the_condition_itself_can_leave_a_clip_out(tmp_path):
     with pytest.raises(UserError, match="the clip of q0 is missing"):
-        check_clips([question(0, audio=Audio("", "", 0.0))])  # as a line of a file could have it
+        check_clips([question(0, audio=Audio("", "", 0.0))], tmp_path / "audio")  # as a line of a file could have it
 
 
 def test_cached_answers_of_ordinary_requests_are_still_found_and_each_arm_has_its_own():
     server = Server("vllm", "", "", "m", {"backend": "vllm"}, "", Path())
-    decoding = load_project(path=ROOT / "params.yaml").infer.model_copy(
-        update={"temperature": 0.1, "top_p": 1.0, "max_tokens": 64, "seed": 11, "n": 1, "backend": "vllm"}
-    )
+    decoding = Decoding(temperature=0.1, top_p=1.0, max_tokens=64, seed=11, n=1)
     own = question(0)
-    (permuted,) = arms.asked([own], "permuted", ARMS.model_copy(update={"permutations": 1}))
+    (permuted,) = asked_in("permuted", [own], ARMS.model_copy(update={"permutations": 1}))
     asked = [own, replace(own, audio=NO_AUDIO), replace(own, audio=question(1).audio), permuted]
-    keys = [cache_key(request_for(one, PROMPT, decoding), server) for one in asked]
+    keys = [cache_key(chat_request(request_for(one, PROMPT), decoding, token_ids=True), server) for one in asked]
     assert len(set(keys)) == 4
     # From before there were control arms; another value here would have every project ask everything again.
     assert keys[0] == "3be277eefea88eb4ae20aa78376df669a0c8a60e348d0d6155c9d6e85f694751"
@@ -231,7 +235,8 @@ def test_cached_answers_of_ordinary_requests_are_still_found_and_each_arm_has_it
 
 @pytest.mark.parametrize(("audio", "heard"), [(NO_AUDIO, 1), (Audio("a", "a", 2.0), 0), (Audio("a", "a", 2.0), 25)])
 def test_a_model_that_heard_something_else_than_it_should_is_no_result(tmp_path, audio, heard):
-    (tmp_path / "config.json").write_text(json.dumps({"thinker_config": {"audio_token_id": 7}}))
+    config = {"model_type": "qwen3_omni_moe", "thinker_config": {"audio_token_id": 7}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
 
     def check(count):
         _check_audio_tokens([question(0, audio=audio)], [ChatResult((), 9, (1, 2, *[7] * count))], tmp_path)
@@ -239,6 +244,33 @@ def test_a_model_that_heard_something_else_than_it_should_is_no_result(tmp_path,
     check(0 if audio is NO_AUDIO else 26)
     with pytest.raises(AssertionError, match=f"q0: the model heard {heard} audio tokens of"):
         check(heard)
+
+
+# ── Conditions of someone else's ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_condition_of_someone_elses_is_asked_like_ours(project, tmp_path, monkeypatch):
+    (tmp_path / "theirs.py").write_text(
+        "from dataclasses import replace\n"
+        "from audio_reasoning.conditions.condition import Condition\n"
+        "def shouted(questions, arms, media_root):\n"
+        "    return [replace(one, question=one.question.upper()) for one in questions]\n"
+        "LOUD = Condition(shouted, each_once=True)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["arms"] |= {"kinds": ["loud"], "others": {"loud": "theirs:LOUD"}}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    run(monkeypatch, "baseline@loud")
+    assert len(Path("data/controls/base/baseline@loud.jsonl").read_text().splitlines()) == 6
+    asked = [body["messages"][-1]["content"][-1]["text"] for body in project.bodies[2:]]
+    assert len(asked) == 6 and all("WHICH SOUND IS HEARD" in text for text in asked)
+
+
+def test_a_condition_that_cannot_be_loaded_is_told():
+    arms = ARMS.model_copy(update={"others": {"loud": "no_such_module:LOUD"}})
+    with pytest.raises(UserError, match=r"condition: cannot load 'no_such_module:LOUD'.*module:object"):
+        condition_of("loud", arms)
 
 
 # ── The stage, with an endpoint over real HTTP ───────────────────────────────────────────────────────────────────────
@@ -273,20 +305,21 @@ def clips(root: Path) -> list[Question]:
     return made
 
 
-def run(monkeypatch, *arguments: str) -> None:
-    monkeypatch.setattr("sys.argv", ["arm_infer", *arguments])
-    arm_infer.main()
+def run(monkeypatch, name: str) -> None:
+    monkeypatch.setattr("sys.argv", ["answer", name])
+    answer.main()
 
 
 @pytest.mark.parametrize("arm", KINDS)
 def test_the_stage_answers_every_question_and_says_what_made_the_answers(project, monkeypatch, arm):
-    run(monkeypatch, "--variant", "baseline", "--arm", arm)
+    run(monkeypatch, f"baseline@{arm}")
     rows = [
-        response_from(json.loads(line)) for line in Path(f"data/arms/baseline/{arm}.jsonl").read_text().splitlines()
+        response_from(json.loads(line))
+        for line in Path(f"data/controls/base/baseline@{arm}.jsonl").read_text().splitlines()
     ]
     samples = 4 if arm == "permuted" else 2
     assert [(r.question_id, r.sample_index) for r in rows] == [(f"q{i}", k) for i in range(6) for k in range(samples)]
-    manifest = json.loads(Path(f"data/arms/baseline/{arm}.run.json").read_text())
+    manifest = json.loads(Path(f"data/controls/base/baseline@{arm}.run.json").read_text())
     assert manifest["arm"]["kind"] == arm and manifest["questions"] == 6
     assert manifest["decoding"]["n"] == (1 if arm == "permuted" else 2)
     audio = [sum(part["type"] == "input_audio" for part in body["messages"][-1]["content"]) for body in project.bodies]
@@ -296,24 +329,24 @@ def test_the_stage_answers_every_question_and_says_what_made_the_answers(project
 
 
 def test_the_same_stage_again_asks_nothing_and_writes_the_same_bytes(project, monkeypatch):
-    run(monkeypatch, "--variant", "baseline", "--arm", "permuted")
-    first, asked = Path("data/arms/baseline/permuted.jsonl").read_bytes(), len(project.bodies)
-    run(monkeypatch, "--variant", "baseline", "--arm", "permuted")
-    assert Path("data/arms/baseline/permuted.jsonl").read_bytes() == first and len(project.bodies) == asked
+    run(monkeypatch, "baseline@permuted")
+    first, asked = Path("data/controls/base/baseline@permuted.jsonl").read_bytes(), len(project.bodies)
+    run(monkeypatch, "baseline@permuted")
+    assert Path("data/controls/base/baseline@permuted.jsonl").read_bytes() == first and len(project.bodies) == asked
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("name", "message"),
     [
-        (("--variant", "baseline", "--arm", "silent"), "no control arm is called 'silent'; did you mean \"silence\"?"),
-        (("--variant", "basline", "--arm", "silence"), "prompts/basline.yaml: no such prompt"),
+        ("baseline@silent", "condition: 'silent' is not known; did you mean \"silence\"?"),
+        ("basline@silence", "prompts/basline.yaml: no such prompt"),
     ],
 )
-def test_a_name_that_does_not_exist_is_told_with_the_nearest(project, monkeypatch, capsys, arguments, message):
+def test_a_name_that_does_not_exist_is_told_with_the_nearest(project, monkeypatch, capsys, name, message):
     with pytest.raises(SystemExit) as caught:
-        run(monkeypatch, *arguments)
+        run(monkeypatch, name)
     assert caught.value.code == 2 and message in capsys.readouterr().err
-    assert not Path("data/arms").exists() and not project.bodies
+    assert not Path("data/controls").exists() and not project.bodies
 
 
 # ── In process, with a tiny model of random weights ──────────────────────────────────────────────────────────────────
@@ -324,27 +357,21 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_thinker.save(tmp_path_factory.mktemp("models") / "base")
 
 
-def in_process() -> Project:
-    params = load_project(path=ROOT / "params.yaml")
-    infer = {"backend": "transformers", "temperature": 0.0, "max_tokens": 6, "n": 1}
-    return params.model_copy(update={"infer": params.infer.model_copy(update=infer)})
-
-
 def test_a_model_in_process_answers_in_text_alone_without_an_audio_token(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    BASE_MODEL.parent.mkdir()
-    BASE_MODEL.symlink_to(checkpoint)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    params = load_project(path=ROOT / "params.yaml")
+    setup = Setup("transformers", checkpoint, None, params.serve, params.runtime, tmp_path / "data/audio")
+    greedy = Decoding(temperature=0.0, top_p=1.0, max_tokens=6, n=1, seed=11)
     asked = [replace(one, question="Which? " * (i + 1)) for i, one in enumerate(clips(tmp_path))]
     audio_token = json.loads((checkpoint / "config.json").read_text())["thinker_config"]["audio_token_id"]
 
     def answers(questions):
         responses, _ = answer_questions(
-            questions, load_prompt("baseline", ROOT / "prompts"), BASE_MODEL, in_process(), keep_ids=True
+            questions, load_prompt("baseline", ROOT / "prompts"), setup, greedy, keep_ids=True
         )
         return responses
 
-    heard, alone = answers(asked), answers(arms.asked(asked, "text_only", ARMS))
+    heard, alone = answers(asked), answers(asked_in("text_only", asked))
     assert all(r.prompt_token_ids.count(audio_token) >= 13 for r in heard)
     assert all(r.prompt_token_ids.count(audio_token) == 0 for r in alone)
     assert [r.completion_token_ids for r in alone] != [r.completion_token_ids for r in heard]
@@ -357,9 +384,8 @@ def test_a_model_in_process_answers_in_text_alone_without_an_audio_token(checkpo
 def test_a_prompt_without_audio_is_the_official_processors(checkpoint):
     import torch
 
+    from audio_reasoning.families.qwen3_omni.classes import Qwen3OmniMoeProcessor
     from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
-
-    from transformers import Qwen3OmniMoeProcessor  # isort: skip  # after torchvision's operators are declared
 
     processor, official = (
         AudioTextProcessor.from_checkpoint(checkpoint),

@@ -55,10 +55,10 @@ def answers(right: set[int]) -> list[Response]:
 
 def write(monkeypatch, arm: str, responses: list[Response], **manifest: object) -> None:
     """The predictions of an arm (empty: the ordinary run) of the variant `v`, and their metrics."""
-    path = Path(f"data/arms/v/{arm}.jsonl" if arm else "data/predictions/v.jsonl")
+    path = Path(f"data/controls/base/v@{arm}.jsonl" if arm else "data/answers/base/v.jsonl")
     write_jsonl(path, map(to_dict, responses))
     write_json(path.with_suffix(".run.json"), {"arm": {"kind": arm, **manifest}})
-    run(monkeypatch, score, "--variant", "v", *(["--arm", arm] if arm else []))
+    run(monkeypatch, score, f"v@{arm}" if arm else "v")
 
 
 def run(monkeypatch, stage, *arguments: str) -> None:
@@ -110,7 +110,7 @@ def fails(monkeypatch, capsys, *arguments: str) -> str:
 
 
 def test_an_arm_is_scored_into_a_file_of_its_own_with_what_made_it(workplace):
-    metrics = json.loads(Path("metrics/arms/v/silence.json").read_text())
+    metrics = json.loads(Path("metrics/controls/base/v@silence.json").read_text())
     assert metrics["acc_strict"] == round(20 / 60, 4) and metrics["n"] == N
     assert metrics["run"] == [{"arm": {"kind": "silence"}}]
 
@@ -118,9 +118,10 @@ def test_an_arm_is_scored_into_a_file_of_its_own_with_what_made_it(workplace):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--variant", "v", "--arm", "silence", "--model", "iter1"), "control arms ask the base model"),
-        (("--arm", "silence"), "give either --variant"),
-        (("--variant", "v", "--arm", "deaf"), "invalid choice: 'deaf'"),
+        (("iter1/v@silence",), "data/controls/iter1/v@silence.jsonl: no such file"),
+        ((), "give either a run"),
+        (("v@deaf",), "data/controls/base/v@deaf.jsonl: no such file"),
+        (("v@Silence",), "'v@Silence' names no run"),
     ],
 )
 def test_arms_are_of_a_variant_and_of_the_base_model(workplace, monkeypatch, capsys, arguments, message):
@@ -240,13 +241,15 @@ def test_several_samples_of_the_ordinary_run_are_compared_by_their_mean(workplac
 
 
 def test_an_arm_that_was_not_run_is_told(workplace, monkeypatch, capsys):
-    Path("data/arms/v/text_only.jsonl").unlink()
-    assert "data/arms/v/text_only.jsonl: no such file" in fails(monkeypatch, capsys)
+    Path("data/controls/base/v@text_only.jsonl").unlink()
+    assert "data/controls/base/v@text_only.jsonl: no such file" in fails(monkeypatch, capsys)
     assert not Path("metrics/arms.json").exists()
 
 
 def test_answers_to_other_orders_than_the_manifest_tells_of_are_refused(workplace, monkeypatch, capsys):
-    write_json(Path("data/arms/v/permuted.run.json"), {"arm": {"kind": "permuted", "seed": SEED, "permutations": 3}})
+    write_json(
+        Path("data/controls/base/v@permuted.run.json"), {"arm": {"kind": "permuted", "seed": SEED, "permutations": 3}}
+    )
     assert "has 4 answers to q0" in fails(monkeypatch, capsys)
 
 
@@ -296,7 +299,7 @@ def test_the_pipeline_has_an_entry_for_each_variant_and_arm(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     set_params(variants=variants)
     names = [stage.addressing for stage in Repo.init(no_scm=True).index.stages]
-    for stage in ("arm_infer", "arm_score"):
+    for stage in ("answer_controls", "score_controls"):
         wanted = {f"{stage}@{v}-{arm}" for v in variants for arm in ("silence", "mismatched", "text_only", "permuted")}
         assert {name for name in names if name.startswith(stage)} == wanted
     assert "arms" in names

@@ -20,6 +20,10 @@ from tests.pipeline import create
 
 ROOT = Path(__file__).parent.parent
 MODEL = "Qwen/Qwen3-Omni-30B-A3B-Thinking"
+FILES = {
+    "config.json": json.dumps({"thinker_config": {"audio_token_id": 7}}).encode(),
+    "model.safetensors": b"weights",
+}
 
 
 def run(folder: Path, overrides: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
@@ -78,12 +82,17 @@ def test_a_trace_ends_in_the_right_choice_however_choices_are_shuffled(name: str
 
 
 def test_a_hub_model_becomes_a_pointer_to_a_commit(tmp_path: Path) -> None:
-    config = json.dumps({"thinker_config": {"audio_token_id": 7}}).encode()
-    with serve_hub(f"/{MODEL}/resolve/{COMMIT}/", {"config.json": config}, (MODEL,)) as (seen, endpoint):
+    with serve_hub(f"/{MODEL}/resolve/{COMMIT}/", FILES, (MODEL,)) as (seen, endpoint):
         done = run(tmp_path, ["profile=a100"], HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path / "hf"), HF_TOKEN="hf_secret")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "models/base/pointer.json").read_text()) == {"id": MODEL, "revision": COMMIT}
-    assert (tmp_path / "models/base/config.json").read_bytes() == config
+    assert (tmp_path / "models/base/config.json").read_bytes() == FILES["config.json"]
+    assert (
+        f"model.revision main is a branch or a tag, which can be moved; on the hub it stands for the commit {COMMIT}"
+        in (done.stderr)
+    )
+    [weights] = tmp_path.glob("hf/hub/models--*/snapshots/*/model.safetensors")
+    assert weights.read_bytes() == FILES["model.safetensors"]
     assert ("GET", f"/api/models/{MODEL}/revision/main", "Bearer hf_secret") in [tuple(request) for request in seen]
     assert "hf_secret" not in done.stdout + done.stderr
 
@@ -91,8 +100,7 @@ def test_a_hub_model_becomes_a_pointer_to_a_commit(tmp_path: Path) -> None:
 def test_the_stage_writes_all_that_dvc_declares_for_a_hub_model(tmp_path: Path) -> None:
     pipeline = create(tmp_path / "clone")
     pipeline.python("-m", "stages.compose", "--write", "profile=a100")
-    config = json.dumps({"thinker_config": {"audio_token_id": 7}}).encode()
-    with serve_hub(f"/{MODEL}/resolve/{COMMIT}/", {"config.json": config}, (MODEL,)) as (_, endpoint):
+    with serve_hub(f"/{MODEL}/resolve/{COMMIT}/", FILES, (MODEL,)) as (_, endpoint):
         pipeline.run("dvc", "repro", "base_model", HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path / "hf"))
     assert pipeline.json("models/base/pointer.json")["revision"] == COMMIT
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from audio_reasoning.core.files import QUESTIONS, write_json
+from audio_reasoning.core.files import QUESTIONS, write_json, write_jsonl
 from audio_reasoning.judging.endpoint import KEY, URL
 from stages import check
 
@@ -43,6 +43,18 @@ def test_a_judge_model_needs_its_address_and_its_key(problems: Change, monkeypat
     monkeypatch.setenv(URL, "https://example.org/v1")
     monkeypatch.setenv(KEY, "secret")
     assert about(problems(judge=judge), "judge.") == []
+
+
+def test_a_branch_of_the_hub_is_warned_of_and_a_commit_is_not(problems: Change) -> None:
+    def warned(revision: str) -> list[str]:
+        problems(model={"kind": "hub", "revision": revision, "tiny": None})
+        return check.branches(check.load_params())
+
+    assert warned("3bd051123480e80d273ae9e8e9f1653f49010ac7") == []
+    [warning] = warned("main")
+    assert (
+        warning.startswith("model.revision is main, a branch or a tag") and "set model.revision to that com" in warning
+    )
 
 
 def test_an_endpoint_that_answers_needs_its_address_and_its_key(
@@ -123,6 +135,48 @@ def test_questions_of_ones_own_are_counted_once_they_are_gathered(problems: Chan
     assert about(problems(rest=rest, data=data), "rest.iterations") == []
     gathered(mini=7, mine=49)  # mini's are made as params.yaml says
     assert about(problems(rest=rest, data=data), "data.sources have 199")
+
+
+def own_questions(*splits: str | None) -> None:
+    fields = {"question": "?", "choices": ["rain", "wind"], "answer": "rain", "modality": "sound", "category": "C"}
+    rows = [
+        {"id": f"q{i}", "audio_path": f"{i}.wav", "sub-category": "S", "split": split, **fields}
+        for i, split in enumerate(splits)
+    ]
+    write_jsonl(Path("q.jsonl"), rows)
+
+
+def test_one_source_whose_questions_name_their_splits_is_enough(problems: Change) -> None:
+    rest = generate(problems=2) | iterations(iter1="base")
+    data = {"sources": {"mine": {**FILES, "split": "test"}}}
+    own_questions("train", "train", "dev", None)
+    assert about(problems(rest=rest, data=data), "rest.iterations") == []
+    own_questions("train", "dev", None)
+    [found] = about(problems(rest=rest, data=data), "rest.iterations")
+    assert "1 x rest.generate.problems = 2 train questions are needed, and data.sources have 1" in found
+    own_questions("train", None)
+    [found] = about(problems(rest=rest, data=data), "rest.iterations")
+    assert "has dev questions" in found and "give questions a field `split` with dev" in found
+
+
+def test_a_source_whose_questions_are_all_elsewhere_has_none_of_its_own_split(problems: Change) -> None:
+    own_questions("test", "dev")
+    rest = generate(problems=1) | iterations(iter1="base")
+    [found] = about(problems(rest=rest, data={"sources": {"mine": FILES}}), "rest.iterations")
+    assert "has train questions" in found
+
+
+def test_dropped_questions_are_noted_before_a_submission_is_refused(
+    problems: Change, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problems()
+    Path("conf").symlink_to(ROOT / "conf")
+    row = {"source": "mmar", "split": "test", "id": "q9", "what": "the question", "why": "its answer is no choice"}
+    write_json(QUESTIONS / "manifest.json", {"splits": {}, "dropped": [row]})
+    monkeypatch.setattr("sys.argv", ["check"])
+    monkeypatch.setattr(check, "problems", list)
+    check.main()
+    assert "note: 1 questions of the test set are dropped (q9)" in capsys.readouterr().out
 
 
 def test_values_that_conf_does_not_give_are_noted(

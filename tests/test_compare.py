@@ -41,9 +41,9 @@ def response(i, right, sample_index=0):
 
 def write_variant(monkeypatch, name, right):
     """Predictions of a variant that is right on the questions in `right`, and their metrics."""
-    write_jsonl(Path(f"data/predictions/{name}.jsonl"), (to_dict(response(i, i in right)) for i in range(N)))
-    Path(f"data/predictions/{name}.run.json").write_text("{}")
-    run(monkeypatch, score, "--variant", name)
+    write_jsonl(Path(f"data/answers/base/{name}.jsonl"), (to_dict(response(i, i in right)) for i in range(N)))
+    Path(f"data/answers/base/{name}.run.json").write_text("{}")
+    run(monkeypatch, score, name)
 
 
 def run(monkeypatch, stage, *arguments):
@@ -109,7 +109,7 @@ def test_the_long_table_has_every_variant_and_group_of_questions(workplace, monk
 
 
 def test_only_listed_variants_are_read(workplace, monkeypatch):
-    Path("metrics/prompts/removed.json").write_text("not even JSON")
+    Path("metrics/scores/base/removed.json").write_text("not even JSON")
     run(monkeypatch, compare)
     assert "removed" not in Path("metrics/compare.json").read_text()
 
@@ -161,8 +161,8 @@ def test_one_variant_has_nothing_to_be_compared_with(workplace, monkeypatch):
 
 def test_several_samples_are_compared_by_their_means(workplace, monkeypatch):
     rows = [to_dict(response(i, k == 0 or i < 30, k)) for i in range(N) for k in range(2)]
-    write_jsonl(Path("data/predictions/better.jsonl"), rows)
-    run(monkeypatch, score, "--variant", "better")
+    write_jsonl(Path("data/answers/base/better.jsonl"), rows)
+    run(monkeypatch, score, "better")
     run(monkeypatch, compare)
     better = summary()["versus_baseline"][0]
     assert (better["difference"], better["only_b"]) == (0.25, 30)
@@ -170,21 +170,21 @@ def test_several_samples_are_compared_by_their_means(workplace, monkeypatch):
 
 
 def test_metrics_that_do_not_belong_to_the_predictions_are_refused(workplace, monkeypatch, capsys):
-    Path("data/predictions/same.jsonl").write_bytes(Path("data/predictions/better.jsonl").read_bytes())
+    Path("data/answers/base/same.jsonl").write_bytes(Path("data/answers/base/better.jsonl").read_bytes())
     with pytest.raises(SystemExit) as caught:
         run(monkeypatch, compare)
     assert caught.value.code == 2
-    assert "metrics/prompts/same.json gives acc_strict 0.5" in capsys.readouterr().err
+    assert "metrics/scores/base/same.json gives acc_strict 0.5" in capsys.readouterr().err
     assert not Path("metrics/summary.json").exists()
 
 
 @pytest.mark.parametrize("arguments", [(), ("--show",)])
 def test_a_variant_without_metrics_is_told(workplace, monkeypatch, capsys, arguments):
-    Path("metrics/prompts/same.json").unlink()
+    Path("metrics/scores/base/same.json").unlink()
     with pytest.raises(SystemExit) as caught:
         run(monkeypatch, compare, *arguments)
     assert caught.value.code == 2
-    assert "metrics/prompts/same.json: no such file" in capsys.readouterr().err
+    assert "metrics/scores/base/same.json: no such file" in capsys.readouterr().err
 
 
 # ── Contrasts and verdicts ───────────────────────────────────────────────────────────────────────
@@ -250,9 +250,9 @@ def test_each_contrast_is_broken_down_by_sub_category(workplace, monkeypatch):
 
 
 def test_any_run_can_be_in_a_contrast(workplace, monkeypatch, capsys):
-    write_answers("data/arms/better/silence.jsonl", set(range(20)))
-    write_answers("data/votes/better.jsonl", set(range(45)))
-    write_answers("data/rest/predictions/iter1/better.jsonl", set(range(43)))
+    write_answers("data/controls/base/better@silence.jsonl", set(range(20)))
+    write_answers("data/votes/base/better@vote.jsonl", set(range(45)))
+    write_answers("data/answers/iter1/better.jsonl", set(range(43)))
     pairs = [("better@silence", "better"), ("better", "better@vote"), ("better", "iter1/better")]
     set_params(compare__contrasts=[{"a": a, "b": b} for a, b in pairs])
     run(monkeypatch, compare)
@@ -276,7 +276,7 @@ def test_any_run_can_be_in_a_contrast(workplace, monkeypatch, capsys):
         ({"a": "better", "b": "better"}, "a contrast compares two runs"),
         ({"a": "baseline", "b": "same"}, "listed twice"),
         ({"a": "same", "b": "baseline"}, "compared both ways"),
-        ({"a": "iter1/better@silence", "b": "better"}, "arms, samples and votes are of the base model alone"),
+        ({"a": "iter1/better@silence", "b": "better"}, "no run is called 'iter1/better@silence'"),
     ],
 )
 def test_a_contrast_that_cannot_be_made_is_told_before_anything_runs(workplace, monkeypatch, capsys, contrast, message):
@@ -326,13 +326,13 @@ def test_so_many_contrasts_that_no_resampled_p_could_hold_are_refused(workplace,
 
 def test_a_run_of_a_contrast_that_has_not_been_made_is_told(workplace, monkeypatch, capsys):
     set_params(compare__contrasts=[{"a": "better", "b": "better@vote"}])
-    assert "data/votes/better.jsonl: no such file" in fails(monkeypatch, capsys)
+    assert "data/votes/base/better@vote.jsonl: no such file" in fails(monkeypatch, capsys)
 
 
 def test_a_run_without_any_answer_gets_no_verdict(workplace, monkeypatch):
     failed = [Response(f"q{i}", 0, "error", "", "", None, "", "", 0, 0, error="timeout") for i in range(N)]
-    write_jsonl(Path("data/predictions/same.jsonl"), map(to_dict, failed))
-    run(monkeypatch, score, "--variant", "same")
+    write_jsonl(Path("data/answers/base/same.jsonl"), map(to_dict, failed))
+    run(monkeypatch, score, "same")
     run(monkeypatch, compare)
     better, same = summary()["versus_baseline"]
     assert (better["verdict"], same["verdict"]) == ("better", "no verdict")
@@ -365,13 +365,13 @@ def test_the_seed_and_number_of_resamples_are_parameters(workplace, monkeypatch)
 def test_a_summary_that_lacks_a_variant_is_out_of_date(workplace, monkeypatch, capsys):
     run(monkeypatch, compare)
     set_params(prompts__variants=["baseline", "better", "same", "other"])
-    Path("metrics/prompts/other.json").write_bytes(Path("metrics/prompts/same.json").read_bytes())
+    Path("metrics/scores/base/other.json").write_bytes(Path("metrics/scores/base/same.json").read_bytes())
     assert "does not compare other" in fails(monkeypatch, capsys, "--show")
 
 
 def test_the_headline_is_the_metrics_of_its_variant(workplace, monkeypatch):
     run(monkeypatch, headline)
-    expected = json.loads(Path("metrics/prompts/better.json").read_text())
+    expected = json.loads(Path("metrics/scores/base/better.json").read_text())
     assert json.loads(Path("metrics/headline.json").read_text()) == {"variant": "better", **expected}
 
 

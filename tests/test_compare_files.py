@@ -149,8 +149,8 @@ def test_the_challenges_files_on_mmars_metadata_are_compared_and_clustered_by_vi
 
 
 def test_names_of_runs_stand_for_their_files(run, fails):
-    write("data/predictions/baseline.jsonl", set(range(60)))
-    write("data/rest/predictions/iter1/baseline.jsonl", set(range(90)))
+    write("data/answers/base/baseline.jsonl", set(range(60)))
+    write("data/answers/iter1/baseline.jsonl", set(range(90)))
     result = json.loads(run("baseline", "iter1/baseline", "--json").out)
     assert (result["difference"], result["a"], result["b"]) == (0.25, "baseline", "iter1/baseline")
     assert [found["name"] for found in result["runs"]] == ["baseline", "iter1/baseline"]
@@ -159,7 +159,7 @@ def test_names_of_runs_stand_for_their_files(run, fails):
 
 
 def test_a_run_that_cannot_be_is_refused_instead_of_reading_the_base_models(fails):
-    write("data/arms/baseline/silence.jsonl", set(range(60)))
+    write("data/controls/base/baseline@silence.jsonl", set(range(60)))
     message = fails("baseline@silence", "iter1/baseline@silence")
     assert "'iter1/baseline@silence' names no run: arms, samples and votes are of the base model" in message
     with pytest.raises(AssertionError):
@@ -248,7 +248,7 @@ def test_more_than_one_percent_of_errors_is_warned_of(run, errors, told):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"answer": True}, "first.jsonl:1: q0 has status 'ok' and answer True; an answer is one of 0–1"),
+        ({"answer": True}, "first.jsonl:1: 'answer' must be a whole number or null, found true"),
         ({"text": None}, "first.jsonl:1: 'text' must be a text, found null"),
         ({"thinking": 3}, "first.jsonl:1: 'thinking' must be a text, found 3"),
     ],
@@ -268,7 +268,7 @@ def test_names_cannot_break_a_markdown_table(run):
 
 @pytest.mark.parametrize("form", [(), ("--md",), ("--json",)])
 def test_no_text_of_a_question_reaches_the_terminal_as_a_command(run, form):
-    evil = "\x1b[2J\x9b31m\ud800<b>"
+    evil = "\x1b[2J\x9b31m\u202e<b>"
     rows = [replace(question(i), sub_category=evil, id=f"{evil}{i}") for i in range(N)]
     Path("questions.jsonl").write_text("".join(f"{json.dumps(to_dict(row))}\n" for row in rows))
     for name, right in ((A, 20), (B, 80)):  # 20 questions are in neither file
@@ -325,3 +325,15 @@ def test_empty_files_are_refused(fails):
 @pytest.mark.parametrize("arguments", [(A,), (A, B, A), (A, B, "--show"), (A, B, "--md", "--json")])
 def test_two_files_are_asked_for(fails, arguments):
     assert "usage" in fails(*arguments)
+
+
+def test_questions_without_a_right_choice_are_left_out_and_named(run):
+    labels = {"modality": "sound", "category": "C", "sub-category": "S"}
+    rows = [{"id": f"q{i}", "choices": ["a cat", "a dog"], "answer": "a cat", **labels} for i in range(N)]
+    write_jsonl(Path("questions.jsonl"), [*rows[:-1], {**rows[-1], "answer": "a horse"}])
+    for name, answer in ((A, "a cat"), (B, "a dog")):
+        prediction = {"thinking_prediction": "x", "answer_prediction": answer}
+        write_jsonl(Path(name), ({"id": row["id"], **prediction} for row in rows))
+    printed = run(A, B, "--json")
+    assert json.loads(printed.out)["n"] == N - 1
+    assert f"1 questions have no right choice, so they are left out and nothing scores on them: q{N - 1}" in printed.err

@@ -75,10 +75,10 @@ def fails(monkeypatch, capsys, *arguments):
 
 
 def write_model(monkeypatch, prompt, model, right):
-    folder = Path("data/predictions") if model == "base" else Path("data/rest/predictions") / model
+    folder = Path("data/answers") / model
     write_jsonl(folder / f"{prompt}.jsonl", (to_dict(response(i, i in right)) for i in range(N)))
     write_json(folder / f"{prompt}.run.json", {})
-    run(monkeypatch, score, "--variant", prompt, "--model", model)
+    run(monkeypatch, score, f"{model}/{prompt}")
 
 
 def set_params(**changes):
@@ -120,6 +120,21 @@ def summary():
     return json.loads(Path("metrics/rest/summary.json").read_text())
 
 
+def test_a_refused_iteration_is_told_with_its_reason_and_the_ways_out(workplace, monkeypatch, capsys):
+    refused = {"stage": "rest_check", "reasons": ["it is deaf"], "ways_out": ["take clips that it knows"]}
+    gate = {"accepted": False, "scale": None, "reason": "it is deaf", "refused": refused, "dev": None}
+    write_json(Path("metrics/rest/gates/iter2.json"), gate)
+    run(monkeypatch, compare_rest)
+    told = capsys.readouterr().out
+    assert (
+        "iter2, from iter1: refused by rest_check, so it is the model of iter1; it is deaf; "
+        "ways out: take clips that it knows"
+    ) in told
+    assert [row.get("refused") for row in summary()["gate"]] == [None, refused]
+    run(monkeypatch, compare_rest, "--markdown")
+    assert "| refused by rest_check" in capsys.readouterr().out
+
+
 def test_each_iteration_is_compared_with_the_base_under_the_same_prompt(workplace, monkeypatch):
     run(monkeypatch, compare_rest)
     rows = summary()["versus_base"]
@@ -149,8 +164,8 @@ def test_the_comparisons_are_judged_like_all_others(workplace, monkeypatch):
 
 def test_an_iteration_without_any_answer_gets_no_verdict(workplace, monkeypatch, capsys):
     rows = [Response(f"q{i}", 0, "truncated", "", "", None, "", "length", 5, 5) for i in range(N)]
-    write_jsonl(Path("data/rest/predictions/iter1/baseline.jsonl"), map(to_dict, rows))
-    run(monkeypatch, score, "--variant", "baseline", "--model", "iter1")
+    write_jsonl(Path("data/answers/iter1/baseline.jsonl"), map(to_dict, rows))
+    run(monkeypatch, score, "iter1/baseline")
     capsys.readouterr()
     run(monkeypatch, compare_rest)
     row = summary()["versus_base"][0]
@@ -309,11 +324,11 @@ def test_mini_figures_say_what_they_are_evidence_of(workplace, monkeypatch, caps
 @pytest.mark.parametrize(
     "absent",
     [
-        "metrics/rest/scores/iter1/baseline.json",
+        "metrics/scores/iter1/baseline.json",
         "metrics/rest/gates/iter2.json",
         "metrics/rest/pass_rates/iter2.json",
-        "metrics/prompts/baseline.json",
-        "data/rest/predictions/iter2/expert_analyst.jsonl",
+        "metrics/scores/base/baseline.json",
+        "data/answers/iter2/expert_analyst.jsonl",
     ],
 )
 def test_a_file_that_is_missing_is_told_and_nothing_is_written(workplace, monkeypatch, capsys, absent):
@@ -324,10 +339,10 @@ def test_a_file_that_is_missing_is_told_and_nothing_is_written(workplace, monkey
 
 
 def test_metrics_that_do_not_belong_to_the_predictions_are_refused(workplace, monkeypatch, capsys):
-    right = Path("data/rest/predictions/iter1/baseline.jsonl").read_bytes()
-    Path("data/rest/predictions/iter2/baseline.jsonl").write_bytes(right)
+    right = Path("data/answers/iter1/baseline.jsonl").read_bytes()
+    Path("data/answers/iter2/baseline.jsonl").write_bytes(right)
     message = fails(monkeypatch, capsys)
-    assert "metrics/rest/scores/iter2/baseline.json gives acc_strict 0.6, but" in message and "dvc repro" in message
+    assert "metrics/scores/iter2/baseline.json gives acc_strict 0.6, but" in message and "dvc repro" in message
 
 
 def test_a_summary_older_than_the_parameters_is_not_shown(workplace, monkeypatch, capsys):

@@ -19,12 +19,12 @@ from stages.project import Project
 ROOT = Path(__file__).parents[1]
 N = 120
 RIGHT = {  # the first of so many questions; alone, 60 against 65 would be called worse
-    "data/predictions/baseline": 60,
-    "data/predictions/longer": 65,
-    "data/predictions/other": 61,
-    "data/arms/longer/silence": 30,
-    "data/rest/predictions/iter1/longer": 84,
-    "data/rest/predictions/iter2/longer": 90,
+    "data/answers/base/baseline": 60,
+    "data/answers/base/longer": 65,
+    "data/answers/base/other": 61,
+    "data/controls/longer/silence": 30,
+    "data/answers/iter1/longer": 84,
+    "data/answers/iter2/longer": 90,
 }
 
 
@@ -101,7 +101,7 @@ def test_a_declared_contrast_is_told_as_in_its_family(run):
 def test_a_contrast_is_the_same_from_both_ends_and_by_its_files(run):
     there, back = (json.loads(run(*names, "--json")) for names in (("baseline", "longer"), ("longer", "baseline")))
     assert (back["difference"], back["p_holm"]) == (-there["difference"], there["p_holm"])
-    files = [str(Path(f"data/predictions/{name}.jsonl").absolute()) for name in ("baseline", "longer")]
+    files = [str(Path(f"data/answers/base/{name}.jsonl").absolute()) for name in ("baseline", "longer")]
     assert json.loads(run(*files, "--json")) == there
 
 
@@ -130,15 +130,15 @@ def test_another_score_or_other_questions_are_not_what_was_declared(run, more):
 
 
 def test_a_family_of_which_a_run_is_still_to_be_made_cannot_be_judged(run):
-    Path("data/predictions/other.jsonl").unlink()
+    Path("data/answers/base/other.jsonl").unlink()
     result = json.loads(run("baseline", "longer", "--json"))
     assert (result["verdict"], result["p"], result["p_holm"]) == ("exploratory", 0.03125, None)
-    assert "declared, but" in result["basis"] and "data/predictions/other.jsonl: no such file" in result["basis"]
+    assert "declared, but" in result["basis"] and "data/answers/base/other.jsonl: no such file" in result["basis"]
 
 
 def test_a_run_without_any_answer_gets_no_verdict_here_either(run):
     rows = [Response(f"q{i}", 0, "truncated", "", "", None, "", "length", 5, 5) for i in range(N)]
-    write_jsonl(Path("data/predictions/longer.jsonl"), map(to_dict, rows))
+    write_jsonl(Path("data/answers/base/longer.jsonl"), map(to_dict, rows))
     assert json.loads(run("baseline", "longer", "--json"))["verdict"] == "no verdict"
 
 
@@ -192,7 +192,7 @@ def test_files_from_elsewhere_are_compared_by_the_defaults(run):
         ("longer@permuted", "arms.kinds does not list 'permuted'"),
         ("iter1/baseline", "rest.eval_prompts does not list 'baseline'"),
         ("unlisted", "prompts.variants does not list 'unlisted'"),
-        ("longer@vote", "data/votes/longer.jsonl: no such file (is an earlier stage still to run?"),
+        ("longer@vote", "data/votes/base/longer@vote.jsonl: no such file (is an earlier stage still to run?"),
     ],
 )
 def test_a_name_of_no_run_is_told_with_the_nearest_or_with_what_would_make_it(fails, name, told):
@@ -202,5 +202,5 @@ def test_a_name_of_no_run_is_told_with_the_nearest_or_with_what_would_make_it(fa
 
 
 def test_a_run_that_the_parameters_no_longer_list_can_still_be_looked_at(run):
-    write("data/predictions/removed", 90)
+    write("data/answers/base/removed", 90)
     assert json.loads(run("baseline", "removed", "--json"))["verdict"] == "exploratory"

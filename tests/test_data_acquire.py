@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ import yaml
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.records import read_questions
+from audio_reasoning.metrics.dropped import dropped_ids
 from audio_reasoning.tasks.audio import HOP
 from audio_reasoning.tasks.files import fingerprint
 from audio_reasoning.tasks.hub import extract
 from audio_reasoning.tasks.params import FilesSource, MiniSource
+from audio_reasoning.tasks.pin import write_text_value
 from stages import check, questions
 from stages.acquire import acquire
 from stages.params import load_params
@@ -129,6 +132,30 @@ def gather_all():
     return splits, dropped
 
 
+def test_shares_divide_a_source_and_a_question_of_one_clip_follows_one_with_a_split_of_its_own(workspace):
+    rows = [row(f"q{index}", f"audio/{index // 2}.wav") for index in range(40)]
+    rows[0]["split"] = "dev"
+    source = write_source(workspace / "mine", rows, [200 + 50 * index for index in range(20)])
+    source = pinned({**source, "split": {"train": 0.5, "test": 0.5}})
+    write_params({"mine": source})
+    acquire("mine", FilesSource(**source))
+    splits, _ = gather_all()
+    assert [q.id for q in splits["dev"]] == ["q0", "q1"]
+    assert len(splits["train"]) + len(splits["test"]) == 38 and abs(len(splits["train"]) - 19) <= 2
+    write_params({"mine": {**source, "split": {"train": 1 / 3, "dev": 1 / 3, "test": 1 / 3}}})
+    assert len(gather_all()[0]["test"]) > 10
+
+
+def test_too_few_clips_for_shares_are_refused_by_the_name_of_the_source(workspace):
+    source = pinned(
+        {**write_source(workspace / "mine", [row("q1", "audio/0.wav")]), "split": {"train": 0.5, "test": 0.5}}
+    )
+    write_params({"mine": source})
+    acquire("mine", FilesSource(**source))
+    with pytest.raises(UserError, match=r"data.sources.mine.split: 1 group"):
+        gather_all()
+
+
 def test_files_of_any_rate_become_the_split_that_params_name(workspace):
     source = pinned(
         write_source(workspace / "mine", [row("q1", "./audio/0.wav"), row("q2", "audio/1.wav")], (440, 880))
@@ -211,6 +238,110 @@ def test_a_failed_run_keeps_what_an_earlier_one_wrote(workspace):
     assert tree(workspace / "data") == before
 
 
+# ── Clips that cannot be used, and their names ───────────────────────────────────────────────────
+
+
+def broken_source(workspace, **changes):
+    """Questions q0 to q5 about clips of which 1 is cut short (asked about twice), 2 is missing and 3 is no audio."""
+    rows = [row(f"q{n}", f"audio/{min(n, 4)}.wav") for n in range(5)] + [row("q5", "audio/1.wav")]
+    source = write_source(workspace / "mine", rows, (440, 500, 600, 700, 800))
+    Path("mine/audio/1.wav").write_bytes(Path("mine/audio/1.wav").read_bytes()[:9999])
+    Path("mine/audio/2.wav").unlink()
+    Path("mine/audio/3.wav").write_text("<html>not found</html>")
+    return {**source, **changes}
+
+
+def test_clips_that_cannot_be_used_are_dropped_with_their_questions_and_recorded(workspace):
+    source = pinned(broken_source(workspace, invalid="drop"))
+    write_params({"mine": source})
+    assert acquire("mine", FilesSource(**source)) == 2
+    splits, dropped = gather_all()
+    assert [q.id for q in splits["test"]] == ["q0", "q4"]
+    why = {entry["id"]: entry["why"] for entry in dropped}
+    assert sorted(why) == ["q1", "q2", "q3", "q5"] and {entry["what"] for entry in dropped} == {"the question"}
+    assert why["q1"].startswith("audio/1.wav: cut short: ") and why["q5"] == why["q1"]
+    assert why["q2"] == "audio/2.wav: no such audio file"
+    assert why["q3"].startswith("audio/3.wav: cannot be decoded as audio")
+    assert not list(Path("data/audio/mine/audio").glob("[123]*"))
+
+
+def test_a_dropped_clip_that_is_mended_is_noticed(workspace):
+    source = pinned(broken_source(workspace, invalid="drop"))
+    sf.write(workspace / "mine/audio/2.wav", np.zeros(16_000), 16_000)
+    with pytest.raises(UserError, match="has changed"):
+        acquire("mine", FilesSource(**source))
+
+
+def test_where_they_stop_the_run_one_message_lists_all_of_them_with_their_questions(workspace):
+    source = broken_source(workspace)
+    refuse(source, r"audio/2\.wav: no such audio file \(question 'q2'\); `invalid: drop`")
+    sf.write(workspace / "mine/audio/2.wav", 0.1 * np.ones(16_000), 16_000)
+    with pytest.raises(UserError) as caught:
+        acquire("mine", FilesSource(**pinned(source)))
+    head, first, second = str(caught.value).split("\n")
+    assert head.startswith("2 of 5 audio files cannot be used; `invalid: drop`")
+    assert "audio/1.wav: cut short" in first and first.endswith("(questions 'q1', 'q5')")
+    assert "audio/3.wav: cannot be decoded" in second and second.endswith("(question 'q3')")
+    assert not Path("data/sources").exists()
+
+
+def test_a_source_of_which_nothing_is_left_is_refused(workspace):
+    source = broken_source(workspace, invalid="drop")
+    for n in (0, 4):
+        Path(f"mine/audio/{n}.wav").write_bytes(b"no audio")
+    with pytest.raises(UserError, match="5 of 5 audio files cannot be used"):
+        acquire("mine", FilesSource(**pinned(source)))
+    assert not Path("data/sources").exists()
+
+
+def test_what_is_odd_about_a_clip_is_told_with_its_questions(workspace, capsys):
+    source = write_source(workspace / "mine", [row("q1", "audio/0.wav"), row("q2", "audio/0.wav")])
+    edit_audio(source)
+    acquire("mine", FilesSource(**pinned(source)))
+    told = capsys.readouterr().err
+    assert f"warning: {source['audio']}/audio/0.wav: holds silence only (questions 'q1', 'q2')" in told
+
+
+@pytest.mark.parametrize("asked", ["NFC", "NFD"])
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+def test_a_name_is_found_in_any_unicode_form_in_folders_too(workspace, asked, on_disk):
+    path = "tónicas/café 猫 한글.wav"
+    source = write_source(workspace / "mine", [row("q1", unicodedata.normalize(asked, path))])
+    file = workspace / "mine" / unicodedata.normalize(on_disk, path)
+    file.parent.mkdir()
+    (workspace / "mine/audio/0.wav").rename(file)
+    assert acquire("mine", FilesSource(**pinned(source))) == 1
+    (flac,) = Path("data/audio").rglob("*.flac")
+    assert str(flac) == unicodedata.normalize("NFC", "data/audio/mine/tónicas/café 猫 한글.flac")
+
+
+def test_two_files_whose_names_differ_in_their_unicode_form_alone_are_refused_and_two_names_of_one_are_not(workspace):
+    nfc, nfd = (unicodedata.normalize(form, "audio/é.wav") for form in ("NFC", "NFD"))
+    source = write_source(workspace / "mine", [row("q1", nfc), row("q2", nfd)], (440, 880))
+    Path("mine/audio/0.wav").rename(f"mine/{nfc}")
+    assert acquire("mine", FilesSource(**pinned(source))) == 2
+    assert len(list(Path("data/audio").rglob("*.flac"))) == 1
+    Path("mine/audio/1.wav").rename(f"mine/{nfd}")
+    with pytest.raises(UserError, match="would both become"):
+        acquire("mine", FilesSource(**pinned(source)))
+
+
+def test_names_as_long_as_a_disk_takes_are_read_and_told_apart(workspace):
+    names = ["x" * 250 + "1.wav", "x" * 250 + "2.wav", "猫" * 83 + "ab.wav", "z" * 246 + ".w", ".wav"]
+    source = write_source(workspace / "mine", [row(n, f"audio/{n}") for n in names], (400, 500, 600, 700, 800))
+    for index, name in enumerate(names):
+        Path(f"mine/audio/{index}.wav").rename(f"mine/audio/{name}")
+    write_params({"mine": pinned(source)})
+    acquire("mine", FilesSource(**pinned(source)))
+    splits, _ = gather_all()
+    assert len({q.audio.sha256 for q in splits["test"]}) == len({q.audio.path for q in splits["test"]}) == len(names)
+
+
+@pytest.mark.parametrize("path", ["y" * 300 + ".wav", "y/" * 3000 + "a.wav", ".", "audio", "0.wav/a.wav"])
+def test_a_name_that_no_file_can_have_is_told(workspace, path):
+    refuse(write_source(workspace / "mine", [row("q1", path)]), "(no such audio file|name too long).*'q1'")
+
+
 # ── files: pinned by content ─────────────────────────────────────────────────────────────────────
 
 
@@ -266,6 +397,61 @@ def test_the_fingerprint_is_printed_and_nothing_is_written(workspace):
     assert not Path("data").exists()
     done = run("stages.acquire", "--source", "mini", "--fingerprint")
     assert done.returncode == 2 and "loader mini" in done.stderr and not Path("data").exists()
+
+
+PROFILE = """\
+# Why there is this profile.
+data:
+  sources:
+    mine:
+      loader: files   # questions of one's own
+      sha256: ''   # set by a command
+      split: test
+model: {kind: hub}   # as it is
+"""
+
+
+def test_a_fingerprint_is_written_where_the_source_is_declared_and_composed(workspace):
+    source = write_source(workspace / "own", [row("a", "audio/0.wav")])
+    write_params({"mine": source})
+    profile = Path("conf/profile/mini.yaml")
+    profile.parent.mkdir(parents=True)
+    profile.write_text(PROFILE)
+    done = run("stages.acquire", "--source", "mine", "--fingerprint", "--write")
+    value = pinned(source)["sha256"]
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{value}\n", "")
+    assert profile.read_text() == PROFILE.replace("''", f'"{value}"'), "comments and all else stay"
+    assert load_params("data").data.sources["mine"].sha256 == value
+    assert run("stages.acquire", "--source", "mine").returncode == 0
+
+
+def test_a_fingerprint_of_a_source_that_no_profile_declares_is_warned_of(workspace):
+    source = write_source(workspace / "own", [row("a", "audio/0.wav")])
+    write_params({"mine": source})
+    done = run("stages.acquire", "--source", "mine", "--fingerprint", "--write")
+    assert done.returncode == 0 and "conf/profile/mini.yaml does not declare data.sources.mine" in done.stderr
+    assert load_params("data").data.sources["mine"].sha256 == pinned(source)["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("text", "changed"),
+    [
+        ("a:\n  c: 1  # one\n", 'a:\n  b: "x"\n  c: 1  # one\n'),
+        ("a: {c: 1, b: old}  # in braces\n", 'a: {c: 1, b: "x"}  # in braces\n'),
+        ("a:\n  'b': >-\n    long\n    text\nz: 1\n", "a:\n  'b': \"x\"z: 1\n"),
+        ("z: 1\n", None),
+    ],
+)
+def test_one_value_of_a_yaml_file_is_replaced_or_all_is_left(tmp_path, text, changed):
+    path = tmp_path / "f.yaml"
+    path.write_text(text)
+    if changed and "z" in changed:
+        with pytest.raises(UserError):
+            write_text_value(path, ["a", "b"], "x")
+        assert path.read_text() == text
+    else:
+        assert write_text_value(path, ["a", "b"], "x") is (changed is not None)
+        assert path.read_text() == (changed or text)
 
 
 @pytest.mark.parametrize("value", ["abc", "G" * 64, "0" * 63, "0" * 64 + "\n"])
@@ -333,6 +519,12 @@ def test_an_id_in_two_sources_is_refused(workspace):
         gather_all()
 
 
+def test_one_label_in_two_spellings_is_refused_across_sources(workspace):
+    two_sources(workspace, [row("b", "audio/1.wav", modality="Sound")])
+    with pytest.raises(UserError, match=r"the source b \(id 'b'\): the modality 'Sound' is 'sound' in the source "):
+        gather_all()
+
+
 def test_sources_that_share_nothing_are_joined(workspace):
     two_sources(workspace, [row("other", "audio/1.wav")])
     splits, _ = gather_all()
@@ -397,8 +589,8 @@ HUB = {
 }
 
 
-def acquire_from(endpoint, workspace, **environment):
-    write_params({"lab": HUB})
+def acquire_from(endpoint, workspace, source=HUB, **environment):
+    write_params({"lab": source})
     environment = {"HF_ENDPOINT": endpoint, "HF_HOME": str(workspace / "hf"), "HF_TOKEN": "hf_secret"} | environment
     return run("stages.acquire", "--source", "lab", **environment)
 
@@ -418,6 +610,56 @@ def test_a_hub_dataset_is_downloaded_with_the_token_unpacked_and_transcoded(work
     splits, dropped = gather_all()
     assert splits["test"][0].group == "v" and splits["test"][0].choices == ("a tone", "rain")
     assert [(d["source"], d["id"], d["what"]) for d in dropped] == [("lab", "v_00-00-00_00-00-01", "a blank choice")]
+
+
+@pytest.mark.parametrize("invalid", ["stop", "drop"])
+def test_a_clip_of_a_hub_dataset_that_cannot_be_read_stops_or_is_dropped_and_recorded(workspace, hub, invalid):
+    files, _, endpoint = hub
+    rows = [row(f"q{n}", f"./audio/{n}.wav") for n in range(3)]
+    files["meta.json"] = json.dumps(rows).encode()
+    unused = "audio/" + "x" * 300 + ".wav"
+    files["audio.tar.gz"] = archive({"audio/0.wav": wav(), "audio/1.wav": wav()[:999], unused: b""})
+    done = acquire_from(endpoint, workspace, {**HUB, "invalid": invalid})
+    if invalid == "stop":
+        assert done.returncode == 2 and "error: 2 of 3 audio files cannot be used" in done.stderr
+        assert "audio.tar.gz/audio/1.wav: cut short" in done.stderr and "(question 'q2')" in done.stderr
+        assert not Path("data/sources").exists()
+    else:
+        assert (
+            done.returncode == 0 and "1 questions; 2 left out, and why: data/sources/lab/dropped.jsonl" in done.stdout
+        )
+        dropped = [json.loads(line) for line in Path("data/sources/lab/dropped.jsonl").read_text().splitlines()]
+        assert [(entry["id"], entry["why"].partition(" ")[0]) for entry in dropped] == [
+            ("q1", "audio/1.wav:"),
+            ("q2", "audio/2.wav:"),
+        ]
+        assert ".extracted" not in json.dumps(dropped)
+
+
+def test_metadata_from_elsewhere_is_pinned_and_read_beside_the_hubs_audio(workspace, hub):
+    files, _, endpoint = hub
+    files["meta.json"] = json.dumps([row("a", "audio/0.wav", answer="none of them")]).encode()
+    files["audio.tar.gz"] = archive({"audio/0.wav": wav()})
+    Path("corrected.jsonl").write_text(json.dumps(row("a", "audio/0.wav")) + "\n")
+    environment = {"HF_ENDPOINT": endpoint, "HF_HOME": str(workspace / "hf")}
+    write_params({"lab": {**HUB, "questions_file": "corrected.jsonl"}})
+    done = run("stages.acquire", "--source", "lab", **environment)
+    assert done.returncode == 2 and "corrected.jsonl: this source's questions_sha256 was never set" in done.stderr
+    assert run("stages.acquire", "--source", "lab", "--fingerprint", "--write").returncode == 0
+    done = run("stages.acquire", "--source", "lab", **environment)
+    assert done.returncode == 0, done.stderr
+    splits, dropped = gather_all()
+    assert [question.id for question in splits["test"]] == ["a"] and dropped == []
+
+
+def test_a_dropped_question_is_named_as_soon_as_it_is_dropped(workspace):
+    rows = [row("a", "audio/0.wav"), row("b", "audio/0.wav", answer="none of them")]
+    source = pinned({**write_source(workspace / "own", rows), "invalid": "drop"})
+    write_params({"mine": source})
+    assert run("stages.acquire", "--source", "mine").returncode == 0
+    done = run("stages.questions")
+    assert done.returncode == 0 and "warning: 1 test questions are invalid, and dropped: b" in done.stderr
+    assert dropped_ids() == ["b"] and dropped_ids("train") == []
 
 
 def test_a_file_that_the_hub_does_not_have_is_named(workspace, hub):

@@ -113,6 +113,32 @@ def test_blank_lines_do_not_shift_line_numbers(tmp_path):
         read_rows(path)
 
 
+@pytest.mark.parametrize(
+    ("field", "one", "other"),
+    [
+        ("modality", "speech", "Speech"),
+        ("category", "Perception Layer", "perception  layer"),
+        ("category", "Perception Layer", "Perception"),
+        ("sub-category", "Temporal Analysis", "Temporal-Analysis "),
+        ("sub-category", "Musik für Anfänger", "Musik fu\u0308r Anfa\u0308nger"),
+        ("modality", "mix-sound", "mix\u00a0sound"),
+    ],
+)
+def test_one_label_in_two_spellings_is_refused_with_both(tmp_path, field, one, other):
+    path = write_lines(tmp_path / "q.jsonl", [{**ROW, field: one}, {**ROW, "id": "b", field: other}])
+    for dropped in (None, []):
+        with pytest.raises(UserError) as caught:
+            read_rows(path, dropped)
+        assert str(caught.value).startswith(f"{path}:2 (id 'b'): the {field} {other!r} is {one!r} in {path}:1 ")
+
+
+def test_labels_that_differ_in_a_word_are_two(tmp_path):
+    path = write_lines(
+        tmp_path / "q.jsonl", [ROW, {**ROW, "id": "b", "modality": "mix-sound", "category": "Signal Layer"}]
+    )
+    assert len(read_rows(path)) == 2
+
+
 def test_an_id_used_twice_is_refused_with_both_places(tmp_path):
     path = write_lines(tmp_path / "q.jsonl", [ROW, {**ROW, "id": "b"}, ROW])
     with pytest.raises(UserError, match=r"q\.jsonl:3: id .* is taken by .*q\.jsonl:1"):
@@ -122,9 +148,10 @@ def test_an_id_used_twice_is_refused_with_both_places(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("q.json", "{}", "expected a JSON array"),
-        ("q.json", '["x"]', r"q\.json\[0\]: expected a JSON object"),
-        ("q.json", "[1,", "not valid JSON"),
+        ("q.json", "{}", r"q\.json:1: the field 'id' is missing"),
+        ("q.json", '["x"]', r"q\.json:1 \(item 1\): expected a JSON object"),
+        ("q.json", "[", "not valid JSON"),
+        ("q.json", "[] []", "not valid JSON"),
         ("q.json", "[]", "holds no questions"),
         ("q.jsonl", "\n", "holds no questions"),
         ("q.jsonl", "{}\n{", r"q\.jsonl"),

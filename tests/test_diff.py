@@ -15,7 +15,7 @@ from audio_reasoning.core.records import Audio, Question, Response, to_dict
 ROOT = Path(__file__).parents[1]
 N = 60
 COPY = "import shutil; shutil.copytree('made', '.', dirs_exist_ok=True)"
-OUTS = ["data/questions/test.jsonl", *(f"data/predictions/{name}.jsonl" for name in ("baseline", "better"))]
+OUTS = ["data/questions/test.jsonl", *(f"data/answers/base/{name}.jsonl" for name in ("baseline", "better"))]
 
 
 def question(i):
@@ -25,7 +25,7 @@ def question(i):
 
 def write_answers(folder, name, right):
     rows = [Response(f"q{i}", 0, "ok", "", "", 0 if i in right else 1, "verbatim", "stop", 1, 1) for i in range(N)]
-    write_jsonl(folder / f"made/data/predictions/{name}.jsonl", map(to_dict, rows))
+    write_jsonl(folder / f"made/data/answers/base/{name}.jsonl", map(to_dict, rows))
 
 
 def write_summary(folder, verdict, difference, declared=("better",)):
@@ -127,8 +127,8 @@ def test_without_arguments_the_workspace_is_compared_with_the_last_commit_but_on
 
 
 def test_what_is_not_committed_counts_in_the_workspace(repository):
-    path = repository / "data/predictions/better.jsonl"
-    answers = (repository / "data/predictions/baseline.jsonl").read_bytes()
+    path = repository / "data/answers/base/better.jsonl"
+    answers = (repository / "data/answers/base/baseline.jsonl").read_bytes()
     path.unlink()  # it may be a link into the cache
     path.write_bytes(answers)
     text = diff(repository, "HEAD", "workspace").stdout
@@ -170,7 +170,7 @@ def test_a_summary_of_another_shape_is_told(repository, text):
 
 def test_a_run_that_answers_nothing_is_told_apart(repository):
     rows = [Response(f"q{i}", 0, "truncated", "", "", None, "", "length", 1, 1) for i in range(N)]
-    path = repository / "data/predictions/better.jsonl"
+    path = repository / "data/answers/base/better.jsonl"
     path.unlink()  # it may be a link into the cache
     write_jsonl(path, map(to_dict, rows))
     assert "| no verdict: one of the runs has no answer at all |" in diff(repository, "HEAD", "workspace").stdout

@@ -391,7 +391,7 @@ def workplace(tmp_path, monkeypatch):
     write_jsonl(Path("data/questions/test.jsonl"), (to_dict(question(i)) for i in range(8)))
     for name, shift in (("good", 0), ("bad", 1)):
         rows = [to_dict(response(f"q{i}", (i + shift) % 4)) for i in range(8)]
-        write_jsonl(Path(f"data/predictions/{name}.jsonl"), rows)
+        write_jsonl(Path(f"data/answers/base/{name}.jsonl"), rows)
     return tmp_path
 
 
@@ -465,6 +465,6 @@ def test_mistakes_are_told(workplace, monkeypatch, capsys, arguments, expected):
 
 
 def test_predictions_of_other_questions_are_refused(workplace, monkeypatch, capsys):
-    write_jsonl(Path("data/predictions/bad.jsonl"), [to_dict(replace(response("q0", 0), question_id="z0"))])
+    write_jsonl(Path("data/answers/base/bad.jsonl"), [to_dict(replace(response("q0", 0), question_id="z0"))])
     assert "no question has the id 'z0'" in fails(monkeypatch, capsys)
     assert not errors.ERRORS.exists()

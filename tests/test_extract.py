@@ -7,7 +7,16 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from audio_reasoning.core.extract import answer_text, extract, match_choice, normalise, split_thinking, status_of
+from audio_reasoning.core.extract import (
+    _agreed,
+    _read,
+    answer_text,
+    extract,
+    match_choice,
+    normalise,
+    split_thinking,
+    status_of,
+)
 
 ANIMALS = ("Cat", "Dog", "A small bird")
 TEXTS = st.text(alphabet=st.sampled_from("abAB12 .:()[]*_-“”'\"\n\t<>/#é²Ａﬁ猫。") | st.characters(), max_size=40)
@@ -179,7 +188,7 @@ def test_a_choice_that_contains_the_marker_is_read_whole():
 def test_any_text_and_any_choices_give_an_index_or_none(text, choices):
     found = extract(text, choices)
     assert found.answer is None or 0 <= found.answer < len(choices)
-    assert (found.answer is not None) == (found.rule in {"verbatim", "normalised", "letter_text", "letter"})
+    assert (found.answer is not None) == (found.rule in {"verbatim", "normalised", "letter_text", "letter", "unpaired"})
     assert status_of(found, "stop") in {"ok", "no_answer", "truncated"}
     assert isinstance(answer_text(text), str)
 
@@ -215,11 +224,159 @@ def test_an_answer_reads_like_its_choice_or_bears_its_letter(text, choices):
         assert re.match(r"(option )?[(\[]?(.)", normalise(text))[2] == chr(ord("a") + index)
 
 
-@pytest.mark.parametrize("loop", ["answer: cat ", "answer: cat\n", "*", "(", "answer", "\n", "answer:", "</think>"])
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "answer: cat ",
+        "answer: cat\n",
+        "*",
+        "(",
+        "answer",
+        "\n",
+        "answer:",
+        "</think>",
+        "$a ",
+        " *a",
+        "</s>",
+        "\\text{",
+        "> ",
+        "\u200b",
+    ],
+)
 def test_a_looping_output_is_read_in_no_time(loop):
     start = time.process_time()  # a busy machine does not count
     extract("ANSWER: " + loop * (200_000 // len(loop)), ANIMALS)
     assert time.process_time() - start < 2
+
+
+# ── Noise around an answer ───────────────────────────────────────────────────────────────────────
+
+DOGS = ("Cat", "Big", "Big dog", "Dog")
+SAID = ["Big dog", "big dog.", "(C) Big dog", "C. big dog", "C", "“Big dog”", "**Big dog**"]
+UNSEEN = [*"\u200b\u200c\u200d\u2060\ufeff\u00ad\u200e\u202e\ufe0f\u3164\x00", "\U000e0101"]
+TOKENS = ["<|im_end|>", "</s>", "<|endoftext|>", "[/INST]", "<|eot_id|>", "<end_of_turn>", "<｜end▁of▁sentence｜>"]
+DRESS = st.sampled_from(
+    [
+        "\\boxed{%s}",
+        "\\text{%s}",
+        "\\textbf{%s}",
+        "$%s$",
+        "$$%s$$",
+        "\\(%s\\)",
+        "\\[%s\\]",
+        "*%s*",
+        "__%s__",
+    ]
+)
+
+
+def scattered(text, marks, data, most=4):
+    """`text` with some of `marks` put in anywhere."""
+    for mark in data.draw(st.lists(st.sampled_from(marks), max_size=most)):
+        place = data.draw(st.integers(0, len(text)))
+        text = text[:place] + mark + text[place:]
+    return text
+
+
+@given(st.sampled_from(SAID), st.data())
+def test_what_nobody_sees_changes_no_answer(said, data):
+    choices = [scattered(choice, UNSEEN, data) for choice in DOGS]
+    text = scattered(f"It barks.\nANSWER: Cat\nNo.\nANSWER: {said}", UNSEEN, data)
+    assert answer(text, choices) == 2
+
+
+@given(st.sampled_from(SAID), st.lists(DRESS, max_size=3), st.lists(DRESS, max_size=1), st.data())
+def test_an_answer_in_any_dress_is_the_same_answer(said, inner, outer, data):
+    for dress in inner:
+        assume("*" not in said + dress or not ("*" in said and ("*" in dress or "_" in dress)))
+        assume(not ("$" in said and "$" in dress) and "_" not in said)
+        said = dress % said
+    text = f"ANSWER: {said}"
+    for dress in outer:
+        assume(not set("$*_") & set(dress))
+        text = dress % text
+    text = (
+        data.draw(st.sampled_from(["", "\u00a0", "<|im_start|>assistant\n", "<s>", "> ", "Since it barks:\n> "])) + text
+    )
+    text += "".join(data.draw(st.lists(st.sampled_from([*TOKENS, "\n", "\u202f"]), max_size=3)))
+    assert answer(text, DOGS) == 2, text
+
+
+@given(st.sampled_from(SAID), st.data())
+def test_one_token_within_an_answer_never_makes_it_another(said, data):
+    assert answer("ANSWER: " + scattered(said, TOKENS, data, most=1), DOGS) in (2, None)
+
+
+@given(
+    st.lists(st.sampled_from([*UNSEEN, *TOKENS, "\\boxed{}", "$$", "**", "> ", "\n", "\u00a0", '"', ")"])).map("".join)
+)
+def test_noise_alone_is_no_answer(noise):
+    assert answer(f"ANSWER: {noise}", DOGS) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("ANSWER: Cat\nANSWER\u200b: a horse", "no_match"),  # the last one counts, even if noise hides its marker
+        ("ANSWER: Cat<|im_end|>\n<|im_start|>user\nANSWER: Dog", "ambiguous"),  # the second turn is invented
+        ("ANSWER: <s>Cat</s> Dog", "no_match"),  # struck out
+        ("ANSWER: ~~Cat~~ Dog", "no_match"),
+        (r"ANSWER: \boxed{Cat} \text{ or } \boxed{Dog}", "no_match"),
+        (r"ANSWER: \boxed{Cat", "no_match"),
+        (r"ANSWER: \cancel{Cat}", "no_match"),
+    ],
+)
+def test_noise_never_makes_a_choice_out_of_what_is_none(text, rule):
+    found = extract(text, DOGS)
+    assert (found.answer, found.rule) == (None, rule)
+
+
+def test_choices_that_only_noise_tells_apart_need_the_exact_text():
+    hearts = ["\u2764", "\u2764\ufe0f", "Cat"]
+    assert answer("ANSWER: \u2764\ufe0f", hearts) == 1
+    assert answer("ANSWER: \u2764", hearts) == 0
+    assert extract("ANSWER: \u2764\u200b", hearts).rule == "ambiguous"
+
+
+def test_marks_that_a_choice_has_are_no_noise():
+    assert answer("ANSWER: </s>", ["<s>", "</s>"]) == 1
+    assert answer("ANSWER: $5", ["$5", "$10"]) == 0
+    assert extract("ANSWER: $5$", ["$5", "5 $"]).answer is None
+    assert extract("ANSWER:\n> 5 Hz", ["5 Hz", "> 10 Hz"]).answer is None
+    assert extract("ANSWER: 2*3*4", ["234", "24"]).answer is None
+
+
+@pytest.mark.parametrize("text", ['Big dog"', "“Big dog", "Big dog’.", "Big dog)", "[Big dog", 'C. Big dog"'])
+def test_a_quote_or_bracket_without_its_pair_is_no_part_of_an_answer(text):
+    assert answer(f"ANSWER: {text}", DOGS) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "choices"),
+    [
+        ("7", ["7'", "8'"]),  # feet
+        ("cis'", ["cis''", "dis''"]),  # octaves
+        ("[1, 2)", ["[1, 2]", "[3, 4]"]),  # intervals
+        ('the dogs"', ["the dogs'", "the dogs"]),
+        ('B"', ["A", "C"]),
+        ('(A) Dog"', ["Cat", "Dog"]),
+        ("smile :", ["smile :)", "smile :("]),
+    ],
+)
+def test_a_mark_that_may_mean_something_is_never_left_out(text, choices):
+    assert answer(f"ANSWER: {text}", choices) is None
+
+
+def test_a_choice_that_lost_its_last_quote_is_read():
+    choices = ['He said "I am not drunk."', 'He said "I am drunk."']
+    assert answer('ANSWER: He said "I am not drunk.', choices) == 0
+
+
+@given(
+    st.text(alphabet="abAB12 .:()[]\n", max_size=60), st.lists(st.text(alphabet="abAB12 .()", max_size=8), max_size=4)
+)
+def test_a_text_without_noise_is_read_once(text, choices):
+    assert _agreed(text, choices) == _read(text, choices)
 
 
 # ── Status ───────────────────────────────────────────────────────────────────────────────────────

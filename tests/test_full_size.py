@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from audio_reasoning.families.qwen3_omni.lora import expected_inventory
+from audio_reasoning.families.adapters import expected_inventory
 from benchmarks.full_size import (
     LORA,
+    NAMES,
     TINY_EXAMPLE,
     check_published,
     empty_thinker,
@@ -28,7 +29,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 def test_the_full_model_is_the_published_one_by_its_sizes() -> None:
     model = empty_thinker(full_config())
     check_published(model)
-    assert expected_inventory(model, LORA).trainable == 53_477_376
+    assert expected_inventory(model, LORA, NAMES).trainable == 53_477_376
     with pytest.raises(AssertionError, match="not the published model's sizes"):
         check_published(empty_thinker(small_config()))
 
@@ -39,7 +40,7 @@ def test_a_step_of_each_mode_at_tiny_size() -> None:
     stored = {mode: {row["part"]: row["stored"] for row in figures["parts"]} for mode, figures in found.items()}
     assert set(stored["bf16"].values()) == {"bfloat16"}
     assert {part for part, kind in stored["nf4"].items() if kind == "nf4"} == {"experts", "attention"}
-    trainable = expected_inventory(empty_thinker(config), LORA).trainable
+    trainable = expected_inventory(empty_thinker(config), LORA, NAMES).trainable
     for figures, optimizer in zip(found.values(), ("AdamW", "PagedAdamW8bit"), strict=True):
         assert figures["trainable_parameters"] == trainable
         assert figures["optimizer"] == optimizer

@@ -1,5 +1,6 @@
 """Loading a model for training: from a folder or from the hub at one commit, whole or not at all."""
 
+import functools
 import json
 import os
 import shutil
@@ -14,6 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import read_json, sha256_file, write_json
+from audio_reasoning.families.adapters import adapt, save_adapter
+from audio_reasoning.families.params import Lora
+from audio_reasoning.families.qwen3_omni import merged
 from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
@@ -43,6 +47,29 @@ def main():
 main()
 """
 
+# Train an adapter of nothing but noise on what is in the folder, and merge it.
+MERGE = """
+from pathlib import Path
+import torch
+from audio_reasoning.core.errors import stage_main
+from audio_reasoning.families.params import Lora
+from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker
+from audio_reasoning.families.adapters import adapt, attach, save_adapter
+from audio_reasoning.families.merged import merged_checkpoint
+
+@stage_main
+def main():
+    adapted = adapt(load_thinker(Path(".")), Lora(targets="all", rank=4, alpha=8), 0)
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(std=0.2)
+    Path("iter1/adapter").mkdir(parents=True)
+    save_adapter(adapted, Path("iter1/adapter"))
+    print(merged_checkpoint(Path("."), Path("iter1/adapter")))
+
+main()
+"""
+
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -57,7 +84,9 @@ def copy(checkpoint: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(checkpoint, tmp_path / "copy"))
 
 
-def load_from_hub(base: Path, files: dict[str, bytes]) -> tuple[subprocess.CompletedProcess[str], Seen]:
+def load_from_hub(
+    base: Path, files: dict[str, bytes], program: str = LOAD
+) -> tuple[subprocess.CompletedProcess[str], Seen]:
     """Make the checkpoint `base` a pointer and load it from a hub that has `files`; the process and the requests."""
     for file in base.iterdir():
         if file.name != "config.json":
@@ -67,7 +96,7 @@ def load_from_hub(base: Path, files: dict[str, bytes]) -> tuple[subprocess.Compl
     with serve_hub(f"/{MODEL}/resolve/{COMMIT}/", files, (MODEL,)) as (seen, endpoint):
         environment = {"PYTHONPATH": str(ROOT), "HF_ENDPOINT": endpoint, "HF_HOME": str(base / "hf")}
         done = subprocess.run(
-            [sys.executable, "-c", LOAD], cwd=base, env=kept | environment, capture_output=True, text=True
+            [sys.executable, "-c", program], cwd=base, env=kept | environment, capture_output=True, text=True
         )
     return done, seen
 
@@ -98,6 +127,66 @@ def test_a_pointer_loads_the_same_model_as_the_folder(checkpoint: Path, copy: Pa
     assert all(torch.equal(loaded[name], tensor) for name, tensor in local.items())
     assert done.stdout.strip() == AudioTextProcessor.from_checkpoint(checkpoint).chat_text("Listen.", "Which?").strip()
     assert all(COMMIT in path for _, path, _ in seen if MODEL in path), "asked for at another revision"
+
+
+def test_an_adapter_of_a_sharded_hub_model_is_trained_and_merged_as_of_a_folder(
+    checkpoint: Path, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, _ = load_from_hub(copy, as_published(copy, tmp_path / "hub"), MERGE)
+    assert done.returncode == 0, done.stderr
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    local = merged.merged_checkpoint(checkpoint, copy / "iter1/adapter")
+    of_hub, wanted = (load_thinker(folder).state_dict() for folder in (Path(done.stdout.strip()), local))
+    assert all(torch.equal(of_hub[name], wanted[name]) for name in wanted)
+    base = load_thinker(checkpoint).state_dict()
+    assert any(not torch.equal(base[name], wanted[name]) for name in wanted)
+
+
+def in_shards(folder: Path) -> list[Path]:
+    return sorted(folder.glob("model-*-of-*.safetensors"))
+
+
+def test_a_thinker_of_several_shards_is_saved_servable_and_loads_as_it_was(checkpoint: Path, tmp_path: Path) -> None:
+    processor = AudioTextProcessor.from_checkpoint(checkpoint)
+    save_servable(load_thinker(checkpoint), processor.tokenizer, processor.extractor, tmp_path, max_shard_size="200KB")
+    assert len(in_shards(tmp_path)) > 2 and not (tmp_path / "model.safetensors").exists()
+    index = read_json(tmp_path / "model.safetensors.index.json")["weight_map"]
+    held = {name: file.name for file in in_shards(tmp_path) for name in load_file(file)}
+    assert index == held and all(name.startswith("thinker.") for name in index)
+    saved, wanted = load_thinker(tmp_path).state_dict(), load_thinker(checkpoint).state_dict()
+    assert saved.keys() == wanted.keys() and all(torch.equal(saved[name], wanted[name]) for name in wanted)
+
+
+def test_an_adapter_is_merged_into_a_checkpoint_of_several_shards(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is merged of it is written in shards again, as from 50 GB on."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    sharded, adapter = tmp_path / "sharded", tmp_path / "iter1" / "adapter"
+    as_published(checkpoint, sharded)
+    (sharded / "model.safetensors").unlink()
+    assert in_shards(sharded)
+    write_adapter_on(sharded, adapter)
+    monkeypatch.setattr(merged, "save_servable", functools.partial(save_servable, max_shard_size="200KB"))
+    of_shards = merged.merged_checkpoint(sharded, adapter)
+    monkeypatch.setattr(merged, "save_servable", save_servable)
+    of_one = merged.merged_checkpoint(checkpoint, adapter)
+    assert in_shards(of_shards) and not in_shards(of_one)
+    one, other, base = (load_thinker(folder).state_dict() for folder in (of_one, of_shards, checkpoint))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert any(not torch.equal(one[name], base[name]) for name in one)
+
+
+def write_adapter_on(folder: Path, adapter: Path) -> None:
+    """An adapter of all kinds of matrices on the checkpoint in `folder`, which does something."""
+    adapted = adapt(load_thinker(folder), Lora(targets="all", rank=4, alpha=8), 0)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.2)
+    adapter.mkdir(parents=True)
+    save_adapter(adapted, adapter)
 
 
 def test_a_hub_without_safetensors_is_one_message_and_pickles_are_left_alone(copy: Path) -> None:

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from audio_reasoning.core.files import BASE_MODEL
 from audio_reasoning.core.records import NO_AUDIO, Question
-from audio_reasoning.engines import answer
+from audio_reasoning.engines import transformers
 from audio_reasoning.engines.answer import answer_questions
-from audio_reasoning.engines.cache import ResponseCache
+from audio_reasoning.engines.engine import Decoding, Setup
 from audio_reasoning.prompts.registry import load_prompt
 from stages.project import load_project
 from tests import tiny_thinker
@@ -33,17 +32,15 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def ask(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Ask questions in batches of BATCH; `cache` names the cache, which is empty at first."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(answer, "_BATCH", BATCH)
-    BASE_MODEL.parent.mkdir()
-    BASE_MODEL.symlink_to(checkpoint)
+    monkeypatch.setattr(transformers, "BATCH", BATCH)
     prompt, params = load_prompt("baseline", ROOT / "prompts"), load_project(path=ROOT / "params.yaml")
+    setup = Setup("transformers", checkpoint, None, params.serve, params.runtime, tmp_path)
 
     def asked(questions: Sequence[Question], cache: str = "a cache", temperature: float = HOT) -> Answers:
         monkeypatch.setenv("DVC_ROOT", str(tmp_path / cache))
-        infer = {"backend": "transformers", "temperature": temperature, "max_tokens": 8, "n": 2 if temperature else 1}
-        asking = params.model_copy(update={"infer": params.infer.model_copy(update=infer)})
-        responses, _ = answer_questions(questions, prompt, BASE_MODEL, asking, keep_ids=True)
+        n = 2 if temperature else 1
+        decoding = Decoding(temperature=temperature, top_p=1.0, max_tokens=8, n=n, seed=11)
+        responses, _ = answer_questions(questions, prompt, setup, decoding, keep_ids=True)
         return [response.completion_token_ids for response in responses]
 
     return asked
@@ -75,10 +72,10 @@ def test_what_was_asked_before_changes_no_answer(ask: Ask, before: list[Question
     assert ask(QUESTIONS, "warm") == cold
 
 
-def test_who_shares_a_batch_matters_without_sampling_too(ask: Ask) -> None:
+def test_who_shares_a_batch_matters_without_sampling_too(ask: Ask, tmp_path: Path) -> None:
     ask(QUESTIONS[:5], temperature=0.0)
     ask(QUESTIONS, temperature=0.0)
-    kept = cached_answers(Path("a cache/.cache/responses.sqlite"))
+    kept = cached_answers(tmp_path / "a cache/.cache/responses.sqlite")
     assert kept == 5 + 10, "padding to another length rounds in another way, so no answer stands in for another"
 
 
@@ -86,33 +83,32 @@ def test_answers_to_the_same_list_come_from_the_cache_without_the_model(
     ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = ask(QUESTIONS)
-    monkeypatch.setitem(sys.modules, "audio_reasoning.engines.in_process", None)  # it imports torch
+    monkeypatch.setitem(sys.modules, "audio_reasoning.families.adapters", None)  # without which no model is loaded
     assert ask(QUESTIONS) == first
     with pytest.raises(ImportError):
         ask(QUESTIONS[:9])
 
 
-def test_an_interrupted_run_keeps_whole_batches_and_ends_with_the_same_answers(
-    ask: Ask, monkeypatch: pytest.MonkeyPatch
+def test_an_interrupted_run_keeps_what_came_and_ends_with_the_same_answers(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written: list[int] = []
-    stop_after = 2
+    read, sample = [0], transformers._sample
+    stop_after = 2 * (2 * BATCH + 1)  # samples: two batches, and one of the two questions of the last
 
-    class Interrupted(ResponseCache):
-        def put_many(self, rows: Any) -> None:
-            if len(written) == stop_after:
-                raise KeyboardInterrupt
-            written.append(len(rows := list(rows)))
-            super().put_many(rows)
+    def interrupted(*args: Any) -> Any:
+        if read[0] == stop_after:
+            raise KeyboardInterrupt
+        read[0] += 1
+        return sample(*args)
 
     cold = ask(QUESTIONS, "cold")
-    monkeypatch.setattr("audio_reasoning.engines.cache.ResponseCache", Interrupted)
+    monkeypatch.setattr(transformers, "_sample", interrupted)
     with pytest.raises(KeyboardInterrupt):
         ask(QUESTIONS, "interrupted")
-    assert written == [BATCH, BATCH]
-    stop_after = 99
+    assert cached_answers(tmp_path / "interrupted/.cache/responses.sqlite") == 2 * BATCH + 1
+    read, stop_after = [0], 99
     assert ask(QUESTIONS, "interrupted") == cold
-    assert written == [BATCH, BATCH, len(QUESTIONS) - 2 * BATCH], "only the batch that was missing is asked for"
+    assert read == [2 * (len(QUESTIONS) - 2 * BATCH)], "only the batch that was not whole is asked for"
 
 
 def test_equal_requests_have_the_first_ones_answer_at_once_and_from_the_cache(ask: Ask) -> None:

@@ -16,6 +16,7 @@ from audio_reasoning.core.files import sha256_file
 from audio_reasoning.core.records import Audio, Question, Response, question_from, response_from, to_dict
 from audio_reasoning.engines.answer import answer_questions, check_clips, responses_of
 from audio_reasoning.engines.answers import ChatResult, Sample, failed
+from audio_reasoning.engines.engine import Setup
 from audio_reasoning.prompts.registry import load_prompt
 from stages.project import load_project
 from tests.fake_openai import FakeOpenAI, status
@@ -85,18 +86,17 @@ def test_records_survive_json(text: str, keep_ids: bool) -> None:
     assert question_from(json.loads(json.dumps(to_dict(QUESTION)))) == QUESTION
 
 
-def test_a_clip_that_is_missing_or_changed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_clip_that_is_missing_or_changed_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a\.flac: the clip of q1 is missing"):
-        check_clips([QUESTION])
-    path = tmp_path / "data/audio/mini/a.flac"
+        check_clips([QUESTION], tmp_path)
+    path = tmp_path / "mini/a.flac"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"one sound")
     good = replace(QUESTION, audio=Audio("mini/a.flac", sha256_file(path), 2.0))
-    check_clips([good])
+    check_clips([good], tmp_path)
     path.write_bytes(b"another sound")
     with pytest.raises(UserError, match=r"a\.flac: the clip of q1 has changed"):
-        check_clips([good])
+        check_clips([good], tmp_path)
 
 
 # ── the `openai` backend, against a server over real HTTP ────────────────────────────────────────
@@ -120,11 +120,11 @@ def ask_endpoint(tmp_path: Path, count: int = 4) -> list[Response]:
     audio = Audio("mini/a.flac", sha256_file(path), 2.0)
     questions = [replace(QUESTION, id=f"q{i}", question=f"Question {i}?", audio=audio) for i in range(count)]
     params = load_project(path=ROOT / "params.yaml")
-    infer = params.infer.model_copy(update={"backend": "openai", "endpoint_model": "fake"})
     runtime = params.runtime.model_copy(update={"retries": 0})
-    params = params.model_copy(update={"infer": infer, "runtime": runtime})
+    media_root = tmp_path / "data/audio"
+    setup = Setup("openai", tmp_path / "no-model-here", None, params.serve, runtime, media_root, "fake")
     prompt = load_prompt("baseline", ROOT / "prompts")
-    return answer_questions(questions, prompt, tmp_path / "no-model-here", params)[0]
+    return answer_questions(questions, prompt, setup, params.infer.decoding(), params.infer.max_error_rate)[0]
 
 
 def test_an_endpoint_gets_the_clip_inside_the_request_and_its_answers_are_cached(

@@ -91,7 +91,7 @@ class Project:
         rubrics.main()
 
     def predict(self, variant: str, rows: list[dict[str, Any]]) -> None:
-        write(self.root / f"data/predictions/{variant}.jsonl", rows)
+        write(self.root / f"data/answers/base/{variant}.jsonl", rows)
 
     def judge(self) -> dict[str, Any]:
         judge.main()

@@ -14,10 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.families.params import Lora
-from audio_reasoning.families.qwen3_omni import lora
-from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
-from audio_reasoning.families.qwen3_omni.lora import (
+from audio_reasoning.families import adapters as lora
+from audio_reasoning.families.adapters import (
     adapt,
     attach,
     check_inventory,
@@ -26,6 +24,9 @@ from audio_reasoning.families.qwen3_omni.lora import (
     save_adapter,
     scale_adapter,
 )
+from audio_reasoning.families.family import AdapterNames, family_of
+from audio_reasoning.families.params import Lora
+from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
 from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
 from audio_reasoning.training.dataset import collate
 from audio_reasoning.training.loss import completion_loss
@@ -53,6 +54,10 @@ def asked(targets: str, rank: int = 4) -> Lora:
     return Lora(targets=targets, rank=rank, alpha=2 * rank)  # type: ignore[arg-type]
 
 
+def names(targets: str) -> AdapterNames:
+    return family_of(BASE).adapter_names(targets)
+
+
 def logits(model: torch.nn.Module) -> torch.Tensor:
     batch = collate(processor(), [dataset([trace(0), trace(1)])[i] for i in range(2)])
     with torch.inference_mode():
@@ -74,8 +79,8 @@ def edited(source: Path, target: Path, change: Callable[[dict[str, torch.Tensor]
 @pytest.mark.parametrize(("targets", "matrices"), [("attention", 4), ("experts", 2), ("all", 6)])
 def test_exactly_what_is_asked_for_is_adapted_and_trains(targets: str, matrices: int) -> None:
     model = load_thinker(BASE)
-    wanted = expected_inventory(model, asked(targets))
-    adapted = adapt(model, asked(targets), seed=0)
+    wanted = expected_inventory(model, asked(targets), names(targets))
+    adapted = adapt(model, asked(targets), names(targets), seed=0)
     found = inventory(adapted)
     assert found == wanted and len(found.modules) == matrices * TINY.layers
     assert found.trainable == sum(p.numel() for p in adapted.parameters() if p.requires_grad)
@@ -83,7 +88,7 @@ def test_exactly_what_is_asked_for_is_adapted_and_trains(targets: str, matrices:
 
 
 def test_a_gradient_reaches_every_adapted_matrix_and_nothing_else() -> None:
-    model = adapt(load_thinker(BASE), asked("all"), seed=0)
+    model = adapt(load_thinker(BASE), asked("all"), names("all"), seed=0)
     batch = collate(processor(), [dataset([trace(0), trace(1)])[i] for i in range(2)])
     completion_loss(model, batch).backward()
     learning = {name for name, p in model.named_parameters() if p.grad is not None}
@@ -93,30 +98,30 @@ def test_a_gradient_reaches_every_adapted_matrix_and_nothing_else() -> None:
 
 def test_adapted_towers_are_refused() -> None:
     """PEFT's bare layer names match the audio tower too, unless it is excluded."""
-    config = LoraConfig(r=4, lora_alpha=8, target_modules=list(lora.ATTENTION))
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=list(names("attention").layers))
     with pytest.raises(UserError, match=r"not what rest\.train\.lora asks for: .*differing: audio_tower\.layers\.0"):
-        check_inventory(get_peft_model(load_thinker(BASE), config), asked("attention"))
+        check_inventory(get_peft_model(load_thinker(BASE), config), asked("attention"), names("attention"))
 
 
 @pytest.mark.parametrize("targets", TARGETS)
 def test_another_rank_or_other_targets_are_refused(targets: str) -> None:
-    adapted = adapt(load_thinker(BASE), asked(targets, rank=4), seed=0)
+    adapted = adapt(load_thinker(BASE), asked(targets, rank=4), names(targets), seed=0)
     with pytest.raises(UserError, match=r"expected .*; differing: only their sizes"):
-        check_inventory(adapted, asked(targets, rank=8))
+        check_inventory(adapted, asked(targets, rank=8), names(targets))
     other = "attention" if targets == "experts" else "experts"
     with pytest.raises(UserError, match="differing: model"):
-        check_inventory(adapted, asked(other))
+        check_inventory(adapted, asked(other), names(other))
 
 
 def test_a_frozen_part_is_refused() -> None:
-    adapted = adapt(load_thinker(BASE), asked("attention"), seed=0)
+    adapted = adapt(load_thinker(BASE), asked("attention"), names("attention"), seed=0)
     next(p for p in adapted.parameters() if p.requires_grad).requires_grad = False
     with pytest.raises(UserError, match="differing: only their sizes"):
-        check_inventory(adapted, asked("attention"))
+        check_inventory(adapted, asked("attention"), names("attention"))
 
 
 def test_a_new_adapter_changes_nothing_and_depends_on_the_seed_alone() -> None:
-    first, again, other = (adapt(load_thinker(BASE), asked("all"), seed) for seed in (1, 1, 2))
+    first, again, other = (adapt(load_thinker(BASE), asked("all"), names("all"), seed) for seed in (1, 1, 2))
     assert torch.equal(logits(first), logits(load_thinker(BASE)))
     drawn = [[p for name, p in model.named_parameters() if "lora_A" in name] for model in (first, again, other)]
     assert all(torch.equal(a, b) for a, b in zip(drawn[0], drawn[1], strict=True))
@@ -162,7 +167,7 @@ def test_to_save_an_adapter_asks_no_hub(tmp_path: Path, monkeypatch: pytest.Monk
         raise AssertionError("the hub was asked")
 
     monkeypatch.setattr("peft.utils.save_and_load.check_file_exists_on_hf_hub", asks)
-    adapted = adapt(load_thinker(BASE), asked("attention"), seed=0)
+    adapted = adapt(load_thinker(BASE), asked("attention"), names("attention"), seed=0)
     adapted.peft_config["default"].base_model_name_or_path = "organisation/model"
     save_adapter(adapted, tmp_path)
 
@@ -171,7 +176,7 @@ def test_to_save_an_adapter_asks_no_hub(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_trainable_adapter_trains_alone_and_from_where_it_was(tmp_path: Path, targets: str) -> None:
     adapter = write_adapter(tmp_path / "adapter", targets)
     model = attach(load_thinker(BASE), adapter, trainable=True)
-    assert check_inventory(model, asked(targets)).trainable > 0
+    assert check_inventory(model, asked(targets), names(targets)).trainable > 0
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
     completion_loss(model, collate(processor(), [dataset([trace(0)])[0]])).backward()
@@ -245,7 +250,7 @@ def test_half_the_scale_is_half_the_change_of_every_weight(tmp_path: Path, targe
     base = load_thinker(BASE).state_dict()
     whole, half = (merged(attach(load_thinker(BASE), folder)) for folder in (adapter, tmp_path / "half"))
     changed = [name for name in base if not torch.equal(base[name], whole[name])]
-    assert len(changed) == len(expected_inventory(load_thinker(BASE), asked(targets)).modules)
+    assert len(changed) == len(expected_inventory(load_thinker(BASE), asked(targets), names(targets)).modules)
     for name in base:
         assert torch.allclose(half[name] - base[name], (whole[name] - base[name]) / 2, atol=1e-6), name
     assert json.loads((tmp_path / "half" / lora.CONFIG).read_text()) == json.loads((adapter / lora.CONFIG).read_text())

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from audio_reasoning.families.params import Tiny
 from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
+
+# The official processor needs torchvision, whose operators the package above declares.
+from audio_reasoning.families.qwen3_omni.classes import Qwen3OmniMoeProcessor
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
 from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
 from audio_reasoning.training.loss import completion_loss
-
-# The official processor needs torchvision, whose operators the package above declares.
-from transformers import Qwen3OmniMoeProcessor  # isort: skip
 
 TINY = Tiny(
     seed=1, vocab_size=600, hidden_size=128, layers=2, experts=4,

@@ -13,11 +13,11 @@ from tests.pipeline import TEST_QUESTIONS, VARIANTS, Pipeline, create, ended, ki
 
 pytestmark = pytest.mark.timeout(900)
 
-INFER = [f"infer@{v}" for v in VARIANTS]
+ANSWER = [f"answer@{v}" for v in VARIANTS]
 SCORE = [f"score@{v}" for v in VARIANTS]
 # What reads all answers, whichever runs there are.
 EVIDENCE = ["arms", "compare", "errors", "judge", "rest_compare", "submission", "report"]
-STRUCTURED = ["infer@structured_reasoning", "score@structured_reasoning"]
+STRUCTURED = ["answer@structured_reasoning", "score@structured_reasoning"]
 
 
 @pytest.fixture(scope="module")
@@ -25,19 +25,21 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     pipeline = create(tmp_path_factory.mktemp("pipeline"))
     try:
         ran = pipeline.repro()
-        prepared = ["acquire@mini", "questions", "base_model", "rubrics"]
-        assert ran == sorted([*prepared, *INFER, *SCORE, *EVIDENCE, "headline", "vote_tables"])
+        prepared = ["acquire@mini", "questions", "probe", "base_model", "rubrics"]
+        assert ran == sorted([*prepared, *ANSWER, *SCORE, *EVIDENCE, "headline", "vote_tables"])
         yield pipeline
     finally:
         pipeline.python("-m", "audio_reasoning.engines.server.server", "stop")
 
 
 def responses(pipeline: Pipeline, variant: str) -> list[dict]:
-    return [json.loads(line) for line in (pipeline.root / f"data/predictions/{variant}.jsonl").read_text().splitlines()]
+    return [
+        json.loads(line) for line in (pipeline.root / f"data/answers/base/{variant}.jsonl").read_text().splitlines()
+    ]
 
 
 def outputs(pipeline: Pipeline) -> dict[str, bytes]:
-    files = [*pipeline.root.glob("data/predictions/*"), *pipeline.root.glob("metrics/**/*.json")]
+    files = [*pipeline.root.glob("data/answers/base/*"), *pipeline.root.glob("metrics/**/*.json")]
     return {str(f.relative_to(pipeline.root)): f.read_bytes() for f in files}
 
 
@@ -58,15 +60,15 @@ def test_a_variant_changes_how_the_model_reasons(pipeline: Pipeline) -> None:
 
 
 def test_metrics_have_the_same_short_keys_for_every_variant(pipeline: Pipeline) -> None:
-    files = [pipeline.json(f"metrics/prompts/{variant}.json") for variant in VARIANTS]
+    files = [pipeline.json(f"metrics/scores/base/{variant}.json") for variant in VARIANTS]
     assert files[0].keys() == files[1].keys()
     assert len(files[0]["sub_category"]) == 16
-    shown = pipeline.run("dvc", "metrics", "show", "--json", "metrics/prompts/baseline.json").stdout
+    shown = pipeline.run("dvc", "metrics", "show", "--json", "metrics/scores/base/baseline.json").stdout
     assert "acc_strict" in shown
 
 
 def test_the_run_is_identified_beside_its_predictions(pipeline: Pipeline) -> None:
-    run = pipeline.json("data/predictions/baseline.run.json")
+    run = pipeline.json("data/answers/base/baseline.run.json")
     assert run["prompt"]["name"] == "baseline"
     assert run["decoding"]["max_tokens"] == 48
     assert run["backend"]
@@ -82,19 +84,19 @@ def test_a_second_run_executes_nothing(pipeline: Pipeline) -> None:
         ("a word in one prompt", "prompts/structured_reasoning.yaml", "three steps", "three short steps",
          [*STRUCTURED, *EVIDENCE, "headline"]),
         ("a comment in serving", "audio_reasoning/engines/client.py", "import asyncio", "import asyncio  # edited",
-         [*INFER, "judge"]),
+         [*ANSWER, "judge"]),
         ("a comment in evaluation", "audio_reasoning/metrics/stats.py", "from collections",
          "# edited\nfrom collections",
-         [*SCORE, *EVIDENCE]),
-        ("a comment in the data loaders", "stages/questions.py", "import argparse", "import argparse  # edited",
-         ["acquire@mini", "questions"]),
-        ("a runtime setting", "params.yaml", "concurrency: 64", "concurrency: 48", []),
+         ["probe", *SCORE, *EVIDENCE]),
+        ("a comment in the data loaders", "audio_reasoning/tasks/audio.py", "import numpy as np",
+         "import numpy as np  # edited", ["acquire@mini", "questions"]),
+        ("a runtime setting", "params.yaml", "concurrency: 256", "concurrency: 48", ["parameters"]),
         ("the headline", "params.yaml", "headline:\n  variant: structured_reasoning", "headline:\n  variant: baseline",
-         ["headline", "report"]),
+         ["parameters", "headline", "report"]),
         ("a decoding parameter", "params.yaml", "max_tokens: 48", "max_tokens: 40",
-         [*INFER, *SCORE, *EVIDENCE, "headline"]),
+         ["parameters", *ANSWER, *SCORE, *EVIDENCE, "headline"]),
         ("the seed of the data", "params.yaml", "seed: 2026", "seed: 2027",
-         ["acquire@mini", "questions", "rubrics", *INFER, *SCORE, *EVIDENCE, "headline"]),
+         ["parameters", "acquire@mini", "questions", "probe", "rubrics", *ANSWER, *SCORE, *EVIDENCE, "headline"]),
     ],
     ids=lambda value: value.replace(" ", "-") if isinstance(value, str) and len(value) < 32 and " " in value else "",
 )  # fmt: skip
@@ -108,22 +110,22 @@ def test_a_change_executes_exactly_its_stages(
 def test_controls_votes_and_ratings_are_made_where_they_are_asked_for(pipeline: Pipeline) -> None:
     name, kinds = "structured_reasoning", ("silence", "text_only", "permuted")
     params = yaml.safe_load((pipeline.root / "params.yaml").read_text())
-    before = {path.name: path.read_bytes() for path in pipeline.root.glob("data/predictions/*")}
+    before = {path.name: path.read_bytes() for path in pipeline.root.glob("data/answers/base/*")}
     params["arms"] |= {"variants": [name], "kinds": [*kinds], "permutations": 2}
     params["vote"] |= {"variants": [name], "n": 4}
     params["judge"]["runs"] = ["baseline", f"{name}@vote"]
     params["compare"]["contrasts"] += [{"a": f"{name}@silence", "b": name}, {"a": name, "b": f"{name}@vote"}]
     params["submission"]["run"] = f"{name}@vote"
     (pipeline.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    made = [f"arm_{what}@{name}-{kind}" for what in ("infer", "score") for kind in kinds]
+    made = [f"{what}_controls@{name}-{kind}" for what in ("answer", "score") for kind in kinds]
     changed = [stage for stage in EVIDENCE if stage not in ("errors", "rest_compare")]
-    assert pipeline.repro() == sorted([*made, f"sample@{name}", f"vote@{name}", "vote_tables", *changed])
-    assert {path.name: path.read_bytes() for path in pipeline.root.glob("data/predictions/*")} == before
+    assert pipeline.repro() == sorted([*made, f"answer_samples@{name}", f"vote@{name}", "vote_tables", *changed])
+    assert {path.name: path.read_bytes() for path in pipeline.root.glob("data/answers/base/*")} == before
 
     arms = pipeline.json("metrics/arms.json")["variants"][name]
     assert arms["silence"]["audio_gain"] == pytest.approx(arms["acc"] - arms["silence"]["acc"], abs=1e-6)
     assert 0 < arms["permuted"]["consistency"] <= 1
-    silent = [json.loads(line) for line in (pipeline.root / f"data/arms/{name}/text_only.jsonl").open()]
+    silent = [json.loads(line) for line in (pipeline.root / f"data/controls/base/{name}@text_only.jsonl").open()]
     assert len(silent) == TEST_QUESTIONS
     assert all(a["prompt_tokens"] < b["prompt_tokens"] for a, b in zip(silent, responses(pipeline, name), strict=True))
     contrasts = {(row["a"], row["b"]): row for row in pipeline.json("metrics/summary.json")["contrasts"]}
@@ -142,7 +144,7 @@ def test_an_experiment_changes_a_parameter_and_shows_the_difference(pipeline: Pi
     pipeline.run("git", "add", "-A")
     pipeline.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "Metrics", check=False)
     pipeline.run("dvc", "exp", "run", "-S", "infer.temperature=0.9")
-    diff = pipeline.run("dvc", "metrics", "diff", "--targets", "metrics/prompts/baseline.json").stdout
+    diff = pipeline.run("dvc", "metrics", "diff", "--targets", "metrics/scores/base/baseline.json").stdout
     assert "sub_category" in diff and "acc_strict" in diff
     assert "temperature: 0.9" in (pipeline.root / "params.yaml").read_text()
 
@@ -178,17 +180,17 @@ def test_a_server_killed_in_mid_run_costs_no_answer(pipeline: Pipeline) -> None:
 
 ASK = """
 import json, sys
-from audio_reasoning.core.files import BASE_MODEL
 from stages.project import load_project
+from stages.setup import setup_of
 from audio_reasoning.core.records import read_questions
 from audio_reasoning.engines.answer import answer_questions
 from audio_reasoning.prompts.registry import load_prompt
 from pathlib import Path
 params = load_project()
 greedy = params.infer.model_copy(update={"backend": sys.argv[1], "endpoint_model": sys.argv[2], "temperature": 0.0})
-params = params.model_copy(update={"infer": greedy})
+setup = setup_of("base", greedy, params.serve, params.runtime)
 questions = read_questions(Path("data/questions/test.jsonl"))[:200]
-responses, _ = answer_questions(questions, load_prompt("structured_reasoning"), BASE_MODEL, params)
+responses, _ = answer_questions(questions, load_prompt("structured_reasoning"), setup, greedy.decoding())
 print(json.dumps([[r.text, r.answer, r.status] for r in responses]))
 """
 
@@ -215,7 +217,7 @@ def test_a_clip_that_changed_after_hashing_stops_the_stage(pipeline: Pipeline) -
     kept = path.read_bytes()
     path.unlink()  # DVC's cache may hold the same file
     path.write_bytes(kept + b"\0")
-    done = pipeline.python("-m", "stages.infer", "--variant", "baseline", check=False)
+    done = pipeline.python("-m", "stages.answer", "baseline", check=False)
     path.write_bytes(kept)
     assert done.returncode == 2
     assert str(Path("data/audio") / question["audio"]["path"]) in done.stderr

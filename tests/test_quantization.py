@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from audio_reasoning.families.adapters import adapt
 from audio_reasoning.families.params import Lora
 from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
-from audio_reasoning.families.qwen3_omni.lora import adapt
+from audio_reasoning.families.qwen3_omni.family import FAMILY
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 from audio_reasoning.families.qwen3_omni.quantization import PartRow, quantization_report, quantize_nf4
 from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
@@ -102,14 +103,14 @@ def test_quantising_twice_or_after_an_adapter_is_refused(model: nn.Module) -> No
     quantize_nf4(model)
     with pytest.raises(AssertionError, match="expected a plain linear layer"):
         quantize_nf4(model)
-    adapted = adapt(model, LORA, seed=0)
+    adapted = adapt(model, LORA, FAMILY.adapter_names(LORA.targets), seed=0)
     with pytest.raises(AssertionError, match="expected a plain linear layer"):
         quantize_nf4(adapted.get_base_model())
 
 
 def test_an_adapter_trains_on_nf4_with_gradient_checkpointing(model: nn.Module, batch: dict[str, Tensor]) -> None:
     quantize_nf4(model)
-    adapted = adapt(model, LORA, seed=0)  # which checks its inventory
+    adapted = adapt(model, LORA, FAMILY.adapter_names(LORA.targets), seed=0)  # which checks its inventory
     assert type(model.model.layers[0].self_attn.q_proj).__module__ == "peft.tuners.lora.bnb"
     adapted.train()
     adapted.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -134,7 +135,7 @@ def test_an_adapter_trains_on_nf4_with_gradient_checkpointing(model: nn.Module, 
 
 def test_evaluating_before_training_changes_no_gradient(model: nn.Module, batch: dict[str, Tensor]) -> None:
     quantize_nf4(model)
-    adapted = adapt(model, LORA, seed=0)
+    adapted = adapt(model, LORA, FAMILY.adapter_names(LORA.targets), seed=0)
 
     def gradients() -> dict[str, Tensor]:
         adapted.zero_grad()
@@ -150,7 +151,7 @@ def test_evaluating_before_training_changes_no_gradient(model: nn.Module, batch:
 
 def test_checkpointing_keeps_no_full_precision_experts(model: nn.Module, batch: dict[str, Tensor]) -> None:
     quantize_nf4(model)
-    adapted = adapt(model, LORA, seed=0).train()
+    adapted = adapt(model, LORA, FAMILY.adapter_names(LORA.targets), seed=0).train()
     sizes: list[int] = []
     experts = TINY.experts * 2 * TINY.hidden_size * TINY.hidden_size
 

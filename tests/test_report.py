@@ -468,7 +468,7 @@ class TestStage:
     def test_depends_on_folders_that_exist_without_any_run(self):
         stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
         folders = [Path(dep) for dep in stages["report"]["deps"] if dep.startswith("metrics/") and "." not in dep]
-        always = {Path("metrics/prompts")}  # prompts.variants is never empty
+        always = {Path("metrics/scores/base")}  # prompts.variants is never empty
         assert [path for path in folders if path not in always and not (ROOT / path / ".gitkeep").is_file()] == []
 
     def test_same_input_same_bytes(self, built, project, monkeypatch):
@@ -483,7 +483,10 @@ class TestStage:
 
     def test_names_runs_without_answers(self, project, monkeypatch, capsys):
         run_stage(project, monkeypatch)
-        assert "baseline@vote has no answers yet: data/votes/baseline.jsonl is not there" in capsys.readouterr().out
+        assert (
+            "baseline@vote has no answers yet: data/votes/base/baseline@vote.jsonl is not there"
+            in capsys.readouterr().out
+        )
 
     def test_refuses_answers_to_other_questions(self, project, monkeypatch, capsys):
         write_run(project, EXPERT, [response(question(99))])
@@ -494,8 +497,8 @@ class TestStage:
         assert f"{EXPERT.manifest}: needs prompt.text_hash" in fails(project, monkeypatch, capsys)
 
     def test_refuses_metrics_that_the_answers_contradict(self, project, monkeypatch, capsys):
-        write_json(project / "metrics/prompts/baseline.json", {"acc_strict": 0.9})
-        assert "gives acc_strict 0.9, but data/predictions/baseline.jsonl gives 0.5833" in fails(
+        write_json(project / "metrics/scores/base/baseline.json", {"acc_strict": 0.9})
+        assert "gives acc_strict 0.9, but data/answers/base/baseline.jsonl gives 0.5833" in fails(
             project, monkeypatch, capsys
         )
 

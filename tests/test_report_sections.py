@@ -104,6 +104,12 @@ class TestSections:
         gates = {"dev before": "50.0 (40.4–59.6)", "dev after": "60.0 (50.2–69.1)", "gate": "accepted at scale 0.5"}
         assert gates.items() <= texts(section.tables[1])[0].items()
         assert section.lead.endswith(": +3.0 (+2.0 to +4.0) under baseline, not distinguishable.")
+        refused = {"stage": "rest_check", "reasons": ["it is deaf"], "ways_out": ["other clips"]}
+        gate |= {"accepted": False, "scale": None, "reason": "it is deaf", "refused": refused}
+        write_json(Path("metrics/rest/gates/iter1.json"), {**gate, "dev_before": None, "dev_after": None, "dev": None})
+        [shown] = texts(iterations_section().tables[1])
+        told = "rest_check: it is deaf; its model is that of base; ways out: other clips"
+        assert {"gate": "refused", "dev before": "–", "reason": told}.items() <= shown.items()
         write_json(Path("metrics/rest/summary.json"), {**summary, "versus_base": [{**row, "verdict": None}]})
         with pytest.raises(UserError, match=r"versus_base\[0\].verdict must be a text"):
             iterations_section()

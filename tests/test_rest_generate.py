@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from audio_reasoning.algorithms.rest.params import Generate
 from audio_reasoning.conditions.silence import silenced
-from audio_reasoning.core.audio_tokens import audio_token_count
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import AUDIO, sha256_file, write_json
+from audio_reasoning.core.files import AUDIO, BASE_MODEL, sha256_file, write_json
+from audio_reasoning.core.models import CONFIG, WEIGHTS, base_identity
 from audio_reasoning.core.records import Audio, Response
 from audio_reasoning.core.rollouts import DEV, HEARD, SILENCE, Sample, read_records
 from audio_reasoning.engines.answer import check_clips
+from audio_reasoning.families.qwen3_omni.audio_tokens import audio_token_count
 from audio_reasoning.prompts.registry import load_prompt
 from stages import rest_generate as generate
 from tests.rest_records import CHOICES, ROOT, parameters, question, write_questions
@@ -70,7 +71,7 @@ def test_the_last_question_can_be_used():
 
 
 @given(
-    st.lists(st.text(), min_size=2, max_size=9, unique=True).flatmap(
+    st.lists(st.text().filter(str.strip), min_size=2, max_size=9, unique_by=str.strip).flatmap(
         lambda choices: st.tuples(st.just(tuple(choices)), st.integers(0, len(choices) - 1))
     ),
     st.integers(0, 99),
@@ -116,19 +117,20 @@ def heard(name, samples=16_000):
 @pytest.mark.parametrize("samples", [160, 16_000, 33_600, 25_920])
 def test_silence_is_as_long_as_the_clip_and_has_as_many_audio_tokens(project, samples):
     own = heard("q", samples)
-    silent = silenced(own)
+    silent = silenced(own, AUDIO)
     wave, rate = soundfile.read(AUDIO / silent.audio.path, dtype="int16")
     assert rate == 16_000 and wave.shape == (samples,) and not wave.any()
     assert soundfile.info(AUDIO / silent.audio.path).format == "FLAC"
     assert audio_token_count(len(wave)) == audio_token_count(samples)
     assert replace(silent, audio=own.audio) == own and silent.audio.duration_s == own.audio.duration_s
-    check_clips([own, silent])
+    check_clips([own, silent], AUDIO)
 
 
 def test_clips_of_one_length_share_one_file_of_silence_which_is_written_once(project):
-    first, second = silenced(heard("a")), silenced(heard("b"))
+    first, second = silenced(heard("a"), AUDIO), silenced(heard("b"), AUDIO)
     written = (AUDIO / first.audio.path).stat().st_mtime_ns
-    assert first.audio == second.audio == silenced(heard("c")).audio != silenced(heard("d", 16_160)).audio
+    third, longer = silenced(heard("c"), AUDIO), silenced(heard("d", 16_160), AUDIO)
+    assert first.audio == second.audio == third.audio != longer.audio
     assert (AUDIO / first.audio.path).stat().st_mtime_ns == written
     assert {file.name for file in (AUDIO / first.audio.path).parent.iterdir()} == {"100.flac", "101.flac"}
 
@@ -142,13 +144,13 @@ class Backend:
     def __init__(self, ids=(5, 6), status="ok"):
         self.ids, self.status, self.calls = ids, status, []
 
-    def __call__(self, questions, prompt, folder, params, keep_ids=False):
+    def __call__(self, questions, prompt, setup, decoding, max_error_rate=0.0, keep_ids=False):
         assert keep_ids
-        self.calls.append((folder, params.infer, questions))
+        self.calls.append((setup, decoding, questions))
         answer = 0 if self.status == "ok" else None
         fields = ("text", "", answer, "verbatim", "stop", 2, 2)
         ids = {"prompt_token_ids": self.ids, "completion_token_ids": self.ids}
-        return [Response(q.id, i, self.status, *fields, **ids) for q in questions for i in range(params.infer.n)], {}
+        return [Response(q.id, i, self.status, *fields, **ids) for q in questions for i in range(decoding.n)], {}
 
 
 @pytest.fixture
@@ -183,12 +185,17 @@ def test_each_sample_says_how_its_question_was_asked_and_whether_it_was_right(pr
 
 
 def test_samples_are_split_evenly_over_requests_whose_seeds_go_on_where_the_last_ended(project, backend, params):
-    write_json(Path("models/iter1/model.json"), {"depth": 1})
+    adapter = Path("models/iter1/adapter")
+    write_json(Path("models/base/config.json"), {"the": "base"})
+    write_json(adapter / CONFIG, {"r": 1})
+    (adapter / WEIGHTS).write_bytes(b"an adapter's weights, of which only the hash matters here")
+    row = {"depth": 1, "base": base_identity(BASE_MODEL), "adapter": sha256_file(adapter / WEIGHTS)}
+    write_json(Path("models/iter1/model.json"), row)
     _, rows = sampled(params, TRAIN[:2], n=6, requests=3, start="iter1")
     assert [(s.problem_id, s.sample_index) for s in rows] == [(q.id, i) for q in TRAIN[:2] for i in range(6)]
-    seeds = [infer.seed for _, infer, _ in backend.calls]
-    assert [infer.n for _, infer, _ in backend.calls] == [2, 2, 2] and np.diff(seeds).tolist() == [2, 2]
-    assert {str(folder) for folder, _, _ in backend.calls} == {"models/iter1"}
+    seeds = [decoding.seed for _, decoding, _ in backend.calls]
+    assert [decoding.n for _, decoding, _ in backend.calls] == [2, 2, 2] and np.diff(seeds).tolist() == [2, 2]
+    assert {(setup.model, setup.adapter) for setup, _, _ in backend.calls} == {(BASE_MODEL, adapter)}
     sampled(params, TRAIN[:2], n=6, start="base")
     assert backend.calls[-1][1].seed != seeds[0], "another iteration draws other samples"
 
@@ -198,7 +205,7 @@ def test_silence_is_what_is_heard_in_that_condition_alone(project, backend, para
     for condition, silent in ((HEARD, False), (DEV, False), (SILENCE, True)):
         _, rows = sampled(params, [own], condition)
         (asked,) = backend.calls[-1][2]
-        assert (asked.audio == silenced(own).audio, asked.audio == own.audio) == (silent, not silent)
+        assert (asked.audio == silenced(own, AUDIO).audio, asked.audio == own.audio) == (silent, not silent)
         assert {s.condition for s in rows} == {condition} and {s.problem_id for s in rows} == {"q"}
 
 

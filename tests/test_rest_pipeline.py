@@ -57,7 +57,7 @@ def planned(pipeline: Pipeline) -> set[str]:
 def test_an_iteration_is_measured_before_the_next_one_starts(pipeline: Pipeline) -> None:
     order = list(yaml.safe_load((pipeline.root / "dvc.lock").read_text())["stages"])
     for variant in VARIANTS:
-        assert order.index(f"rest_score@iter1-{variant}") < order.index("rest_generate@iter2")
+        assert order.index(f"score_models@iter1-{variant}") < order.index("rest_generate@iter2")
     assert pipeline.repro() == []
 
 
@@ -81,7 +81,7 @@ def test_the_adapter_that_was_trained_is_the_one_that_answers(pipeline: Pipeline
         assert parity["questions"] >= 8 and parity["agree"] == 1.0 and parity["differ_from_base"] > 0
         adapter = pipeline.json(f"models/{name}/model.json")["adapter"]
         for variant in VARIANTS:
-            run = pipeline.json(f"data/rest/predictions/{name}/{variant}.run.json")
+            run = pipeline.json(f"data/answers/{name}/{variant}.run.json")
             assert run["backend"]["adapter"] == run["model"]["adapter"] == adapter
             assert run["prompt"]["name"] == variant
         hashes.add(adapter)
@@ -98,8 +98,8 @@ def test_iterations_are_compared_with_the_base_question_by_question(pipeline: Pi
     ]
     for comparison in summary["versus_base"]:
         assert {f.name for f in fields(Comparison)} <= comparison.keys()
-        before = pipeline.json(f"metrics/prompts/{comparison['prompt']}.json")["acc_strict"]
-        path = f"metrics/rest/scores/{comparison['b']}/{comparison['prompt']}.json"
+        before = pipeline.json(f"metrics/scores/base/{comparison['prompt']}.json")["acc_strict"]
+        path = f"metrics/scores/{comparison['b']}/{comparison['prompt']}.json"
         assert comparison["difference"] == pytest.approx(pipeline.json(path)["acc_strict"] - before, abs=2e-4)
     shown = pipeline.python("-m", "stages.rest_compare", "--show").stdout
     assert "iter2" in shown and "mini figures" in shown
@@ -135,15 +135,15 @@ def test_a_change_reruns_what_it_touches_and_samples_nothing_anew(pipeline: Pipe
         path.write_text(kept)
     assert runs <= found
     assert not stays & found
-    assert not any(name.startswith(("infer@", "base_model", "acquire")) for name in found)
+    assert not any(name.startswith(("answer@", "base_model", "acquire")) for name in found)
 
 
 def test_the_other_preset_is_one_override_and_differs_by_sub_category(pipeline: Pipeline) -> None:
     before = pipeline.json("models/iter1/model.json")["adapter"]
-    out = pipeline.run("dvc", "exp", "run", "-S", "rest=reference", "rest_score@iter1-baseline").stdout
-    assert "Running stage 'rest_train@iter1'" in out and "Running stage 'rest_infer@iter1-baseline'" in out
-    diff = pipeline.run("dvc", "metrics", "diff", "--targets", "metrics/rest/scores").stdout
-    assert "sub_category" in diff and "metrics/rest/scores/iter1/baseline.json" in diff
+    out = pipeline.run("dvc", "exp", "run", "-S", "rest=reference", "score_models@iter1-baseline").stdout
+    assert "Running stage 'rest_train@iter1'" in out and "Running stage 'answer_models@iter1-baseline'" in out
+    diff = pipeline.run("dvc", "metrics", "diff", "--targets", "metrics/scores").stdout
+    assert "sub_category" in diff and "metrics/scores/iter1/baseline.json" in diff
     assert pipeline.json("models/iter1/model.json")["adapter"] != before
     chosen = yaml.safe_load((pipeline.root / "params.yaml").read_text())["rest"]["select"]
     assert (chosen["band"], chosen["rank"], chosen["k"]) == ("learning_zone", "shortest", 3)

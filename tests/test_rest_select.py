@@ -426,20 +426,34 @@ def test_what_failed_is_counted_apart(project, monkeypatch):
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
-        ([s for name in RIGHT for s in samples(name, 0, 8)], "no sample of 8 problems is right (0 more problems fail"),
-        ([s for name in RIGHT for s in samples(name, 0, 8, status="error")], "(8 more problems failed)"),
-        ([s for name in RIGHT for s in samples(name, 8, 8)], "leaves no trace of 8 problems"),
-        ([s for name in RIGHT for s in samples(name, 4, 8, text="malformed")], "'without_usable_trace': 8"),
+        ([s for name in RIGHT for s in samples(name, 0, 8)], "no sample of 8 problems is right"),
+        (
+            [s for name in RIGHT for s in samples(name, 8, 8)],
+            "leaves no trace of 8 problems (left out: outside_band 8;",
+        ),
+        ([s for name in RIGHT for s in samples(name, 4, 8, text="malformed")], "(left out: without_usable_trace 8;"),
     ],
-    ids=["none right", "all failed", "all mastered", "all malformed"],
+    ids=["none right", "all mastered", "all malformed"],
 )
-def test_nothing_to_train_on_ends_with_the_reason_and_writes_nothing(project, monkeypatch, capsys, rows, reason):
-    write_samples("iter1", rows)
+def test_nothing_to_train_on_is_a_recorded_refusal(project, monkeypatch, capsys, rows, reason):
+    accepted("iter1", [trace("before")])
+    write_samples("iter2", rows)
+    run(monkeypatch, "iter2")
+    refused = metrics("iter2")["refused"]
+    assert refused["stage"] == "rest_select" and reason in refused["reasons"][0] and refused["ways_out"]
+    told = capsys.readouterr().err
+    assert "REFUSED: iter2 is not trained further (rest_select); its model stays that of iter1" in told
+    assert all(line in told for line in [*refused["reasons"], *refused["ways_out"]])
+    assert sum(row["problems"] for row in read_json(Path("metrics/rest/pass_rates/iter2.json"))) == 8
+    assert bank("iter2") == [trace("before")]
+
+
+def test_problems_that_all_failed_say_nothing_and_stop_the_stage(project, monkeypatch, capsys):
+    write_samples("iter1", [s for name in RIGHT for s in samples(name, 0, 8, status="error")])
     with pytest.raises(SystemExit) as caught:
         run(monkeypatch)
     assert caught.value.code == 2
-    told = capsys.readouterr()
-    assert reason in told.err and "data/rest/iter1/samples.parquet" in told.err and not told.out
+    assert "data/rest/iter1/samples.parquet: a sample of each of its 8 problems failed" in capsys.readouterr().err
     assert not Path("metrics").exists() and [p.name for p in Path("data/rest/iter1").iterdir()] == ["samples.parquet"]
 
 

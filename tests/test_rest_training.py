@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, nll_loss
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import read_json
+from audio_reasoning.core.files import read_json, write_json
 from audio_reasoning.core.rollouts import Trace
 from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker
 from audio_reasoning.training import adapter as adapter_training
@@ -391,6 +391,9 @@ def test_an_iteration_starts_again_from_the_base_or_goes_on(project: Path) -> No
 
 
 def train(monkeypatch: pytest.MonkeyPatch, name: str = "iter1") -> None:
+    checked = Path(f"metrics/rest/check_{name}.json")
+    if not checked.exists():
+        write_json(checked, {"passed": True})
     monkeypatch.setattr(sys, "argv", ["train", "--iteration", name])
     stage.main()
 
@@ -421,7 +424,8 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(
     assert "metrics/rest/train_iter1/plots/metrics/kl.tsv" in whole and not checkpoints()
     assert Path("metrics/rest/train_iter1/plots/metrics/loss.tsv").read_text().count("\n") == 1 + 60 // 3
     shutil.rmtree("models/candidates")
-    shutil.rmtree("metrics")
+    shutil.rmtree("metrics/rest/train_iter1")
+    Path("metrics/rest/train_iter1.json").unlink()
 
     command = [sys.executable, "-m", "stages.rest_train", "--iteration", "iter1"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -518,11 +522,26 @@ def test_a_training_that_diverged_leaves_no_checkpoint_to_diverge_from_again(
     saved: list[Path] = []
     save = loop.save_checkpoint
     monkeypatch.setattr(loop, "save_checkpoint", lambda path, *rest: (save(path, *rest), saved.extend(checkpoints())))
-    with pytest.raises(SystemExit) as ended:
-        train(monkeypatch)
-    assert ended.value.code == 2 and "error: training diverged" in capsys.readouterr().err
+    train(monkeypatch)
+    told = capsys.readouterr().err
+    assert "REFUSED: iter1" in told and "training diverged by step" in told and "lower this iteration's" in told
     assert saved, "there was one"
-    assert not list(TRAININGS.iterdir()) and not Path("models/candidates").exists()
+    assert not list(TRAININGS.iterdir())
+    refusal = read_json(Path("metrics/rest/train_iter1.json"))["refused"]
+    assert refusal["stage"] == "rest_train" and refusal == read_json(Path("models/candidates/iter1/refused.json"))
+    assert [file.name for file in Path("models/candidates/iter1").iterdir()] == ["refused.json"]
+    assert not Path("metrics/rest/train_iter1/metrics.json").exists()
+
+
+def test_what_was_refused_is_not_trained(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    write_params(train_params(), iter1={"from": "base", "learning_rate": 1e-2})
+    refusal = {"stage": "rest_check", "reasons": ["it is deaf"], "ways_out": ["other clips"]}
+    write_json(Path("metrics/rest/check_iter1.json"), {"passed": False, "refused": refusal})
+    monkeypatch.setattr(stage, "train_iteration", None)
+    train(monkeypatch)
+    assert read_json(Path("models/candidates/iter1/refused.json")) == refusal
+    assert read_json(Path("metrics/rest/train_iter1.json")) == {"refused": refusal}
+    assert Path("metrics/rest/train_iter1/plots").is_dir() and "refused by rest_check" in capsys.readouterr().out
 
 
 def test_the_candidate_is_the_trained_adapter_and_the_metrics_say_how_it_went(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,8 +82,8 @@ def workplace():
     write_jsonl(Path("data/questions/test.jsonl"), (to_dict(question(i)) for i in range(6)))
     rows = [response(f"q{i}", i % 3) for i in range(3)]
     rows += [response("q3", 1), response("q4", None, "truncated"), response("q5", None, "no_answer", text="A bird.")]
-    write_jsonl(Path("data/predictions/baseline.jsonl"), map(to_dict, rows))
-    Path("data/predictions/baseline.run.json").write_text('{"prompt": "baseline"}')
+    write_jsonl(Path("data/answers/base/baseline.jsonl"), map(to_dict, rows))
+    Path("data/answers/base/baseline.run.json").write_text('{"prompt": "baseline"}')
 
 
 def run(monkeypatch, *arguments):
@@ -111,8 +111,8 @@ def test_only_an_ok_response_with_the_right_choice_is_correct(status):
 
 
 def test_the_stage_writes_the_metrics_of_a_variant(workplace, monkeypatch, capsys):
-    run(monkeypatch, "--variant", "baseline")
-    metrics = json.loads(Path("metrics/prompts/baseline.json").read_text())
+    run(monkeypatch, "baseline")
+    metrics = json.loads(Path("metrics/scores/base/baseline.json").read_text())
     assert metrics["acc_strict"] == 0.5
     assert metrics["acc_official"] == 0.5
     assert (metrics["n"], metrics["truncated"], metrics["no_answer"]) == (6, 0.1667, 0.1667)
@@ -141,26 +141,28 @@ def test_the_stage_writes_the_metrics_of_a_variant(workplace, monkeypatch, capsy
 
 
 def test_an_iteration_is_scored_like_the_base_and_beside_it(workplace, monkeypatch):
-    run(monkeypatch, "--variant", "baseline")
-    folder = Path("data/rest/predictions/iter1")
+    run(monkeypatch, "baseline")
+    folder = Path("data/answers/iter1")
     write_jsonl(folder / "baseline.jsonl", (to_dict(response(f"q{i}", i % 3)) for i in range(6)))
     (folder / "baseline.run.json").write_text('{"model": "iter1"}')
-    run(monkeypatch, "--variant", "baseline", "--model", "iter1")
-    base = json.loads(Path("metrics/prompts/baseline.json").read_text())
-    iteration = json.loads(Path("metrics/rest/scores/iter1/baseline.json").read_text())
+    run(monkeypatch, "iter1/baseline")
+    base = json.loads(Path("metrics/scores/base/baseline.json").read_text())
+    iteration = json.loads(Path("metrics/scores/iter1/baseline.json").read_text())
     assert list(iteration) == list(base)
     assert (base["acc_strict"], iteration["acc_strict"], iteration["run"]) == (0.5, 1, [{"model": "iter1"}])
 
 
 def test_an_iteration_without_predictions_is_told(workplace, monkeypatch, capsys):
-    message = fails(monkeypatch, capsys, "--variant", "baseline", "--model", "iter2")
-    assert "data/rest/predictions/iter2/baseline.jsonl: no such file" in message and "dvc repro" in message
+    message = fails(monkeypatch, capsys, "iter2/baseline")
+    assert "data/answers/iter2/baseline.jsonl: no such file" in message and "dvc repro" in message
 
 
 def test_the_official_match_reads_what_the_model_wrote_where_no_choice_was_found():
     q = question(1)
     text = "<think>x</think>I think it is a dog."
-    metrics = metrics_of({"q1": q}, {"q1": [Sample(response("q1", None, "no_answer", text), "I think it is a dog.")]})
+    metrics = metrics_of(
+        {"q1": q}, {"q1": [Sample(response("q1", None, "no_answer", text=text), "I think it is a dog.")]}
+    )
     assert (metrics["acc_strict"], metrics["acc_official"]) == (0, 1)
     row, none, all_ = metrics["detail"][0], wilson(0, metrics["n"]), wilson(metrics["n"], metrics["n"])
     assert (row["low"], row["high"], row["official_low"], row["official_high"]) == pytest.approx(
@@ -298,17 +300,17 @@ def test_a_complete_challenge_file_is_not_warned_of(tmp_path, monkeypatch, capsy
         ([challenge("q0", "a cat"), challenge("q0", "a dog")], ["p.jsonl:2", "sample 0 of q0", "p.jsonl:1"]),
         ([challenge("q0", "a cat"), challenge("q99", "a dog")], ["p.jsonl:2", "'q99'"]),
         ('{"id": "q0", "answer_prediction": "a cat"}\n\n{"id": "q1", ', ["p.jsonl:3", "not valid JSON"]),
-        ('[{"id": "q0"}, 7]', ["p.jsonl: item 2", "expected a JSON object"]),
-        ('[{"id": "q0"}, {"id": "q0"}]', ["p.jsonl: item 2", "sample 0 of q0"]),
+        ('[{"id": "q0"}, 7]', ["p.jsonl:1 (item 2)", "expected a JSON object"]),
+        ('[{"id": "q0"}, {"id": "q0"}]', ["p.jsonl:1 (item 2)", "sample 0 of q0"]),
         ('[{"id": "q0"}', ["p.jsonl:1", "not valid JSON"]),
         ("null", ["p.jsonl:1", "expected a JSON object"]),
         ([{"id": ["q0"]}], ["p.jsonl:1", "needs a question_id"]),
         ([{"id": "q0", "answer_prediction": 3}], ["p.jsonl:1", "q0", "must be strings"]),
-        ([{"question_id": "q0"}], ["p.jsonl:1", "needs the field"]),
+        ([{"question_id": "q0"}], ["p.jsonl:1", "the field 'sample_index' is missing"]),
         ([to_dict(response("q0", 3))], ["p.jsonl:1", "q0", "answer 3", "0–2"]),
         ([to_dict(response("q0", 1, "truncated"))], ["p.jsonl:1", "q0", "truncated"]),
         ([to_dict(response("q0", None))], ["p.jsonl:1", "q0", "status 'ok' and answer None"]),
-        ([to_dict(response("q0", None, "lost"))], ["p.jsonl:1", "q0", "'lost'"]),
+        ([{**to_dict(response("q0", None)), "status": "lost"}], ["p.jsonl:1", "'status' must be one of ok,", '"lost"']),
         (
             [to_dict(response("q0", 1)), to_dict(response("q0", 1, sample_index=1)), to_dict(response("q1", 1))],
             ["same number of samples", "q1 has 1", "q0 has 2"],
@@ -325,14 +327,10 @@ def test_mistakes_in_predictions_are_told_with_their_place(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"answer": "a horse"}, ["q.jsonl:1", "q0", "'a horse' is not one of the choices"]),
-        ({"answer": ""}, ["q.jsonl:1", "q0", "'' is not one of the choices"]),
-        ({"choices": ["a cat", "a dog", "a dog "]}, ["q.jsonl:1", "q0", "'a dog' is given twice"]),
-        ({"choices": ["a cat", ""]}, ["q.jsonl:1", "q0", "at least two choices"]),
-        ({"choices": "a cat"}, ["q.jsonl:1", "'choices' (list)"]),
+        ({"choices": "a cat"}, ["q.jsonl:1", "'choices' must be a list of texts"]),
         ({"choices": ["a cat", 2]}, ["q.jsonl:1", "q0", "must be a list of texts"]),
         ({"id": "q1"}, ["q.jsonl:2", "q1 occurs twice"]),
-        ({"sub-category": None}, ["q.jsonl:1", "'sub-category' (str)"]),
+        ({"sub-category": None}, ["q.jsonl:1", "'sub-category' must be a text, found null"]),
     ],
 )
 def test_mistakes_in_questions_are_told_with_their_place(tmp_path, monkeypatch, capsys, change, said):
@@ -340,6 +338,31 @@ def test_mistakes_in_questions_are_told_with_their_place(tmp_path, monkeypatch, 
     message = fails(monkeypatch, capsys, *score_files(monkeypatch, tmp_path, [], questions))
     for part in said:
         assert part in message
+
+
+UNANSWERABLE = [
+    ({"answer": "a horse"}, "'a horse' is not one of the choices"),
+    ({"answer": ""}, "'' is not one of the choices"),
+    ({"choices": ["a cat", "a dog", "a dog "]}, "'a dog' is given twice"),
+    ({"choices": ["a cat", ""]}, "at least two choices"),
+]
+
+
+@pytest.mark.parametrize(("change", "why"), UNANSWERABLE)
+def test_questions_without_a_right_choice_are_left_out_and_named(tmp_path, monkeypatch, capsys, change, why):
+    questions = [mmar(0), {**mmar(1), **change}, mmar(2)]
+    predictions = [challenge("q0", "a cat"), challenge("q1", "a horse"), challenge("q2", "two birds")]
+    run(monkeypatch, *score_files(monkeypatch, tmp_path, predictions, questions))
+    metrics = json.loads((tmp_path / "out.json").read_text())
+    assert (metrics["n"], metrics["acc_strict"], metrics["dropped_ids"]) == (2, 1, ["q1"])
+    warning = capsys.readouterr().err
+    assert "1 questions have no right choice" in warning and "q.jsonl:2 (id 'q1')" in warning and why in warning
+
+
+def test_a_question_without_a_right_choice_is_a_mistake_where_nobody_can_be_told(tmp_path):
+    write_jsonl(tmp_path / "q.jsonl", [{**mmar(0), "answer": "a horse"}, mmar(1)])
+    with pytest.raises(UserError, match=r"q\.jsonl:1 \(id 'q0'\): the answer 'a horse' is not one of the choices"):
+        read_question_set(tmp_path / "q.jsonl")
 
 
 def test_mmars_blank_choices_and_outer_spaces_are_read_as_the_pipeline_reads_them(tmp_path):
@@ -350,7 +373,7 @@ def test_mmars_blank_choices_and_outer_spaces_are_read_as_the_pipeline_reads_the
 
 def test_a_wrong_question_record_is_not_taken_for_mmars(tmp_path):
     write_jsonl(tmp_path / "q.jsonl", [{**to_dict(question(0)), "audio": "mini/q0.flac"}])
-    with pytest.raises(UserError, match=r"q\.jsonl:1: audio must be an object"):
+    with pytest.raises(UserError, match=r"q\.jsonl:1: 'audio' must be an object"):
         read_question_set(tmp_path / "q.jsonl")
 
 
@@ -362,32 +385,32 @@ def test_a_file_without_questions_is_a_mistake(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--questions", "q"], ["--variant", "x", "--out", "o"], ["--questions", "q", "--predictions", "p"]],
+    [[], ["--questions", "q"], ["x", "--out", "o"], ["--questions", "q", "--predictions", "p"]],
 )
 def test_half_a_command_line_is_refused(monkeypatch, capsys, arguments):
-    assert "give either --variant" in fails(monkeypatch, capsys, *arguments)
+    assert "give either a run, or all of" in fails(monkeypatch, capsys, *arguments)
 
 
-def test_files_from_elsewhere_are_of_no_iteration(monkeypatch, capsys):
-    arguments = ["--questions", "q", "--predictions", "p", "--out", "o", "--model", "iter1"]
-    assert "--model goes with --variant" in fails(monkeypatch, capsys, *arguments)
+def test_files_from_elsewhere_are_of_no_run(monkeypatch, capsys):
+    arguments = ["iter1/baseline", "--questions", "q", "--predictions", "p", "--out", "o"]
+    assert "give either a run, or all of" in fails(monkeypatch, capsys, *arguments)
 
 
 # ── Our own predictions ──────────────────────────────────────────────────────────────────────────
 
 
 def test_our_own_predictions_must_hold_every_question(workplace, monkeypatch, capsys):
-    path = Path("data/predictions/baseline.jsonl")
+    path = Path("data/answers/base/baseline.jsonl")
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:4]))
-    message = fails(monkeypatch, capsys, "--variant", "baseline")
+    message = fails(monkeypatch, capsys, "baseline")
     assert "2 of 6 questions have no prediction (q4, q5)" in message
-    assert not Path("metrics/prompts/baseline.json").exists()
+    assert not Path("metrics/scores/base/baseline.json").exists()
 
 
-@pytest.mark.parametrize("name", ["data/predictions/baseline.jsonl", "data/predictions/baseline.run.json"])
+@pytest.mark.parametrize("name", ["data/answers/base/baseline.jsonl", "data/answers/base/baseline.run.json"])
 def test_an_absent_file_is_told(workplace, monkeypatch, capsys, name):
     Path(name).unlink()
-    assert f"{name}: no such file" in fails(monkeypatch, capsys, "--variant", "baseline")
+    assert f"{name}: no such file" in fails(monkeypatch, capsys, "baseline")
 
 
 # ── MMAR itself ──────────────────────────────────────────────────────────────────────────────────

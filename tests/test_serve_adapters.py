@@ -21,23 +21,25 @@ from audio_reasoning.core.models import adapter_of, base_identity, merged_path, 
 from audio_reasoning.core.records import Audio, Question
 from audio_reasoning.engines.answer import answer_questions
 from audio_reasoning.engines.cache import ResponseCache
-from audio_reasoning.engines.client import ask
+from audio_reasoning.engines.engine import Decoding, Setup, open_engine
 from audio_reasoning.engines.messages import ChatRequest, cache_key
 from audio_reasoning.engines.params import Serve
 from audio_reasoning.engines.server import launch, server
 from audio_reasoning.engines.server.adapters import lora_flags
 from audio_reasoning.engines.server.launch import describe_launch
 from audio_reasoning.engines.server.state import read_state, server_home
+from audio_reasoning.families import merged
+from audio_reasoning.families.adapters import adapt, attach, save_adapter
+from audio_reasoning.families.family import family_of
+from audio_reasoning.families.merged import merged_checkpoint
 from audio_reasoning.families.params import Lora, Tiny
-from audio_reasoning.families.qwen3_omni import merged
 from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
-from audio_reasoning.families.qwen3_omni.lora import adapt, attach, save_adapter
-from audio_reasoning.families.qwen3_omni.merged import merged_checkpoint
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
 from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
 from audio_reasoning.prompts.registry import load_prompt
-from stages.project import Project, load_project
+from stages.project import load_project
+from tests.asking import ask
 
 ROOT = Path(__file__).parent.parent
 STAND_IN = (sys.executable, str(ROOT / "tests" / "fake_openai.py"))
@@ -73,7 +75,8 @@ def project(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def trained(folder: Path, targets: str = "attention", seed: int = 0, rank: int = 4) -> Path:
     """An adapter in `folder`, far enough from none to change what is said."""
-    adapted = adapt(load_thinker(BASE), Lora(targets=targets, rank=rank, alpha=2 * rank), seed)  # type: ignore[arg-type]
+    lora = Lora(targets=targets, rank=rank, alpha=2 * rank)  # type: ignore[arg-type]
+    adapted = adapt(load_thinker(BASE), lora, family_of(BASE).adapter_names(targets), seed)
     torch.manual_seed(seed)
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
@@ -203,21 +206,17 @@ def questions() -> list[Question]:
     return [Question(f"q{i}", audio, f"Question {i}?", ("a bell", "rain"), 1, *layer) for i in range(2)]
 
 
-def parameters(backend: str, adapters: str = "merge") -> Project:
-    params = load_project(path=ROOT / "params.yaml")
-    infer = {"backend": backend, "endpoint_model": "fake", "temperature": 0.0, "max_tokens": 8}
-    return params.model_copy(
-        update={
-            "infer": params.infer.model_copy(update=infer),
-            "serve": params.serve.model_copy(update={"adapters": adapters}),
-        }
-    )
+def setup(backend: str, folder: Path, candidate: Path | None = None) -> Setup:
+    """The model in a folder; or an adapter on it that no model folder has yet."""
+    model, adapter = resolve(folder)
+    return Setup(backend, model, candidate or adapter, MERGE, RUNTIME, AUDIO, "fake")
 
 
 def test_an_iteration_answers_with_its_adapter_and_says_so(project: Path) -> None:
     def answers(model: Path, adapter: Path | None = None) -> tuple[list[str], str | None]:
+        greedily = Decoding(temperature=0.0, top_p=1.0, max_tokens=8, n=1, seed=11)
         responses, identity = answer_questions(
-            questions(), load_prompt("baseline", ROOT / "prompts"), model, parameters("transformers"), adapter=adapter
+            questions(), load_prompt("baseline", ROOT / "prompts"), setup("transformers", model, adapter), greedily
         )
         return [response.text for response in responses], identity["adapter"]
 
@@ -232,7 +231,7 @@ def test_an_iteration_answers_with_its_adapter_and_says_so(project: Path) -> Non
 def test_an_endpoint_cannot_have_our_adapters(project: Path) -> None:
     folder = iteration("iter1")
     with pytest.raises(UserError, match="an endpoint cannot serve our adapters"):
-        answer_questions(questions(), load_prompt("baseline", ROOT / "prompts"), folder, parameters("openai"))
+        open_engine(setup("openai", folder))
 
 
 def test_to_find_cached_answers_needs_no_torch(project: Path) -> None:
@@ -241,15 +240,21 @@ def test_to_find_cached_answers_needs_no_torch(project: Path) -> None:
 import sys
 from pathlib import Path
 from audio_reasoning.core.models import resolve
-from audio_reasoning.engines.params import Serve
-from audio_reasoning.engines import answer
-from audio_reasoning.engines.server.server import planned
+from audio_reasoning.engines import answer, thinking
+from audio_reasoning.engines.engine import Decoding, Request, Setup, open_engine
+from audio_reasoning.engines.params import Runtime, Serve
 base, adapter = resolve(Path("models/iter1"))
-print(planned(base, Serve(**{MERGE.model_dump()!r}), Path("data"), adapter).identity["adapter"])
+decoding = Decoding(temperature=0.0, top_p=1.0, max_tokens=8, n=1, seed=1)
+for backend in ("vllm", "transformers"):
+    serve, runtime = Serve(**{MERGE.model_dump()!r}), Runtime(**{RUNTIME.model_dump()!r})
+    engine = open_engine(Setup(backend, base, adapter, serve, runtime, Path("data")))
+    assert len(engine.keys([Request("q", "", "Which?", None)], decoding)) == 1
+    print(engine.identity["adapter"])
 assert "torch" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.stdout.strip() == sha256_file(Path("models/iter1/adapter/adapter_model.safetensors")), done.stderr
+    weights = sha256_file(Path("models/iter1/adapter/adapter_model.safetensors"))
+    assert done.stdout.split() == [weights] * 2, done.stderr
 
 
 # ── What is started ──────────────────────────────────────────────────────────────────────────────────────────────────

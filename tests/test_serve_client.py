@@ -21,10 +21,10 @@ from audio_reasoning.core.records import Audio
 from audio_reasoning.engines import connection
 from audio_reasoning.engines.answers import ChatResult
 from audio_reasoning.engines.cache import ResponseCache
-from audio_reasoning.engines.client import ask
 from audio_reasoning.engines.endpoint import Server, external_server
 from audio_reasoning.engines.messages import ChatRequest, audio_part, body, cache_key, text_part
 from audio_reasoning.engines.params import Runtime
+from tests.asking import ask
 from tests.fake_openai import FakeOpenAI, answer, hang, hold, reset, status
 from tests.pipeline import heed_interrupts, wait_until
 
@@ -293,8 +293,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[4])
 from tests.test_serve_client import RUNTIME, requests
 from audio_reasoning.engines.cache import ResponseCache
-from audio_reasoning.engines.client import ask
 from audio_reasoning.engines.endpoint import Server
+from tests.asking import ask
 server = Server("vllm", sys.argv[1], "key", "fake", {"backend": "vllm", "model": "a hash"}, "", Path("."))
 ask(requests(int(sys.argv[3])), server, ResponseCache(Path(sys.argv[2])), RUNTIME)
 """

@@ -15,10 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from audio_reasoning.core.audio_tokens import audio_token_count
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.engines.cache import ResponseCache
-from audio_reasoning.engines.client import ask
 from audio_reasoning.engines.endpoint import is_healthy
 from audio_reasoning.engines.messages import ChatRequest
 from audio_reasoning.engines.params import Runtime, Serve
@@ -27,6 +25,8 @@ from audio_reasoning.engines.server.launch import describe_launch, hash_folder, 
 from audio_reasoning.engines.server.processes import Process, describe
 from audio_reasoning.engines.server.state import State, read_state, server_home, write_state
 from audio_reasoning.engines.server.supervisor import reason_to_stop
+from audio_reasoning.families.qwen3_omni.audio_tokens import audio_token_count
+from tests.asking import ask
 
 ROOT = Path(__file__).parent.parent
 STAND_IN = (sys.executable, str(ROOT / "tests" / "fake_openai.py"))
@@ -360,10 +360,11 @@ def test_a_pointer_serves_the_pinned_hub_model(tmp_path: Path) -> None:
     command = " ".join(launch.command)
     assert "--model org/model" in command and "--revision abc123" in command
     assert launch.identity["model"] == "org/model@abc123"
-    assert "HF_HUB_OFFLINE" not in launch.environment
+    assert launch.hub == ("org/model", "abc123")
+    assert launch.environment["HF_HUB_OFFLINE"] == "1", "its files are fetched before, not while it starts"
 
 
-def test_only_local_models_are_offline_and_nothing_is_reported(model: Path) -> None:
+def test_a_server_looks_for_nothing_on_the_hub_and_nothing_is_reported(model: Path) -> None:
     launch = describe_launch(model, SERVE, model, model.parent / "hashes.json")
     environment = server_environment(launch, "key")
     expected = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_API_KEY": "key"}

@@ -381,9 +381,9 @@ def workplace(tmp_path, monkeypatch):
     Path("params.yaml").write_text(yaml.safe_dump(params))
     write_jsonl(Path("data/questions/test.jsonl"), map(to_dict, QUESTIONS.values()))
     rows = [response("q0"), response("q1", 0), response("q2", None, status="no_answer")]
-    write_jsonl(Path("data/predictions/baseline.jsonl"), map(to_dict, rows))
-    write_json(Path("data/predictions/baseline.run.json"), {"prompt": "baseline"})
-    monkeypatch.setattr("sys.argv", ["score", "--variant", "baseline"])
+    write_jsonl(Path("data/answers/base/baseline.jsonl"), map(to_dict, rows))
+    write_json(Path("data/answers/base/baseline.run.json"), {"prompt": "baseline"})
+    monkeypatch.setattr("sys.argv", ["score", "baseline"])
     score.main()
     return tmp_path
 
@@ -409,7 +409,7 @@ def set_empty(value):
 def test_the_stage_writes_the_zip_and_its_manifest(workplace, monkeypatch, capsys):
     run(monkeypatch, "build")
     manifest = json.loads(Path("metrics/submission.json").read_text())
-    scores = json.loads(Path("metrics/prompts/baseline.json").read_text())
+    scores = json.loads(Path("metrics/scores/base/baseline.json").read_text())
     assert (manifest["run"], manifest["unanswered_ids"]) == ("baseline", ["q2"])
     assert manifest["acc_strict"] == scores["acc_strict"] == 0.3333
     assert manifest["made_by"] == [{"prompt": "baseline"}]
@@ -423,8 +423,25 @@ def test_the_stage_refuses_what_its_parameter_does_not_allow(workplace, monkeypa
     assert not submission.SUBMISSION.exists() and not submission.MANIFEST.exists()
 
 
+def test_in_the_pipeline_a_run_that_is_not_sound_is_a_recorded_outcome(workplace, monkeypatch, capsys):
+    run(monkeypatch, "build", "--record")
+    set_empty("refuse")
+    run(monkeypatch, "build", "--record")
+    record = json.loads(submission.MANIFEST.read_text())
+    assert (record["run"], record["sound"], record["problems"]) == ("baseline", False, len(record["first_problems"]))
+    assert any("'q2': the answer is empty" in problem for problem in record["first_problems"])
+    told = capsys.readouterr().err
+    assert "NOT SOUND: baseline cannot be submitted" in told and "submission.empty: allow" in told
+    assert [file.name for file in submission.SUBMISSION.parent.iterdir()] == ["problems.txt"]
+    assert all(problem in submission.PROBLEMS.read_text() for problem in record["first_problems"])
+    set_empty("allow")
+    run(monkeypatch, "build", "--record")
+    assert [file.name for file in submission.SUBMISSION.parent.iterdir()] == ["submission.zip"]
+    assert "sound" not in json.loads(submission.MANIFEST.read_text())
+
+
 def test_metrics_out_of_date_stop_the_stage(workplace, monkeypatch, capsys):
-    metrics = Path("metrics/prompts/baseline.json")
+    metrics = Path("metrics/scores/base/baseline.json")
     metrics.write_text(metrics.read_text().replace("0.3333", "0.6667"))
     assert "one of them is out of date" in fails(monkeypatch, capsys, "build")
     assert not submission.SUBMISSION.exists()
@@ -432,7 +449,7 @@ def test_metrics_out_of_date_stop_the_stage(workplace, monkeypatch, capsys):
 
 def test_a_run_by_name_and_predictions_by_file_give_the_same_zip(workplace, monkeypatch, capsys):
     run(monkeypatch, "build", "--run", "baseline", "--out", "a.zip")  # submission.empty: allow
-    files = ("--predictions", "data/predictions/baseline.jsonl", "--questions", "data/questions/test.jsonl")
+    files = ("--predictions", "data/answers/base/baseline.jsonl", "--questions", "data/questions/test.jsonl")
     run(monkeypatch, "build", *files, "--out", "b.zip", "--allow-empty")
     assert Path("a.zip").read_bytes() == Path("b.zip").read_bytes()
     assert json.loads(Path("b.manifest.json").read_text())["made_by"] == [{"prompt": "baseline"}]
@@ -524,7 +541,7 @@ def test_what_is_no_file_or_no_zip_is_told(workplace, monkeypatch, capsys, name)
     [
         ("baselin", "no run is called 'baselin'; did you mean \"baseline\"?"),
         ("baseline@vote", "vote.variants does not list 'baseline'"),
-        ("dspy_v1", "data/predictions/dspy_v1.jsonl: no such file"),
+        ("dspy_v1", "data/answers/base/dspy_v1.jsonl: no such file"),
         ("baseline@votes", 'did you mean "vote"?'),
         ("a/b/c", "names no run"),
     ],
@@ -547,3 +564,60 @@ def test_a_run_that_is_not_there_is_told(workplace, monkeypatch, capsys, name, e
 )
 def test_arguments_that_do_not_go_together_are_refused(workplace, monkeypatch, capsys, arguments):
     assert "usage" in fails(monkeypatch, capsys, *arguments)
+
+
+# ── Questions without a right choice ─────────────────────────────────────────────────────────────
+
+METADATA_ROWS = [
+    {
+        "id": name,
+        "choices": ["a cat", "a dog"],
+        "answer": "a dog" if name != "q2" else "a cat\na dog",
+        "modality": "sound",
+        "category": "Semantic Layer",
+        "sub-category": "Content Analysis",
+    }
+    for name in IDS
+]
+
+
+def predicted(*names):
+    return [{"id": name, "thinking_prediction": "It barks.", "answer_prediction": "a dog"} for name in names]
+
+
+def test_a_question_without_a_right_choice_is_submitted_and_scores_nothing(workplace, monkeypatch, capsys):
+    write_jsonl(Path("q.jsonl"), METADATA_ROWS)
+    write_jsonl(Path("p.jsonl"), predicted(*IDS))
+    run(monkeypatch, "build", "--predictions", "p.jsonl", "--questions", "q.jsonl", "--out", "mine.zip")
+    manifest = json.loads(Path("mine.manifest.json").read_text())
+    assert (manifest["n"], manifest["acc_strict"]) == (3, 1)
+    run(monkeypatch, "validate", "mine.zip", "--questions", "q.jsonl")
+    told = capsys.readouterr()
+    assert "mine.zip: sound; strict 100.0%" in told.out and "no right choice" in told.err and "q2" in told.err
+
+
+def test_a_submission_that_lacks_a_question_without_a_right_choice_is_refused(workplace, monkeypatch, capsys):
+    write_jsonl(Path("q.jsonl"), METADATA_ROWS)
+    write_jsonl(Path("p.jsonl"), predicted("q0", "q1"))
+    message = fails(monkeypatch, capsys, "validate", "p.jsonl", "--questions", "q.jsonl")
+    assert (
+        "id 'q2': no line answers this question" in message and "take corrected metadata, with --questions" in message
+    )
+    write_jsonl(Path("p.jsonl"), [*predicted("q0", "q1"), {**predicted("q2")[0], "answer_prediction": "a horse"}])
+    assert "the answer 'a horse' is no choice" in fails(
+        monkeypatch, capsys, "validate", "p.jsonl", "--questions", "q.jsonl"
+    )
+
+
+def test_a_run_that_was_never_asked_all_questions_is_not_submitted(workplace, monkeypatch, capsys):
+    row = {"source": "mmar", "split": "test", "id": "q9", "what": "the question", "why": "its answer is no choice"}
+    others = [{**row, "id": "blank", "what": "a blank choice"}, {**row, "id": "elsewhere", "split": "train"}]
+    write_json(Path("data/questions/manifest.json"), {"dropped": [row, *others]})
+    message = fails(monkeypatch, capsys, "build")
+    assert "baseline: 1 problem(s)" in message and "id 'q9': is a question of the benchmark that was dropped" in message
+    assert "questions_file of the source in conf/profile/" in message
+    assert not Path("data/submission/submission.zip").exists()
+    monkeypatch.setattr("sys.argv", ["score", "--variant", "baseline"])
+    score.main()
+    assert json.loads(Path("metrics/scores/base/baseline.json").read_text())["dropped_ids"] == ["q9"]
+    assert "1 questions of the test set are dropped" in capsys.readouterr().err

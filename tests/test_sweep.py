@@ -25,7 +25,7 @@ def commit(**tokens):
         whole = {"by": "all", "name": "all", "n": 100, "low": 0.3, "high": 0.5}
         metrics = {"acc_strict": 0.4, "truncated": 0.1, "thinking_chars": 2.0 * limit, "detail": [whole]}
         run = [{"decoding": {"max_tokens": limit, "temperature": 0.1}}]
-        write_json(Path(f"metrics/prompts/{variant}.json"), {**metrics, "run": run})
+        write_json(Path(f"metrics/scores/base/{variant}.json"), {**metrics, "run": run})
     git("add", "-A")
     git("commit", "-qm", "run")
     return git("rev-parse", "HEAD")
@@ -34,7 +34,7 @@ def commit(**tokens):
 def shown(rev, limit, **more):
     """One row of what DVC shows of an experiment."""
     params = {"params.yaml": {"data": {"infer": {"max_tokens": limit, "temperature": 0.1}}}}
-    return {"rev": rev, "data": {"params": params, "metrics": {"metrics/prompts/a.json": {"data": {}}}}, **more}
+    return {"rev": rev, "data": {"params": params, "metrics": {"metrics/scores/base/a.json": {"data": {}}}}, **more}
 
 
 @pytest.fixture
@@ -69,11 +69,11 @@ def test_an_experiment_that_carries_everything_along_is_told_as_such(swept):
 
 @pytest.mark.parametrize("text", ["<<<<<<< HEAD\n{}\n", "[" * 100_000, "[]"])
 def test_metrics_that_cannot_be_read_are_told_with_their_revision(swept, text):
-    Path("metrics/prompts/a.json").write_text(text)
+    Path("metrics/scores/base/a.json").write_text(text)
     git("add", "-A")
     git("commit", "-qm", "broken")
     rev = git("rev-parse", "HEAD")
-    with pytest.raises(UserError, match=f"{rev}: metrics/prompts/a.json"):
+    with pytest.raises(UserError, match=f"{rev}: metrics/scores/base/a.json"):
         sweep_rows("infer.max_tokens", ["a"], experiments([shown(rev, 64, experiments=[])]))
 
 

@@ -16,18 +16,19 @@ from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.extract import split_thinking
 from audio_reasoning.core.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
 from audio_reasoning.core.records import NO_AUDIO, Audio, Question, Response, response_from, to_dict
-from audio_reasoning.engines import answer, connection
+from audio_reasoning.engines import connection, vllm
 from audio_reasoning.engines.answer import answer_questions
 from audio_reasoning.engines.endpoint import Server
-from audio_reasoning.engines.thinking import CONTINUE, RESEED, answer_in_budget, better, closed
+from audio_reasoning.engines.engine import Setup
+from audio_reasoning.engines.thinking import RESEED, answer_in_budget, better, closed
+from audio_reasoning.engines.vllm import CONTINUE
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 from audio_reasoning.families.qwen3_omni.tokenizer import CHAT_TEMPLATE, train_tokenizer
 from audio_reasoning.metrics.inputs import Sample
 from audio_reasoning.metrics.scoring import metrics_of
 from audio_reasoning.prompts.registry import load_prompt
-from stages import sample as samples
+from stages import answer as stage
 from stages.project import Project, load_project
-from stages.sample import sampling
 from tests.fake_openai import FakeOpenAI, status
 
 ROOT = Path(__file__).parent.parent
@@ -104,7 +105,9 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Any) -> It
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.setattr(connection, "_FIRST_WAIT_S", 0.01)
     monkeypatch.setattr(tokenizer, "chat_template", CHAT_TEMPLATE)
-    write_json(Path("models/base/config.json"), {"thinker_config": {"audio_token_id": -1}})
+    write_json(
+        Path("models/base/config.json"), {"model_type": "qwen3_omni_moe", "thinker_config": {"audio_token_id": -1}}
+    )
     processor = AudioTextProcessor.__new__(AudioTextProcessor)
     processor.tokenizer = tokenizer
     monkeypatch.setattr(AudioTextProcessor, "from_checkpoint", lambda path: processor)
@@ -120,8 +123,8 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Any) -> It
         def ensure(*args: Any, **kwargs: Any) -> Iterator[Server]:
             yield server
 
-        monkeypatch.setattr(answer, "ensure", ensure)
-        monkeypatch.setattr(answer, "planned", lambda *args: server)
+        monkeypatch.setattr(vllm, "ensure", ensure)
+        monkeypatch.setattr(vllm, "planned", lambda *args: server)
         return fake
 
     yield start
@@ -141,8 +144,17 @@ def parameters(n: int = 1, max_error_rate: float = 0.0, retries: int = 0, backen
     )
 
 
+def setup_of(params: Project) -> Setup:
+    infer, folder = params.infer, Path("models/base")
+    media = Path("data/audio")
+    return Setup(infer.backend, folder, None, params.serve, params.runtime, media, infer.endpoint_model)
+
+
 def ask(params: Project, count: int = 4) -> tuple[list[Response], dict[str, Any]]:
-    responses, _, manifest = answer_in_budget([question(i) for i in range(count)], PROMPT, Path("models/base"), params)
+    infer, questions = params.infer, [question(i) for i in range(count)]
+    responses, _, manifest = answer_in_budget(
+        questions, PROMPT, setup_of(params), infer.decoding(), params.thinking, infer.max_error_rate
+    )
     return responses, manifest
 
 
@@ -153,7 +165,7 @@ def test_off_by_default_nothing_else_is_asked_or_written(serve) -> None:
     fake = serve(drops_then_rain)
     params = parameters()
     assert not params.thinking.force_answer and params.thinking.reask_over_chars is None
-    plain, _ = answer_questions([question(i) for i in range(4)], PROMPT, Path("models/base"), params)
+    plain, _ = answer_questions([question(i) for i in range(4)], PROMPT, setup_of(params), params.infer.decoding())
     asked = len(fake.bodies)
     responses, manifest = ask(params)
     assert (responses, manifest, asked) == (plain, {}, 4)
@@ -264,7 +276,11 @@ def test_a_passing_fault_is_tried_again(serve) -> None:
 
 
 @pytest.mark.parametrize("backend", ["openai", "transformers"])
-def test_backends_that_cannot_continue_a_text_are_refused_before_anything_is_asked(serve, backend: str) -> None:
+def test_backends_that_cannot_continue_a_text_are_refused_before_anything_is_asked(
+    serve, monkeypatch, backend: str
+) -> None:
+    monkeypatch.setenv("AUDIO_REASONING_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("AUDIO_REASONING_API_KEY", "a key")
     with pytest.raises(UserError, match=f"force_answer needs infer.backend vllm, found {backend}"):
         ask(parameters(force_answer=True, backend=backend))
 
@@ -380,7 +396,7 @@ def test_both_marks_survive_a_file_and_are_counted_only_where_they_occur() -> No
     assert (metrics[1]["forced"], metrics[1]["reasked"]) == (1.0, 1.0)
 
 
-def test_the_stage_sample_asks_each_question_once_for_all_its_samples(serve, monkeypatch) -> None:
+def test_the_stage_asks_each_question_once_for_all_its_samples(serve, monkeypatch) -> None:
     fake = serve(lambda body, index: (f"<think>{index}</think>\nANSWER: rain", "stop"))
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
     values["vote"]["n"] = 3
@@ -390,25 +406,16 @@ def test_the_stage_sample_asks_each_question_once_for_all_its_samples(serve, mon
     Path("data/audio/mini/a.flac").write_bytes(b"a clip that the small server does not open")
     audio = Audio("mini/a.flac", sha256_file(Path("data/audio/mini/a.flac")), 0.0)
     write_jsonl(Path("data/questions/test.jsonl"), (to_dict(replace(question(i), audio=audio)) for i in range(4)))
-    monkeypatch.setattr("sys.argv", ["sample", "--variant", "baseline"])
-    samples.main()
-    rows = [response_from(row) for row in read_jsonl(Path("data/samples/baseline.jsonl"))]
+    monkeypatch.setattr("sys.argv", ["answer", "baseline@samples"])
+    stage.main()
+    rows = [response_from(row) for row in read_jsonl(Path("data/samples/base/baseline@samples.jsonl"))]
     assert [(r.question_id, r.sample_index) for r in rows] == [(f"q{q}", i) for q in range(4) for i in range(3)]
-    manifest = read_json(Path("data/samples/baseline.run.json"))
+    manifest = read_json(Path("data/samples/base/baseline@samples.run.json"))
     assert manifest["decoding"]["n"] == 3 and manifest["decoding"]["temperature"] == values["vote"]["temperature"]
     assert "thinking" not in manifest
     assert len(fake.bodies) == 4 and {body["n"] for body in fake.bodies} == {3}
-    samples.main()
+    stage.main()
     assert len(fake.bodies) == 4
-
-
-def test_samples_are_drawn_as_vote_says_from_the_backend_that_infer_names() -> None:
-    params = load_project(path=ROOT / "params.yaml")
-    decoding, vote = sampling(params), params.vote
-    assert (decoding.n, decoding.temperature, decoding.top_p, decoding.seed) == (
-        *(vote.n, vote.temperature, vote.top_p, vote.seed),
-    )
-    assert (decoding.backend, decoding.max_tokens) == (params.infer.backend, params.infer.max_tokens)
 
 
 def test_the_template_that_continues_keeps_braces_and_quotes_of_the_models_own() -> None:

@@ -172,7 +172,7 @@ def project(tmp_path, monkeypatch):
     Path("params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     write_jsonl(Path("data/questions/test.jsonl"), (to_dict(question(f"q{i}", f"g{i // 2}")) for i in range(6)))
     write_samples([[0, 0, 1], [0, 1, 2], [None, None, None], [1, 1, 0], [0, 0, 0], [None, 0, 2]])
-    write_json(Path(f"data/samples/{VARIANT}.run.json"), {"prompt": {"name": VARIANT}})
+    write_json(Path(f"data/samples/base/{VARIANT}@samples.run.json"), {"prompt": {"name": VARIANT}})
     return tmp_path
 
 
@@ -182,7 +182,7 @@ def write_samples(answers):
         for q, drawn in enumerate(answers)
         for i, a in enumerate(drawn)
     ]
-    write_jsonl(Path(f"data/samples/{VARIANT}.jsonl"), rows)
+    write_jsonl(Path(f"data/samples/base/{VARIANT}@samples.jsonl"), rows)
 
 
 def run(monkeypatch, stage, *arguments):
@@ -192,7 +192,7 @@ def run(monkeypatch, stage, *arguments):
 
 def test_the_stage_writes_answers_and_figures_where_runs_are_looked_for(project, monkeypatch, capsys):
     run(monkeypatch, vote_stage, "--variant", VARIANT)
-    metrics = read_json(Path(f"metrics/votes/{VARIANT}.json"))
+    metrics = read_json(Path(f"metrics/votes/base/{VARIANT}.json"))
     assert metrics["acc_vote"] == pytest.approx((1 + 1 / 3 + 0 + 0 + 1 + 1 / 2) / 6, abs=1e-6)
     assert metrics["acc_mean"] == pytest.approx((2 + 1 + 0 + 1 + 3 + 1) / 18, abs=1e-6)
     assert (metrics["tied"], metrics["unanswered"]) == (pytest.approx(2 / 6, abs=1e-6), pytest.approx(1 / 6, abs=1e-6))
@@ -214,7 +214,7 @@ def test_the_stage_writes_answers_and_figures_where_runs_are_looked_for(project,
 
 def test_the_comparison_pairs_vote_and_mean_of_each_question(project, monkeypatch):
     run(monkeypatch, vote_stage, "--variant", VARIANT)
-    (comparison,) = read_json(Path(f"metrics/votes/{VARIANT}.json"))["comparison"]
+    (comparison,) = read_json(Path(f"metrics/votes/base/{VARIANT}.json"))["comparison"]
     assert (comparison["a"], comparison["b"]) == (f"{VARIANT}@samples", f"{VARIANT}@vote")
     assert (comparison["only_a"], comparison["only_b"]) == (1, 2)  # q3 loses by the vote, q0 and q5 win
 
@@ -226,7 +226,7 @@ def test_resamples_and_seed_are_those_of_compare(project, monkeypatch):
         params["compare"].update(resamples=1200, seed=seed)
         Path("params.yaml").write_text(yaml.safe_dump(params))
         run(monkeypatch, vote_stage, "--variant", VARIANT)
-        written.append(read_json(Path(f"metrics/votes/{VARIANT}.json")))
+        written.append(read_json(Path(f"metrics/votes/base/{VARIANT}.json")))
         assert f"1200 resamples, seed {seed}" in written[-1]["comparison"][0]["method"]
     assert written[0]["acc_vote"] == written[1]["acc_vote"]
 
@@ -241,11 +241,11 @@ def test_the_same_samples_give_the_same_bytes(project, monkeypatch):
 
 def test_the_order_of_lines_does_not_decide_a_vote(project, monkeypatch):
     run(monkeypatch, vote_stage, "--variant", VARIANT)
-    before = Path(f"data/votes/{VARIANT}.jsonl").read_bytes()
-    path = Path(f"data/samples/{VARIANT}.jsonl")
+    before = Path(f"data/votes/base/{VARIANT}@vote.jsonl").read_bytes()
+    path = Path(f"data/samples/base/{VARIANT}@samples.jsonl")
     write_jsonl(path, reversed(list(read_jsonl(path))))
     run(monkeypatch, vote_stage, "--variant", VARIANT)
-    assert Path(f"data/votes/{VARIANT}.jsonl").read_bytes() == before
+    assert Path(f"data/votes/base/{VARIANT}@vote.jsonl").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_incomplete_samples_are_refused_with_the_question_named(project, monkeyp
     with pytest.raises(SystemExit) as caught:
         run(monkeypatch, vote_stage, "--variant", VARIANT)
     told = capsys.readouterr().err
-    assert caught.value.code == 2 and message in told and f"data/samples/{VARIANT}.jsonl" in told
+    assert caught.value.code == 2 and message in told and f"data/samples/base/{VARIANT}@samples.jsonl" in told
     assert not Path("metrics").exists() and not Path("data/votes").exists()
 
 
@@ -284,6 +284,6 @@ def test_without_sampled_variants_the_tables_are_empty(project, monkeypatch):
 
 def test_a_voted_response_reads_back_as_it_was(project, monkeypatch):
     run(monkeypatch, vote_stage, "--variant", VARIANT)
-    samples = [json.loads(line) for line in Path(f"data/samples/{VARIANT}.jsonl").read_text().splitlines()]
-    for row in read_jsonl(Path(f"data/votes/{VARIANT}.jsonl")):
+    samples = [json.loads(line) for line in Path(f"data/samples/base/{VARIANT}@samples.jsonl").read_text().splitlines()]
+    for row in read_jsonl(Path(f"data/votes/base/{VARIANT}@vote.jsonl")):
         assert row in samples and to_dict(response_from(row)) == row

@@ -10,10 +10,14 @@ of these rules, tried in this order, and otherwise nothing:
 | `normalised`  | a choice, but for case, Unicode form, quotes, markdown, brackets and a full stop   |
 | `letter_text` | an option letter and the choice that it stands for: "(B) Cat"                      |
 | `letter`      | an option letter alone: "B", unless the choices themselves could be meant by it    |
+| `unpaired`    | a choice, but for a quote or bracket at an end that lacks its pair                  |
 
 The rules that find nothing have names as well: `unclosed` (a thinking trace without an end), `no_marker`,
 `empty`, `no_match`, `ambiguous` (several choices fit), `letter_conflict` ("(B) Cat" where B is not Cat).
 No rule looks for a choice *inside* a sentence: "not a cat, a dog" would match both.
+
+Where an output holds invisible characters, special tokens, LaTeX, block quotes or emphasis (`noise`), it is read with
+and without them, and by its first turn if it goes on after an end token; readings that differ are `ambiguous`.
 """
 
 import re
@@ -21,9 +25,10 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from audio_reasoning.core.noise import but_for_unpaired, turn_end, undressed, visible
 from audio_reasoning.core.records import Status
 
-VERSION = 1  # of the rules; raise it when any of them changes
+VERSION = 2  # of the rules; raise it when any of them changes
 
 Found = tuple[int | None, str]
 
@@ -60,7 +65,7 @@ def extract(text: str, choices: Sequence[str]) -> Extraction:
     'unclosed'
     """
     thinking, body, closed = split_thinking(text)
-    answer, rule = _read(body, choices) if closed else (None, "unclosed")
+    answer, rule = _agreed(body, choices) if closed else (None, "unclosed")
     return Extraction(answer, rule, thinking)
 
 
@@ -106,7 +111,7 @@ def answer_text(text: str) -> str:
     >>> answer_text("<think>…</think> ANSWER: a dog, I think")
     'a dog, I think'
     """
-    body = split_thinking(text)[1]
+    body = visible(split_thinking(text)[1])
     markers = _last_line_markers(body)
     return (body[markers[0].end() :] if markers else body).strip()
 
@@ -140,7 +145,10 @@ def match_choice(text: str, choices: Sequence[str]) -> Found:
     said, known = normalise(text), [normalise(choice) for choice in choices]
     if said and said in known:
         return _only([i for i, choice in enumerate(known) if choice == said], "normalised")
-    return _match_letter(said, known)
+    found = _match_letter(said, known)
+    if found[1] == "no_match" and not LETTER.fullmatch(said) and (hits := but_for_unpaired(said, known)):
+        return _only(hits, "unpaired")
+    return found
 
 
 def normalise(text: str) -> str:
@@ -188,7 +196,7 @@ def _match_letter(said: str, known: list[str]) -> Found:
         return None, "no_match"
     index, rest = ord(match[1]) - ord("a"), _bare(match[2] or "")
     if rest:
-        hits = [i for i, choice in enumerate(known) if choice == rest]
+        hits = [i for i, choice in enumerate(known) if choice == rest] or but_for_unpaired(rest, known)
         if index in hits:
             return index, "letter_text"
         return None, "letter_conflict" if hits else "no_match"
@@ -204,6 +212,34 @@ def _letters_are_positions(known: list[str]) -> bool:
         if match and (not match[2] or position != ord(match[1]) - ord("a") < len(known)):
             return False
     return True
+
+
+def _agreed(body: str, choices: Sequence[str]) -> Found:
+    """What the body says with and without noise: readings that find different choices find none."""
+    seen, known = visible(body), [visible(choice) for choice in choices]
+    plain = undressed(seen, known)
+    readings = [(body, list(choices)), (seen, known), (plain, known)]
+    readings = [reading for i, reading in enumerate(readings) if reading not in readings[:i]]
+    if len(readings) == 1:
+        return _read(body, choices)
+    markers = [len(MARKER.findall(text)) for text, _ in readings]  # noise within one hides it
+    found = [_read(*reading) for reading, n in zip(readings, markers, strict=True) if n == max(markers)]
+    marker = MARKER.search(seen)
+    token = turn_end(seen, marker.end(), known) if marker else None
+    if token is not None:
+        first = _read(undressed(seen[: token.start()], known), known)
+        within_a_word = seen[token.start() - 1].isalnum() and seen[token.end() : token.end() + 1].isalnum()
+        if first[0] is not None and within_a_word and all(answer != first[0] for answer, _ in found):
+            return None, "ambiguous"
+        found.append(first)
+    answers = {answer for answer, _ in found if answer is not None}
+    if len(answers) > 1:
+        return None, "ambiguous"
+    # A choice character by character stands against choices that only noise tells apart; nothing else does.
+    unclear = [each for each in found if each[1] in ("ambiguous", "letter_conflict")]
+    if unclear:
+        return next((each for each in found if each[1] == "verbatim"), unclear[0])
+    return next((each for each in found if each[0] is not None), found[-1])
 
 
 def _read(body: str, choices: Sequence[str]) -> Found:

@@ -1,5 +1,6 @@
 """Files that are whole or absent: everything is written beside its target and moved into place."""
 
+import codecs
 import hashlib
 import json
 import os
@@ -11,12 +12,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.parse import parse_json
+from audio_reasoning.core.parse import parse_json, parse_json_rows
 
 QUESTIONS = Path("data/questions")
 SOURCES = Path("data/sources")
 AUDIO = Path("data/audio")
-PREDICTIONS = Path("data/predictions")
 PROMPTS = Path("prompts")
 MODELS = Path("models")
 BASE_MODEL = MODELS / "base"
@@ -25,33 +25,17 @@ METRICS = Path("metrics")
 REST_METRICS = METRICS / "rest"
 
 
-def cache_dir() -> Path:
-    """The folder for resumable work outside DVC's outs.
+def repository() -> Path:
+    """The repository that the user works in.
 
-    DVC sets DVC_ROOT to the main repository even in the temporary workspaces of
-    `dvc exp run --temp` and `--queue`, so all of them share one cache.
+    DVC sets DVC_ROOT to it even in the temporary workspaces of `dvc exp run --temp` and `--queue`.
     """
-    return Path(os.environ.get("DVC_ROOT", ".")).resolve() / ".cache"
+    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
 
 
-def predictions_dir(model: str) -> Path:
-    """The folder of the test set's answers by `model`: the base, or an iteration of self-training."""
-    return PREDICTIONS if model == BASE_MODEL.name else REST / "predictions" / model
-
-
-def arms_dir(variant: str) -> Path:
-    """The folder of one prompt's answers under the control arms."""
-    return Path("data/arms") / variant
-
-
-def samples_dir() -> Path:
-    """The folder of answers sampled several times a question."""
-    return Path("data/samples")
-
-
-def votes_dir() -> Path:
-    """The folder of voted answers."""
-    return Path("data/votes")
+def cache_dir() -> Path:
+    """The folder for resumable work outside DVC's outs, which temporary workspaces share with the repository."""
+    return repository() / ".cache"
 
 
 @contextmanager
@@ -121,25 +105,48 @@ def read_json(path: Path) -> Any:
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     """Yield one object a line; a broken line is a UserError that names it."""
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        row = parse_json(line, str(path), number)
-        if not isinstance(row, dict):
-            raise UserError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
+    for _, row in read_rows(path):
         yield row
 
 
+def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the objects of JSON lines or of a JSON array, whatever the file's name ends in, each with its place.
+
+    The place, "file:line" and in an array the item, begins a message. Raises UserError for a file that is missing or
+    broken, and for a value that is no object.
+    """
+    for where, row in parse_json_rows(read_text(path), str(path)):
+        if not isinstance(row, dict):
+            raise UserError(f"{where}: expected a JSON object, found {type(row).__name__}")
+        yield where, row
+
+
 def read_text(path: Path) -> str:
-    """Read a UTF-8 file; a missing or undecodable one is a UserError."""
+    """Read a UTF-8 file, with or without a byte order mark; a missing or undecodable one is a UserError."""
     try:
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file (is an earlier stage still to run? `dvc repro`)") from None
     except IsADirectoryError:
         raise UserError(f"{path}: is a folder, expected a file") from None
+    except UnicodeDecodeError:
+        raise UserError(_undecodable(path)) from None
+    if "\0" in text[:4]:  # UTF-16 of Western text without its mark is sound UTF-8 with every second character NUL
+        raise UserError(_undecodable(path))
+    return text
+
+
+def _undecodable(path: Path) -> str:
+    data = path.read_bytes()
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data[:4]:
+        return f"{path}:1: is UTF-16 or UTF-32 text; save it as UTF-8"
+    try:
+        data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
+        start = error.start
+        line = data.count(b"\n", 0, start) + 1
+        return f"{path}:{line}: not UTF-8 text (byte {start} of the file is 0x{data[start]:02x}); save it as UTF-8"
+    return f"{path}: not UTF-8 text"
 
 
 def sha256_file(path: Path) -> str:

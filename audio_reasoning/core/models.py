@@ -52,7 +52,8 @@ def resolve(model_dir: Path) -> tuple[Path, Path | None]:
     """
     if not (model_dir / "model.json").is_file():
         return model_dir, None
-    return BASE_MODEL, adapter_of(model_dir, BASE_MODEL)
+    base = model_dir.parent / BASE_MODEL.name
+    return base, adapter_of(model_dir, base)
 
 
 def adapter_identity(adapter: Path | None) -> dict[str, str]:

@@ -1,31 +1,43 @@
 """The records that travel between stages, one JSON object a line."""
 
 import json
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, Strict, model_validator
+from pydantic.dataclasses import dataclass
 
 from audio_reasoning.core.choices import kept_choices
-from audio_reasoning.core.errors import UserError, nearest
-from audio_reasoning.core.files import read_jsonl, read_text
+from audio_reasoning.core.files import read_rows
+from audio_reasoning.core.validate import validated
 
 Status = Literal["ok", "truncated", "no_answer", "error"]
+# What a field must be, in the words of a message. Nothing is converted: "8" is not 8.
+Text = Annotated[str, Strict(), Field(description="a text")]
+OptionalText = Annotated[str | None, Strict(), Field(description="a text or null")]
+Whole = Annotated[int, Strict(), Field(description="a whole number")]
+Number = Annotated[float, Strict(), Field(description="a number")]
+OptionalWhole = Annotated[int | None, Strict(), Field(description="a whole number or null")]
+Flag = Annotated[bool, Strict(), Field(description="true or false")]
+TokenIds = Annotated[tuple[Annotated[int, Strict()], ...] | None, Field(description="a list of whole numbers or null")]
+KNOWN_FIELDS = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=KNOWN_FIELDS)
 class Audio:
     """One clip: `path` relative to `data/audio`, the SHA-256 of its file, and its length."""
 
-    path: str
-    sha256: str
-    duration_s: float
+    path: Text
+    sha256: Text
+    duration_s: Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False, description="a length in seconds")]
 
 
 # In place of a clip: ask in text alone. Known by identity, so that no line of a file can say it by mistake.
 NO_AUDIO = Audio(path="", sha256="", duration_s=0.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=KNOWN_FIELDS)
 class Question:
     """One multiple-choice question about one clip.
 
@@ -33,20 +45,29 @@ class Question:
     clip: questions of one group stay in one split, and bootstraps resample groups.
     """
 
-    id: str
-    audio: Audio
-    question: str
-    choices: tuple[str, ...]
-    answer: int
-    category: str
-    sub_category: str
-    modality: str
-    language: str | None
-    source: str
-    group: str
+    id: Text
+    audio: Annotated[Audio, Field(description="an object")]
+    question: Text
+    choices: Annotated[tuple[Annotated[str, Strict()], ...], Field(description="a list of texts")]
+    answer: Annotated[int, Strict(), Field(description="the index of a choice")]
+    category: Text
+    sub_category: Text
+    modality: Text
+    language: OptionalText
+    source: Text
+    group: Text
+
+    @model_validator(mode="after")
+    def _can_be_answered(self) -> "Question":
+        if len(kept_choices(self.choices)) < len(self.choices):
+            raise ValueError(f"'choices' must not hold a blank text, found {json.dumps(self.choices)}")
+        if not 0 <= self.answer < len(self.choices):
+            last = len(self.choices) - 1
+            raise ValueError(f"'answer' must be the index of a choice, 0–{last}, found {self.answer}")
+        return self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=KNOWN_FIELDS)
 class Response:
     """One sampled answer to one question.
 
@@ -57,27 +78,27 @@ class Response:
     (see audio_reasoning/engines/thinking.py).
     """
 
-    question_id: str
-    sample_index: int
-    status: Status
-    text: str
-    thinking: str
-    answer: int | None
-    extraction: str
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
-    error: str = ""
-    prompt_token_ids: tuple[int, ...] | None = None
-    completion_token_ids: tuple[int, ...] | None = None
-    forced: bool = False
-    reasked_chars: int | None = None
+    question_id: Text
+    sample_index: Whole
+    status: Annotated[Status, Field(description="one of ok, truncated, no_answer, error")]
+    text: Text
+    thinking: Text
+    answer: OptionalWhole
+    extraction: Text
+    finish_reason: Text
+    prompt_tokens: Whole
+    completion_tokens: Whole
+    error: Text = ""
+    prompt_token_ids: TokenIds = None
+    completion_token_ids: TokenIds = None
+    forced: Flag = False
+    reasked_chars: OptionalWhole = None
 
 
 RARE = ("prompt_token_ids", "completion_token_ids", "forced", "reasked_chars")  # left out of a file where not set
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=KNOWN_FIELDS)
 class Comparison:
     """Run b against run a on the same questions; `difference` is b - a, in fractions of one.
 
@@ -85,16 +106,16 @@ class Comparison:
     questions that only one of the runs answered correctly.
     """
 
-    a: str
-    b: str
-    n: int
-    difference: float
-    low: float
-    high: float
-    p: float
-    only_a: int
-    only_b: int
-    method: str
+    a: Text
+    b: Text
+    n: Whole
+    difference: Number
+    low: Number
+    high: Number
+    p: Number
+    only_a: Whole
+    only_b: Whole
+    method: Text
 
 
 def to_dict(record: Question | Response | Comparison) -> dict[str, Any]:
@@ -105,67 +126,20 @@ def to_dict(record: Question | Response | Comparison) -> dict[str, Any]:
     return row
 
 
-def _checked(cls: type, row: dict[str, Any], where: str) -> dict[str, Any]:
-    known = {f.name: f for f in fields(cls)}
-    for name in row:
-        if name not in known:
-            raise UserError(f"{where}: unknown field {name!r} of {cls.__name__}; {nearest(name, known)}")
-    missing = [name for name, f in known.items() if name not in row and f.default is MISSING]
-    if missing:
-        raise UserError(f"{where}: {cls.__name__} needs the field {missing[0]!r}")
-    return row
-
-
-def question_from(row: dict[str, Any], where: str = "question") -> Question:
+def question_from(row: object, where: str = "question") -> Question:
     """Build a Question from a JSON object.
 
     Raises UserError, prefixed by `where`, for an unknown or missing field, a value of the wrong type, choices
     that are blank, fewer than two or alike up to outer spaces, and an answer that is not the index of one.
     """
-    row = _checked(Question, row, where)
-    _check_texts(Question, row, where)
-    choices, answer = kept_choices(row["choices"], where), row["answer"]
-    if len(choices) < len(row["choices"]):
-        raise UserError(f"{where}: 'choices' must not hold a blank text, found {json.dumps(row['choices'])}")
-    if type(answer) is not int or not 0 <= answer < len(choices):  # a bool is an int to isinstance
-        raise UserError(
-            f"{where}: 'answer' must be the index of a choice, 0–{len(choices) - 1}, found {json.dumps(answer)}"
-        )
-    return Question(**{**row, "audio": _audio_from(row["audio"], f"{where}: audio"), "choices": choices})
+    return validated(Question, row, where)
 
 
-def _audio_from(row: object, where: str) -> Audio:
-    if not isinstance(row, dict):
-        raise UserError(f"{where} must be an object, found {json.dumps(row)}")
-    row = _checked(Audio, row, where)
-    _check_texts(Audio, row, where)
-    duration = row["duration_s"]
-    if type(duration) not in (int, float) or not 0 <= duration < float("inf"):
-        raise UserError(f"{where}: 'duration_s' must be a length in seconds, found {json.dumps(duration)}")
-    return Audio(**row)
-
-
-def _check_texts(cls: type, row: dict[str, Any], where: str) -> None:
-    for f in fields(cls):
-        if f.name not in row:
-            continue  # one that has a default
-        if f.type is str and not isinstance(row[f.name], str):
-            raise UserError(f"{where}: {f.name!r} must be a text, found {json.dumps(row[f.name])}")
-        if f.type == str | None and not isinstance(row[f.name], str | None):
-            raise UserError(f"{where}: {f.name!r} must be a text or null, found {json.dumps(row[f.name])}")
-
-
-def response_from(row: dict[str, Any], where: str = "response") -> Response:
+def response_from(row: object, where: str = "response") -> Response:
     """Build a Response from a JSON object; raise UserError, prefixed by `where`, on a wrong shape."""
-    row = dict(_checked(Response, row, where))
-    _check_texts(Response, row, where)
-    for name in ("prompt_token_ids", "completion_token_ids"):
-        if row.get(name) is not None:
-            row[name] = tuple(row[name])
-    return Response(**row)
+    return validated(Response, row, where)
 
 
 def read_questions(path: Path) -> list[Question]:
     """Read a questions file that the `questions` stage wrote."""
-    lines = [number for number, line in enumerate(read_text(path).split("\n"), start=1) if line.strip()]
-    return [question_from(row, f"{path}:{line}") for line, row in zip(lines, read_jsonl(path), strict=True)]
+    return [question_from(row, where) for where, row in read_rows(path)]

@@ -8,32 +8,25 @@
 | `baseline@vote` | the votes of these samples, one answer a question |
 | `iter1/baseline` | the model of the iteration `iter1` of self-training |
 
-Arms, samples and votes are of the base model alone.
+Any model can be asked in any condition: `iter3/baseline@silence`. Answers are in `data/<kind>/<model>/<prompt>.jsonl`
+and scores in `metrics/<kind>/<model>/<prompt>.json`; in a condition the prompt is followed by @ and its name.
 """
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated
 
 from pydantic import AfterValidator
 
 from audio_reasoning.core.errors import UserError, nearest
-from audio_reasoning.core.files import (
-    BASE_MODEL,
-    METRICS,
-    REST_METRICS,
-    arms_dir,
-    predictions_dir,
-    samples_dir,
-    votes_dir,
-)
+from audio_reasoning.core.files import BASE_MODEL, METRICS
 
 BASE = BASE_MODEL.name  # the model that all others come from
-Arm = Literal["silence", "mismatched", "text_only", "permuted"]
-ARMS: tuple[str, ...] = get_args(Arm)
-PERMUTED: Arm = "permuted"
+ARMS = ("silence", "mismatched", "text_only", "permuted")  # ours; parameters may add others
+PERMUTED = "permuted"
 SAMPLES, VOTE = "samples", "vote"
+_NAME = re.compile(r"((?P<model>[a-z][a-z0-9_]*)/)?(?P<variant>[a-z][a-z0-9_]*)(@(?P<condition>[a-z][a-z0-9_]*))?")
 
 
 @dataclass(frozen=True)
@@ -44,10 +37,6 @@ class Run:
     model: str = BASE_MODEL.name
     condition: str = ""
 
-    def __post_init__(self) -> None:
-        """Refuse what nobody answers: its files would be those of the base model."""
-        assert not self.condition or self.model == BASE_MODEL.name, f"{self.model} under {self.condition}"
-
     @property
     def name(self) -> str:
         """Its name in parameters, tables and the report."""
@@ -55,12 +44,19 @@ class Run:
         return f"{model}{self.variant}" + (f"@{self.condition}" if self.condition else "")
 
     @property
+    def kind(self) -> str:
+        """The folder of its kind below data/: answers, controls, samples or votes."""
+        return {"": "answers", SAMPLES: "samples", VOTE: "votes"}.get(self.condition, "controls")
+
+    @property
+    def file_name(self) -> str:
+        """Its files' name, without a suffix."""
+        return f"{self.variant}@{self.condition}" if self.condition else self.variant
+
+    @property
     def predictions(self) -> Path:
         """Its answers, one Response a line."""
-        if self.condition in ARMS:
-            return arms_dir(self.variant) / f"{self.condition}.jsonl"
-        folders = {"": predictions_dir(self.model), SAMPLES: samples_dir(), VOTE: votes_dir()}
-        return folders[self.condition] / f"{self.variant}.jsonl"
+        return Path("data", self.kind, self.model, f"{self.file_name}.jsonl")
 
     @property
     def manifest(self) -> Path:
@@ -79,60 +75,36 @@ def find_run(name: str, runs: list[Run]) -> Run:
 def named_run(name: str) -> Run:
     """The run that a name stands for, whether or not the parameters ask for it; UserError if it can be no name.
 
-    >>> named_run("iter1/baseline") == Run("baseline", "iter1"), named_run("baseline@vote").condition
+    >>> named_run("iter1/baseline") == Run("baseline", "iter1"), named_run("iter1/baseline@vote").condition
     (True, 'vote')
     """
-    model, _, rest = name.rpartition("/")
-    variant, at, condition = rest.partition("@")
-    conditions = (*ARMS, SAMPLES, VOTE)
-    if at and condition not in conditions:
-        raise UserError(f"{name!r} names no run: after @ stands a condition; {nearest(condition, conditions)}")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", variant) or not re.fullmatch(r"([a-z][a-z0-9_]*)?", model):
-        raise UserError(f"{name!r} names no run; such names are baseline, baseline@vote, iter1/baseline")
-    if model not in ("", BASE_MODEL.name) and condition:
-        raise UserError(
-            f"{name!r} names no run: arms, samples and votes are of the base model; leave out {model}/ or @{condition}"
-        )
-    return Run(variant, model or BASE_MODEL.name, condition)
+    matched = _NAME.fullmatch(name)
+    if matched is None:
+        raise UserError(f"{name!r} names no run; such names are baseline, baseline@silence, iter1/baseline@vote")
+    return Run(matched["variant"], matched["model"] or BASE, matched["condition"] or "")
 
 
 def run_at(path: Path) -> Run | None:
-    """The run whose answers are in the file `path`, as `Run.predictions` tells it; None if it is no such file.
+    """The run whose answers are in the file `path`, as `Run.predictions` gives it; None if it is no such file.
 
-    >>> run_at(Path("data/arms/baseline/silence.jsonl")).name, run_at(Path("data/questions/test.jsonl"))
+    >>> run_at(Path("data/controls/base/baseline@silence.jsonl")).name, run_at(Path("data/questions/test.jsonl"))
     ('baseline@silence', None)
     """
-    match path.parts:
-        case ("data", "predictions", name):
-            run = Run(Path(name).stem)
-        case ("data", "arms", variant, name):
-            run = Run(variant, condition=Path(name).stem)
-        case ("data", "samples", name):
-            run = Run(Path(name).stem, condition=SAMPLES)
-        case ("data", "votes", name):
-            run = Run(Path(name).stem, condition=VOTE)
-        case ("data", "rest", "predictions", model, name):
-            run = Run(Path(name).stem, model)
-        case _:
-            return None
-    return run if path.suffix == ".jsonl" else None
+    if len(path.parts) != 4 or not _NAME.fullmatch(f"{path.parts[2]}/{path.stem}"):
+        return None
+    run = named_run(f"{path.parts[2]}/{path.stem}")
+    return run if run.predictions == path else None
 
 
 def metrics_file(run: Run) -> Path:
     """The scores of a run: accuracies, by category, and what became of the rest."""
-    if run.condition:
-        folder = METRICS / ("arms" if run.condition in ARMS else "votes")
-        return folder / run.variant / f"{run.condition}.json"
-    folder = METRICS / "prompts" if run.model == BASE_MODEL.name else REST_METRICS / "scores" / run.model
-    return folder / f"{run.variant}.json"
+    kind = "scores" if run.kind == "answers" else run.kind
+    return METRICS / kind / run.model / f"{run.file_name}.json"
 
 
 def _run_name(name: str) -> str:
-    if not re.fullmatch(r"([a-z][a-z0-9_]*/)?[a-z][a-z0-9_]*|[a-z][a-z0-9_]*@[a-z_]+", name):
-        raise ValueError(
-            "a run is called <variant>, <variant>@<condition> or <iteration>/<variant>; arms, samples and votes are "
-            "of the base model alone"
-        )
+    if not _NAME.fullmatch(name):
+        raise ValueError("a run is called <prompt> or <model>/<prompt>, either with @<condition> behind it")
     return name
 
 

@@ -34,6 +34,11 @@ class ResponseCache:
             )
             self._prepare()
 
+    @property
+    def folder(self) -> Path:
+        """Where the file is; other resumable work can be kept beside it."""
+        return self._path.parent
+
     def get_many(self, keys: Sequence[str]) -> dict[str, Any]:
         """The values of those `keys` that are there."""
         found: dict[str, Any] = {}

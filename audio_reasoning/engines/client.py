@@ -1,140 +1,98 @@
-"""Asking a server many questions, so that no answer is lost and none is asked for twice.
-
-Answers that the cache holds come first and cost no request. The others are asked for with a fixed number
-in flight: each place is filled again as soon as it is free. They go to the cache as they come.
-"""
+"""Asking a server many questions, with a fixed number in flight: each place is filled again as soon as it is free."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from audio_reasoning.engines.answers import ChatResult, from_json, to_json
-from audio_reasoning.engines.cache import ResponseCache
-from audio_reasoning.engines.connection import Connection
+from audio_reasoning.engines.answers import ChatResult
+from audio_reasoning.engines.clips import InlineClips
 from audio_reasoning.engines.endpoint import Server
-from audio_reasoning.engines.messages import ChatRequest, cache_key
+from audio_reasoning.engines.load import watch
+from audio_reasoning.engines.messages import ChatRequest
 from audio_reasoning.engines.params import Runtime
+from audio_reasoning.engines.timings import Timings, record
+
+if TYPE_CHECKING:
+    from audio_reasoning.engines.connection import Connection
 
 OnResult = Callable[[int, ChatResult], object]
 OnSend = Callable[[], object]
-Answered = asyncio.Queue[tuple[str, ChatResult] | None]
-
-
-def uncached(requests: Sequence[ChatRequest], server: Server, cache: ResponseCache) -> int:
-    """How many answers would have to be asked for; requests that are alike share one."""
-    keys = {cache_key(request, server) for request in requests}
-    return len(keys) - len(cache.get_many(list(keys)))
-
-
-def all_cached(requests: Sequence[ChatRequest], server: Server, cache: ResponseCache) -> list[ChatResult] | None:
-    """The results of all `requests` if the cache holds every one; a server need not run for that."""
-    keys = [cache_key(request, server) for request in requests]
-    rows = cache.get_many(list(dict.fromkeys(keys)))
-    return [from_json(rows[key]) for key in keys] if all(key in rows for key in keys) else None
+OnLoad = Callable[[str], object]
+_LOAD_EVERY_S = 1.0
 
 
 def ask(
     requests: Sequence[ChatRequest],
     server: Server,
-    cache: ResponseCache,
     runtime: Runtime,
-    on_result: OnResult = lambda index, result: None,
+    on_result: OnResult,
+    *,
+    folder: Path,
     on_send: OnSend = lambda: None,
-) -> list[ChatResult]:
-    """Run `ask_all` to its end."""
-    return asyncio.run(ask_all(requests, server, cache, runtime, on_result, on_send))
-
-
-async def ask_all(
-    requests: Sequence[ChatRequest],
-    server: Server,
-    cache: ResponseCache,
-    runtime: Runtime,
-    on_result: OnResult = lambda index, result: None,
-    on_send: OnSend = lambda: None,
-) -> list[ChatResult]:
-    """The results of all `requests`, in their order; `on_result(index, result)` is called as each is known.
+    on_load: OnLoad | None = None,
+    label: str = "",
+    answered: int = 0,
+) -> None:
+    """Ask all `requests`; `on_result(index, result)` is called as each answer comes.
 
     `on_send()` is called before each request that goes out, further tries included; what it raises ends the run.
+    `on_load(text)` is called every second with a line on what a local server does. `answered` is how many requests
+    like these the server is known to have answered before.
 
     Connection errors, timeouts, 429 and 5xx are tried again, runtime.retries times. A request that the
-    server refuses (other 4xx), or fails on all its tries, has an error for a result. Errors are never
-    cached. A local server that died is started again.
+    server refuses (other 4xx), or fails on all its tries, has an error for a result. A local server that died is
+    started again.
+
+    In `folder`, runs.jsonl gets a line with the run's latencies and tokens under `label`, and wav/ has the clips that
+    were converted for an endpoint.
 
     Raises UserError when the server refuses the key, the model or the first requests one and all, or is gone for
-    good. What was answered until then is cached, so the same call goes on from there.
+    good (`Connection.ask` has the whole list).
     """
-    places: dict[str, list[int]] = {}  # requests of one key share one answer
-    for index, request in enumerate(requests):
-        places.setdefault(cache_key(request, server), []).append(index)
-    results: dict[int, ChatResult] = {}
-
-    def report(key: str, result: ChatResult) -> None:
-        for index in places[key]:
-            results[index] = result
-            on_result(index, result)
-
-    for key, row in cache.get_many(list(places)).items():
-        report(key, from_json(row))
-    missing = [key for key, indices in places.items() if indices[0] not in results]
-    if missing:
-        first = [(key, requests[places[key][0]]) for key in missing]
-        connection = Connection(server, runtime, on_send, has_answered=bool(results))
-        await _ask_missing(first, connection, runtime.concurrency, cache, report)
-    return [results[index] for index in range(len(requests))]
+    asyncio.run(_ask_all(requests, server, runtime, on_result, folder, on_send, on_load, label, answered))
 
 
-async def _ask_missing(
-    missing: Sequence[tuple[str, ChatRequest]],
-    connection: Connection,
-    concurrency: int,
-    cache: ResponseCache,
-    report: Callable[[str, ChatResult], None],
+async def _ask_all(
+    requests: Sequence[ChatRequest],
+    server: Server,
+    runtime: Runtime,
+    on_result: OnResult,
+    folder: Path,
+    on_send: OnSend,
+    on_load: OnLoad | None,
+    label: str,
+    answered: int,
 ) -> None:
-    answered: Answered = asyncio.Queue()
-    queue = iter(missing)  # shared by all workers
+    from audio_reasoning.engines.connection import Connection  # imports aiohttp, which cached answers do not need
+
+    clips, timings = InlineClips(folder / "wav"), Timings()
+    connection = Connection(server, runtime, on_send, has_answered=answered > 0, clips=clips, timings=timings)
+    waiting = iter(enumerate(requests))  # shared by all workers
+    watching = None
+    if on_load is not None and connection.is_local:
+        watching = asyncio.create_task(watch(lambda: connection.server_text("/metrics"), on_load, _LOAD_EVERY_S))
     try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_write(answered, cache))
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(min(concurrency, len(missing))):
-                    workers.create_task(_work(queue, connection, answered, report))
-            answered.put_nowait(None)
-    except BaseExceptionGroup as group_error:
-        raise _first(group_error) from None
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(min(runtime.concurrency, len(requests))):
+                workers.create_task(_work(waiting, connection, on_result))
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
     finally:
+        if watching is not None:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
         await connection.close()
+        clips.prune()
+        in_flight = runtime.concurrency
+        record(folder, run=label, model=server.model_name, cached=answered, in_flight=in_flight, **timings.summary())
 
 
-async def _work(
-    queue: Iterator[tuple[str, ChatRequest]],
-    connection: Connection,
-    answered: Answered,
-    report: Callable[[str, ChatResult], None],
-) -> None:
-    for key, request in queue:
-        result = await connection.ask(request)
-        if not result.error:
-            answered.put_nowait((key, result))
-        report(key, result)
-
-
-async def _write(answered: Answered, cache: ResponseCache) -> None:
-    """Put answers into the cache until None comes; those that come during a commit make the next batch."""
-    batch: list[tuple[str, ChatResult] | None] = []
-    try:
-        while None not in batch:
-            batch = [await answered.get(), *_waiting(answered)]
-            await asyncio.to_thread(_put, cache, batch)
-    finally:  # also on Ctrl-C, when the last commit may not have begun; answers can be put twice
-        _put(cache, [*batch, *_waiting(answered)])
-
-
-def _put(cache: ResponseCache, batch: Sequence[tuple[str, ChatResult] | None]) -> None:
-    cache.put_many((item[0], to_json(item[1])) for item in batch if item is not None)
-
-
-def _waiting(answered: Answered) -> list[tuple[str, ChatResult] | None]:
-    return [answered.get_nowait() for _ in range(answered.qsize())]
+async def _work(waiting: Iterator[tuple[int, ChatRequest]], connection: "Connection", on_result: OnResult) -> None:
+    for index, request in waiting:
+        on_result(index, await connection.ask(request))
 
 
 def _first(error: BaseException) -> BaseException:

@@ -1,14 +1,16 @@
 """A place that answers chat requests, and plain HTTP to it."""
 
+import base64
 import json
 import os
+import unicodedata
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from audio_reasoning.core.errors import UserError
 
@@ -26,7 +28,7 @@ class Server:
     """
 
     backend: Literal["vllm", "openai"]
-    base_url: str
+    base_url: str = field(repr=False)  # it may hold a password: messages show its public_url
     api_key: str = field(repr=False)
     model_name: str
     identity: dict[str, Any]
@@ -43,20 +45,42 @@ def external_server(model_name: str, media_root: Path) -> Server:
 def named_endpoint(option: str, url: str, key: str, model_name: str, media_root: Path) -> Server:
     """The endpoint whose address and key are in the environment variables `url` and `key`.
 
-    `option` says in messages what needs it. Raises UserError when either variable is not set, or the address is none.
+    `option` says in messages what needs it. Blanks and line ends around both are dropped, and so is a
+    /chat/completions at the end of the address. Raises UserError when either variable is not set, the address is none,
+    or the key is one that no header can carry; the message shows neither.
     """
     if missing := unset(option, url, key):
         raise UserError(missing[0])
-    base_url = os.environ[url].rstrip("/")
+    base_url = os.environ[url].strip()
     if not base_url.startswith(("http://", "https://")):
-        raise UserError(f"{url}: {base_url!r} does not start with http:// or https://")
+        raise UserError(f"{url}: the address does not start with http:// or https://")
+    parts = urlsplit(base_url) if public_url(base_url) else None
+    if parts is None or not parts.hostname:
+        raise UserError(f"{url}: the address names no host")
+    path = parts.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
+    base_url = urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
     identity = {"backend": "openai", "base_url": public_url(base_url), "model": model_name}
-    return Server("openai", base_url, os.environ[key], model_name, identity, "", media_root)
+    return Server("openai", base_url, _usable_key(key), model_name, identity, "", media_root)
+
+
+def _usable_key(name: str) -> str:
+    """The key in the environment variable `name`, without blanks and line ends around it."""
+    key = os.environ[name].strip()
+    for place, character in enumerate(key, start=1):
+        if not "!" <= character <= "~":
+            what = unicodedata.name(character, f"character number {ord(character)}").lower()
+            raise UserError(
+                f"{name}: character {place} of the key is a {what}, which no key can hold; was it copied with a "
+                "typographic quote, a dash or a line end?"
+            )
+    if key[0] in "\"'" or key[-1] in "\"'":
+        raise UserError(f"{name}: the key begins or ends with a quote, which is no part of it; set it without")
+    return key
 
 
 def unset(option: str, *names: str) -> list[str]:
     """A message for each environment variable that `option` needs and that is not set, or empty."""
-    return [f"{option}: set {name} in the environment" for name in names if not os.environ.get(name)]
+    return [f"{option}: set {name} in the environment" for name in names if not os.environ.get(name, "").strip()]
 
 
 def public_url(url: str) -> str:
@@ -68,10 +92,54 @@ def public_url(url: str) -> str:
     Raises UserError for what is no URL.
     """
     try:
-        scheme, host, path, _, _ = urlsplit(url)
+        scheme, host, path, _, _ = parts = urlsplit(url)
     except ValueError as error:
         raise UserError(f"the endpoint's address is no URL: {error}") from None
+    try:
+        _ = parts.port
+    except ValueError:  # whose words hold what stands there, which can be a part of a password
+        raise UserError(
+            "the endpoint's address is no URL: its port is no number (write @ : / ? # in a password as %40 %3A %2F "
+            "%3F %23)"
+        ) from None
     return urlunsplit((scheme, host.rpartition("@")[2], path, "", ""))
+
+
+def chat_url(base_url: str) -> str:
+    """Where chat requests go: the path is made longer, a query stays, a user's name and password are left out.
+
+    >>> chat_url("https://me:secret@example.org/v1?api-version=2")
+    'https://example.org/v1/chat/completions?api-version=2'
+    """
+    parts = urlsplit(base_url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/") + "/chat/completions", parts.query, ""))
+
+
+def authorization(server: Server) -> str:
+    """The Authorization header: the key, or the name and password in the address (RFC 7617) where it holds them."""
+    parts = urlsplit(server.base_url)
+    if not parts.username and not parts.password:
+        return f"Bearer {server.api_key}"
+    pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+
+def secrets(server: Server) -> set[str]:
+    """What no message may hold: the key, a password in the address, and the values of its query."""
+    parts = urlsplit(server.base_url)
+    values = [field.partition("=")[2] for field in parts.query.split("&")]
+    plain = {server.api_key, parts.password or "", *values}
+    return (plain | {unquote(value) for value in plain}) - {""}
+
+
+def proxy(server: Server) -> str | None:
+    """The proxy that the environment names for an endpoint; none stands between us and this machine."""
+    parts = urlsplit(server.base_url)
+    if server.backend == "vllm" or urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    proxies = urllib.request.getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
 
 
 def call(base_url: str, api_key: str, path: str, body: Any = None, timeout_s: float = 30) -> Any:

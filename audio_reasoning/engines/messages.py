@@ -3,17 +3,19 @@
 A message's content is a string or a list of parts: `text_part` and `audio_part`.
 """
 
-import base64
-import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import sha256_json
 from audio_reasoning.core.records import Audio
+from audio_reasoning.engines.clips import InlineClips
 from audio_reasoning.engines.endpoint import Server
+from audio_reasoning.engines.engine import Decoding, Request
+
+_NOT_KEPT = InlineClips(None)
 
 
 @dataclass(frozen=True)
@@ -45,24 +47,49 @@ def audio_part(audio: Audio) -> dict[str, Any]:
     return {"type": "audio", "path": audio.path, "sha256": audio.sha256}
 
 
+def chat_request(request: Request, decoding: Decoding, token_ids: bool = False) -> ChatRequest:
+    """A question to a model as a conversation."""
+    messages: list[dict[str, Any]] = [{"role": "system", "content": request.system}] if request.system else []
+    clip = [audio_part(request.audio)] if request.audio else []
+    return ChatRequest(
+        id=request.id,
+        messages=[*messages, {"role": "user", "content": [*clip, text_part(request.user)]}],
+        **decoding.model_dump(),
+        token_ids=token_ids,
+    )
+
+
 def cache_key(request: ChatRequest, server: Server) -> str:
     """The hash of everything that decides the answer: clips count by content, not by name."""
-    row = asdict(request)
-    del row["id"]
-    row["messages"] = _converted(request.messages, lambda part: {"type": "audio", "sha256": part["sha256"]})
+    row = {
+        "messages": _converted(request.messages, lambda part: {"type": "audio", "sha256": part["sha256"]}),
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "max_tokens": request.max_tokens,
+        "seed": request.seed,
+        "n": request.n,
+        "token_ids": request.token_ids,
+        "extra": dict(request.extra),
+    }
     return sha256_json({"server": server.identity, "request": row})
 
 
-def body(request: ChatRequest, server: Server) -> dict[str, Any]:
+def body(request: ChatRequest, server: Server, clips: InlineClips = _NOT_KEPT) -> dict[str, Any]:
     """The JSON body of the request.
 
-    A local vLLM reads clips from the media root; other endpoints get them inside the request.
+    A local vLLM reads clips from the media root; other endpoints get them inside the request, from `clips`.
     Raises UserError when a clip is not there.
     """
-    audio = _file_part if server.backend == "vllm" else _inline_part
+
+    def audio(part: Mapping[str, Any]) -> dict[str, Any]:
+        path = _clip(part, request, server)
+        if server.backend == "vllm":
+            return {"type": "audio_url", "audio_url": {"url": path.as_uri()}}
+        return {"type": "input_audio", "input_audio": clips.part(path, str(part["sha256"]))}
+
     fields: dict[str, Any] = {
         "model": server.model_name,
-        "messages": _converted(request.messages, lambda part: audio(_clip(part, request, server))),
+        "messages": _converted(request.messages, audio),
         "n": request.n,
         "temperature": request.temperature,
         "top_p": request.top_p,
@@ -91,20 +118,3 @@ def _clip(part: Mapping[str, Any], request: ChatRequest, server: Server) -> Path
     if not path.is_file():
         raise UserError(f"{path}: no such file, but {request.id} asks about it; `dvc repro` makes it")
     return path
-
-
-def _file_part(path: Path) -> dict[str, Any]:
-    return {"type": "audio_url", "audio_url": {"url": path.as_uri()}}
-
-
-def _inline_part(path: Path) -> dict[str, Any]:
-    """The OpenAI API takes WAV and MP3 only."""
-    content, kind = path.read_bytes(), path.suffix.lower().removeprefix(".")
-    if kind not in ("wav", "mp3"):
-        import soundfile  # 0.1 s, which only this path needs
-
-        samples, rate_hz = soundfile.read(io.BytesIO(content), dtype="int16")
-        wav = io.BytesIO()
-        soundfile.write(wav, samples, rate_hz, format="WAV", subtype="PCM_16")
-        content, kind = wav.getvalue(), "wav"
-    return {"type": "input_audio", "input_audio": {"data": base64.b64encode(content).decode(), "format": kind}}

@@ -6,11 +6,24 @@ from pydantic import Field, model_validator
 
 from audio_reasoning.core.typed import Count, Fraction, Samples, Strict
 
+# The name of an engine of ours (engines/engine.py), or module:object of any other.
+Backend = Annotated[str, Field(pattern=r"^(vllm|openai|transformers|[\w.]+:\w+)$")]
+
+
+class Decoding(Strict):
+    """How answers are sampled: `n` of each request, sample i with the seed `seed` + i where the engine can."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)]
+    top_p: Fraction
+    max_tokens: Annotated[int, Field(ge=1)]
+    n: Samples
+    seed: int
+
 
 class Infer(Strict):
     """How an answer is decoded."""
 
-    backend: Literal["vllm", "openai", "transformers"]
+    backend: Backend
     temperature: Annotated[float, Field(ge=0, le=2)]
     top_p: Fraction
     max_tokens: Annotated[int, Field(ge=1)]
@@ -18,6 +31,12 @@ class Infer(Strict):
     seed: int
     endpoint_model: str
     max_error_rate: Annotated[float, Field(ge=0, le=1)]
+
+    def decoding(self) -> Decoding:
+        """The same as a value that an engine takes."""
+        return Decoding(
+            temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens, n=self.n, seed=self.seed
+        )
 
     @model_validator(mode="after")
     def _endpoint_named(self) -> "Infer":

@@ -19,68 +19,63 @@ import sys
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.extract import split_thinking
-from audio_reasoning.core.models import resolve
-from audio_reasoning.core.progress import progress
+from audio_reasoning.core.progress import progress, show_at_end
 from audio_reasoning.core.records import Question, Response
-from audio_reasoning.engines.answer import answer_questions, check_errors, from_vllm, request_for, responses_of
+from audio_reasoning.engines.answer import answer_questions, check_errors, request_for, responses_of
 from audio_reasoning.engines.answers import ChatResult
 from audio_reasoning.engines.cache import response_cache
-from audio_reasoning.engines.messages import ChatRequest
-from audio_reasoning.engines.params import Asking, Infer
+from audio_reasoning.engines.cached import Cached
+from audio_reasoning.engines.engine import Decoding, Setup, open_engine
+from audio_reasoning.engines.params import Thinking
+from audio_reasoning.families.family import family_of
 from audio_reasoning.prompts.registry import Prompt
 
 # Above the seeds of a request's samples, which vLLM counts up from the request's.
 RESEED = 1_000
-# Around the model's own chat template: the conversation as it was first asked, then the last message as it stands.
-# `continue_final_message` would not do, since some templates, Qwen3-Omni's among them, drop the thinking of an
-# assistant's message, and it can only continue what they leave.
-CONTINUE = (
-    "{{% set unfinished = messages[-1]['content'] %}}"
-    "{{% set messages = messages[:-1] %}}{{% set add_generation_prompt = true %}}"
-    "{template}"
-    "{{{{ unfinished if unfinished is string else unfinished[0]['text'] }}}}"
-)
 
 
 def answer_in_budget(
-    questions: Sequence[Question], prompt: Prompt, model_dir: Path, params: Asking
+    questions: Sequence[Question],
+    prompt: Prompt,
+    setup: Setup,
+    decoding: Decoding,
+    thinking: Thinking,
+    max_error_rate: float = 0.0,
 ) -> tuple[list[Response], dict[str, Any], dict[str, Any]]:
-    """`answer_questions`, then what `params.thinking` asks for: responses, the backend, and what the manifest adds.
+    """`answer_questions`, then what `thinking` asks for: responses, the backend, and what the manifest adds.
 
     The last is empty where nothing is asked for, and else {"thinking": …}: the parameters, and how many responses were
     asked again (`reasked`), replaced by that (`replaced`) or not, since that request failed (`reask_failed`), and
     `forced`.
 
-    Raises UserError as `answer_questions` does, when more of the second requests fail than infer.max_error_rate
-    allows, and when a backend other than vllm is to force answers.
+    Raises UserError as `answer_questions` does, when more of the second requests fail than `max_error_rate`
+    allows, and when an engine is to force answers that cannot continue a text.
     """
-    thinking, n = params.thinking, params.infer.n
-    if thinking.force_answer and params.infer.backend != "vllm":
+    if thinking.force_answer and not open_engine(setup).can_continue:
         raise UserError(
-            f"thinking.force_answer needs infer.backend vllm, found {params.infer.backend}: only there can a request "
+            f"thinking.force_answer needs infer.backend vllm, found {setup.backend}: only there can a request "
             "continue the model's own text. Set thinking.force_answer to false"
         )
-    responses, backend = answer_questions(questions, prompt, model_dir, params, keep_ids=thinking.force_answer)
+    responses, backend = answer_questions(
+        questions, prompt, setup, decoding, max_error_rate, keep_ids=thinking.force_answer
+    )
     if not thinking.force_answer and thinking.reask_over_chars is None:
         return responses, backend, {}
-    asked = [question for question in questions for _ in range(n)]  # of each response
+    asked = [question for question in questions for _ in range(decoding.n)]  # of each response
     limit = sys.maxsize if thinking.reask_over_chars is None else thinking.reask_over_chars
-    second = _asked_again(asked, responses, prompt, model_dir, params, limit)
+    second = _asked_again(asked, responses, prompt, setup, decoding, thinking, limit)
     replaced = sum(improves(responses[i], again, limit) for i, again in second.items())
     responses = [better(r, second[i], limit) if i in second else r for i, r in enumerate(responses)]
     failed = {
         i: f"asked again for a shorter trace: {again.error}" for i, again in second.items() if again.status == "error"
     }
     if thinking.force_answer:
-        responses = _forced(asked, responses, prompt, model_dir, params)
-    check_errors(
-        [replace(r, error=failed.get(i, r.error)) for i, r in enumerate(responses)], params.infer.max_error_rate
-    )
+        responses = _forced(asked, responses, prompt, setup, decoding, thinking)
+    check_errors([(r.question_id, failed.get(i, r.error)) for i, r in enumerate(responses)], max_error_rate)
     counts = {
         "reasked": len(second),
         "replaced": replaced,
@@ -98,27 +93,23 @@ def _asked_again(
     asked: Sequence[Question],
     responses: Sequence[Response],
     prompt: Prompt,
-    model_dir: Path,
-    params: Asking,
+    setup: Setup,
+    decoding: Decoding,
+    thinking: Thinking,
     limit: int,
 ) -> dict[int, Response]:
     """A second response for each whose trace is longer than `limit`, by its place; an error where that fails."""
     found: dict[int, Response] = {}
-    for index in range(params.infer.n):
-        long = [i for i in range(index, len(responses), params.infer.n) if len(responses[i].thinking) > limit]
+    for index in range(decoding.n):
+        long = [i for i in range(index, len(responses), decoding.n) if len(responses[i].thinking) > limit]
         if not long:
             continue
-        decoding = params.infer.model_copy(
-            update={
-                "n": 1,
-                "seed": params.infer.seed + RESEED + index,
-                "max_tokens": params.thinking.reask_max_tokens,
-                "max_error_rate": 1.0,  # a share of all questions, which is looked at when all are asked
-            }
+        shorter = decoding.model_copy(
+            update={"n": 1, "seed": decoding.seed + RESEED + index, "max_tokens": thinking.reask_max_tokens}
         )
-        asking = params.model_copy(update={"infer": decoding})
+        # Any share of these may fail here; that of all questions is looked at when all are asked.
         again, _ = answer_questions(
-            [asked[i] for i in long], prompt, model_dir, asking, keep_ids=params.thinking.force_answer
+            [asked[i] for i in long], prompt, setup, shorter, max_error_rate=1.0, keep_ids=thinking.force_answer
         )
         found |= dict(zip(long, again, strict=True))
     return found
@@ -139,38 +130,37 @@ def better(first: Response, second: Response, limit: int) -> Response:
 
 
 def _forced(
-    asked: Sequence[Question], responses: Sequence[Response], prompt: Prompt, model_dir: Path, params: Asking
+    asked: Sequence[Question],
+    responses: Sequence[Response],
+    prompt: Prompt,
+    setup: Setup,
+    decoding: Decoding,
+    thinking: Thinking,
 ) -> list[Response]:
     cut = [i for i, response in enumerate(responses) if response.status == "truncated"]
     if not cut:
         return list(responses)
-    from audio_reasoning.families.qwen3_omni.processor import (
-        AudioTextProcessor,  # imports torch, which is needed only here
-    )
-
-    base, adapter = resolve(model_dir)
-    tokenizer = AudioTextProcessor.from_checkpoint(base).tokenizer
+    tokenizer = family_of(setup.model).processor(setup.model).tokenizer
 
     def prompt_text(ids: tuple[int, ...] | None) -> str:
         return str(tokenizer.decode(ids or (), skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
-    texts = [
-        closed(responses[i].text, prompt_text(responses[i].prompt_token_ids), params.thinking.closing) for i in cut
-    ]
-    decoding = params.infer.model_copy(update={"n": 1, "max_tokens": params.thinking.force_answer_tokens})
-    # Jinja drops one newline at the end of a template, which here is no end.
-    template = CONTINUE.format(template=str(tokenizer.chat_template).removesuffix("\n"))
-    requests = [
-        continuation(asked[i], text, prompt, _reseeded(decoding, responses[i].sample_index), template)
-        for i, text in zip(cut, texts, strict=True)
-    ]
-    with response_cache() as cache, progress(len(requests), "answer", f"{prompt.name}, forced") as bar:
-        results = from_vllm(requests, base, adapter, params, cache, bar.update)
-    mended = list(responses)
-    for i, text, result in zip(cut, texts, results, strict=True):
-        check_continued(responses[i], text, result, prompt_text)
-        mended[i] = joined(asked[i], responses[i], text, result)
-    return mended
+    texts = {i: closed(responses[i].text, prompt_text(responses[i].prompt_token_ids), thinking.closing) for i in cut}
+    finished = list(responses)
+    label = f"{prompt.name}, forced"
+    with response_cache() as cache, progress(len(cut), "answer", label) as bar:
+        engine = Cached(open_engine(replace(setup, label=label, on_load=show_at_end(bar))), cache)
+        for sample_index in sorted({responses[i].sample_index for i in cut}):  # each has a seed of its own
+            chosen = [i for i in cut if responses[i].sample_index == sample_index]
+            shorter = decoding.model_copy(
+                update={"n": 1, "max_tokens": thinking.force_answer_tokens, "seed": decoding.seed + sample_index}
+            )
+            requests = [request_for(asked[i], prompt, continues=texts[i]) for i in chosen]
+            results = engine.generate(requests, shorter, lambda *_: bar.update())
+            for i, result in zip(chosen, results, strict=True):
+                check_continued(responses[i], texts[i], result, prompt_text)
+                finished[i] = joined(asked[i], responses[i], texts[i], result)
+    return finished
 
 
 def closed(text: str, prompt: str, closing: str) -> str:
@@ -188,13 +178,6 @@ def closed(text: str, prompt: str, closing: str) -> str:
     text = text.rstrip("\ufffd")  # a character of which only the first bytes came
     opened = "<think>" if prompt.rstrip().endswith("<think>") else ""
     return text if split_thinking(opened + text)[2] else text + closing
-
-
-def continuation(question: Question, text: str, prompt: Prompt, decoding: Infer, template: str) -> ChatRequest:
-    """The request that asks `question` as before and has the model write on after `text`."""
-    request = request_for(question, prompt, decoding)
-    messages = [*request.messages, {"role": "assistant", "content": text}]
-    return replace(request, messages=messages, extra={"chat_template": template, "add_generation_prompt": False})
 
 
 def check_continued(
@@ -226,7 +209,3 @@ def joined(question: Question, first: Response, text: str, result: ChatResult) -
         reasked_chars=first.reasked_chars,
         forced=True,
     )
-
-
-def _reseeded(decoding: Infer, sample_index: int) -> Infer:
-    return decoding.model_copy(update={"seed": decoding.seed + sample_index})

@@ -1,7 +1,8 @@
 """Ratings by a judge model behind an OpenAI-compatible endpoint: cached, within a budget, asked again if unusable."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.progress import progress
 from audio_reasoning.engines.answers import ChatResult
 from audio_reasoning.engines.cache import ResponseCache
-from audio_reasoning.engines.client import ask, uncached
+from audio_reasoning.engines.cached import cached
+from audio_reasoning.engines.client import ask
 from audio_reasoning.engines.endpoint import Server, named_endpoint
-from audio_reasoning.engines.messages import ChatRequest
+from audio_reasoning.engines.engine import OnAnswer
+from audio_reasoning.engines.messages import ChatRequest, cache_key
 from audio_reasoning.engines.params import Runtime
 from audio_reasoning.judging.params import Judge
 from audio_reasoning.judging.ratings import Reply, parse_reply
@@ -78,12 +81,38 @@ def rate(
     with progress(len(places), "reply", judge.model) as bar:
         for attempt in range(ATTEMPTS):
             requests = [_request(*prompts[index], judge, number, attempt) for index, number in places]
-            budget.require(uncached(requests, server, cache))
-            results = ask(requests, server, cache, runtime, lambda *_: bar.update(), budget.spend)
+
+            keys = [cache_key(request, server) for request in requests]
+            send = partial(_send, requests, server, runtime, budget, cache.folder)
+            results = cached(keys, cache, send, lambda *_: bar.update())
             found.update((place, _read(result)) for place, result in zip(places, results, strict=True))
             places = [place for place, result in zip(places, results, strict=True) if _unusable(found[place], result)]
             bar.total += len(places)
     return [[found[index, number] for number in range(judge.ratings)] for index in range(len(prompts))]
+
+
+def _send(
+    requests: Sequence[ChatRequest],
+    server: Server,
+    runtime: Runtime,
+    budget: Budget,
+    folder: Path,
+    done: Collection[int],
+    on_answer: OnAnswer,
+) -> None:
+    """Ask the judge for what is not `done`, within the budget."""
+    wanted = [index for index in range(len(requests)) if index not in done]
+    budget.require(len(wanted))
+    ask(
+        [requests[index] for index in wanted],
+        server,
+        runtime,
+        lambda place, result: on_answer(wanted[place], result),
+        folder=folder,
+        on_send=budget.spend,
+        label="judge",
+        answered=len(done),
+    )
 
 
 def _request(name: str, messages: list[dict[str, Any]], judge: Judge, number: int, attempt: int) -> ChatRequest:

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.labels import slug
 from audio_reasoning.judging.evidence import RULES
 from audio_reasoning.judging.params import Judge
 from audio_reasoning.judging.prompt import TEXT_HASH
 from audio_reasoning.judging.scores import Answer, items_met, metrics_of_run, question_scores
 from audio_reasoning.metrics.paired import adjusted
-from audio_reasoning.metrics.scoring import slug
 from audio_reasoning.metrics.stats import compare_runs
 from audio_reasoning.render.tables import DASH, p_value, percent, percent_range, points, points_range, text_table
 

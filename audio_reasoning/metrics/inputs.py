@@ -4,23 +4,23 @@ Every mistake in them is a UserError that names the file, the line and the id.
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from audio_reasoning.core.choices import kept_choices, right_choice
 from audio_reasoning.core.clips import source_video
 from audio_reasoning.core.errors import UserError, nearest
 from audio_reasoning.core.extract import extract, status_of
-from audio_reasoning.core.files import read_json, read_text
-from audio_reasoning.core.parse import parse_json
-from audio_reasoning.core.records import Audio, Question, Response, Status, question_from, response_from
+from audio_reasoning.core.files import read_json, read_rows
+from audio_reasoning.core.mmar import ScoredRow
+from audio_reasoning.core.records import Audio, Question, Response, question_from, response_from
 from audio_reasoning.core.shown import printable
-from audio_reasoning.tasks.official import submitted_text
+from audio_reasoning.core.validate import validated
+from audio_reasoning.tasks.official import Asked, submitted_text
 
 ROUNDING = 0.00005001  # metrics hold four decimals
-MMAR_FIELDS = {"id": str, "choices": list, "answer": str, "category": str, "sub-category": str, "modality": str}
 
 
 @dataclass(frozen=True)
@@ -31,25 +31,55 @@ class Sample:
     submitted: str
 
 
+@dataclass(frozen=True)
+class Unanswerable:
+    """A question of MMAR's metadata without one right choice: nothing scores on it, and `why` says what is wrong."""
+
+    id: str
+    choices: tuple[str, ...]
+    why: str
+
+
 Questions = dict[str, Question]
 Samples = dict[str, list[Sample]]
 
 
-def read_question_set(path: Path) -> Questions:
-    """Read questions by id: Question records, or MMAR's metadata, each as JSONL or as a JSON array."""
+def read_question_set(path: Path, unanswerable: dict[str, Unanswerable] | None = None) -> Questions:
+    """Read questions by id: Question records, or MMAR's metadata, each as JSONL or as a JSON array.
+
+    With a mapping for `unanswerable`, questions of MMAR's metadata that have no right choice are put there, and are a
+    UserError without.
+    """
     questions: Questions = {}
-    for where, row in _rows(path):
+    left_out = {} if unanswerable is None else unanswerable
+    for where, row in read_rows(path):
         ours = "audio" in row and "audio_path" not in row
         question = question_from(row, where) if ours else _question_from_mmar(row, where)
-        if question.id in questions:
+        if question.id in questions or question.id in left_out:
             raise UserError(f"{where}: question {printable(question.id)} occurs twice")
-        questions[question.id] = question
+        if isinstance(question, Question):
+            questions[question.id] = question
+        elif unanswerable is None:
+            raise UserError(question.why)
+        else:
+            unanswerable[question.id] = question
     if not questions:
-        raise UserError(f"{path}: holds no questions")
+        raise UserError(f"{path}: holds no questions" + (" that have a right choice" if left_out else ""))
     return questions
 
 
-def read_samples(path: Path, questions: Questions, *, complete: bool) -> Samples:
+def told_unanswerable(path: Path, unanswerable: Mapping[str, Unanswerable]) -> list[str]:
+    """What to be warned of where questions of a file have no right choice: nothing, or one message with their ids."""
+    if not unanswerable:
+        return []
+    first = next(iter(unanswerable.values()))
+    return [
+        f"{path}: {len(unanswerable)} questions have no right choice, so they are left out and nothing scores on them: "
+        f"{', '.join(map(printable, unanswerable))} ({first.why}); corrected metadata, given by --questions, has all"
+    ]
+
+
+def read_samples(path: Path, questions: Mapping[str, Asked], *, complete: bool) -> Samples:
     """Read predictions by question id: Response records, or the challenge's format.
 
     A line of the challenge's holds `id`, `thinking_prediction` and `answer_prediction`. One without the last
@@ -62,7 +92,7 @@ def read_samples(path: Path, questions: Questions, *, complete: bool) -> Samples
     samples: Samples = {}
     challenge: list[dict[str, Any]] = []
     seen: dict[tuple[str, int], str] = {}
-    for where, row in _rows(path):
+    for where, row in read_rows(path):
         name = row.get("question_id", row.get("id"))
         if not isinstance(name, str):
             raise UserError(f"{where}: a prediction needs a question_id (or id, in the challenge's format)")
@@ -97,7 +127,7 @@ def _check_answers(path: Path, challenge: list[dict[str, Any]]) -> None:
     print(f"warning: {count} have no answer_prediction and count as no answer: {some(without)}", file=sys.stderr)
 
 
-def _check_counts(path: Path, questions: Questions, samples: Samples, complete: bool) -> None:
+def _check_counts(path: Path, questions: Mapping[str, Asked], samples: Samples, complete: bool) -> None:
     absent = [name for name in questions if name not in samples]
     if complete and absent:
         raise UserError(
@@ -125,7 +155,7 @@ def check_current(metrics: Path, figures: Mapping[str, float], answers: object) 
             )
 
 
-def some(names: list[str]) -> str:
+def some(names: Sequence[str]) -> str:
     """The first few of many names, which a question's author may have chosen, as a terminal can be given them.
 
     >>> some(["a", "b", "c", "d"])
@@ -134,46 +164,33 @@ def some(names: list[str]) -> str:
     return ", ".join(map(printable, names[:3])) + (", …" if len(names) > 3 else "")
 
 
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects of a JSONL file or JSON array, each with its place for messages."""
-    text = read_text(path)
-    if text.lstrip().startswith("["):
-        rows = [(f"{path}: item {number}", row) for number, row in enumerate(parse_json(text, str(path)), start=1)]
-    else:
-        lines = [(n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip()]
-        rows = [(f"{path}:{n}", parse_json(line, str(path), n)) for n, line in lines]
-    for where, row in rows:
-        if not isinstance(row, dict):
-            raise UserError(f"{where}: expected a JSON object, found {type(row).__name__}")
-        yield where, row
-
-
-def _question_from_mmar(row: dict[str, Any], where: str) -> Question:
-    for name, kind in MMAR_FIELDS.items():
-        if not isinstance(row.get(name), kind):
-            raise UserError(f"{where}: a question in MMAR's format needs {name!r} ({kind.__name__})")
-    where = f"{where} (id {row['id']!r})"
-    choices = kept_choices(row["choices"], where)
+def _question_from_mmar(row: dict[str, Any], where: str) -> Question | Unanswerable:
+    if isinstance(row.get("id"), str):
+        where = f"{where} (id {row['id']!r})"
+    fields = validated(ScoredRow, row, where)
+    try:
+        choices = kept_choices(fields.choices)
+        answer = right_choice(choices, fields.answer)
+    except ValueError as error:
+        return Unanswerable(fields.id, tuple(fields.choices), f"{where}: {error}")
     return Question(
-        id=row["id"],
+        id=fields.id,
         audio=Audio(path=str(row.get("audio_path", "")), sha256="", duration_s=0.0),  # scoring hears nothing
         question=str(row.get("question", "")),
         choices=choices,
-        answer=right_choice(choices, row["answer"], where),
-        category=row["category"],
-        sub_category=row["sub-category"],
-        modality=row["modality"],
-        language=row.get("language"),
-        source=str(row.get("source", "")),
-        group=str(row.get("group") or source_video(row["id"]) or row["id"]),
+        answer=answer,
+        category=fields.category,
+        sub_category=fields.sub_category,
+        modality=fields.modality,
+        language=fields.language,
+        source=fields.source or "",
+        group=fields.group or source_video(fields.id) or fields.id,
     )
 
 
-def _sample_from_record(row: dict[str, Any], question: Question, where: str) -> Sample:
+def _sample_from_record(row: dict[str, Any], question: Asked, where: str) -> Sample:
     response = response_from(row, where)
-    if response.status not in get_args(Status):
-        raise UserError(f"{where}: {question.id} has the unknown status {response.status!r}")
-    answered = type(response.answer) is int and 0 <= response.answer < len(question.choices)
+    answered = response.answer is not None and 0 <= response.answer < len(question.choices)
     if answered != (response.status == "ok") or (response.answer is not None and not answered):
         raise UserError(
             f"{where}: {printable(question.id)} has status {response.status!r} and answer {response.answer!r}; "
@@ -182,7 +199,7 @@ def _sample_from_record(row: dict[str, Any], question: Question, where: str) -> 
     return Sample(response, submitted_text(question, response))
 
 
-def _sample_from_challenge(row: dict[str, Any], question: Question, where: str) -> Sample:
+def _sample_from_challenge(row: dict[str, Any], question: Asked, where: str) -> Sample:
     """Scored by the official match as it is, and strictly as what a model wrote after `ANSWER:`."""
     text, thinking = row.get("answer_prediction") or "", row.get("thinking_prediction") or ""
     if not isinstance(text, str) or not isinstance(thinking, str):

@@ -6,17 +6,17 @@ The metrics, all fractions of one over *all* questions (a question's score is th
 any, `forced` and `reasked` are the shares of responses that took a second request.
 `category`, `sub_category` and `modality` hold `acc_strict`. The list `detail` repeats them with exact names, both
 accuracies and Wilson's 95 % interval of each (`low` to `high` is that of `acc_strict`), the list `missing_ids` names
-the questions without a prediction, and the list `run` tells what made the predictions: in lists, since DVC shows none,
+the questions without a prediction, `dropped_ids`, where there are any, those that have no right choice and are not
+counted, and the list `run` tells what made the predictions: in lists, since DVC shows none,
 which keeps `dvc metrics show` narrow.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.labels import Spellings, slug
 from audio_reasoning.core.records import Question
 from audio_reasoning.metrics.inputs import Questions, Sample, Samples
 from audio_reasoning.metrics.stats import wilson
@@ -55,7 +55,13 @@ def score_question(question: Question, samples: Sequence[Sample]) -> Score:
 
 
 def metrics_of(questions: Questions, samples: Samples) -> dict[str, Any]:
-    """All metrics of a set of predictions, ready to be written; see the module's text for the keys."""
+    """All metrics of a set of predictions, ready to be written; see the module's text for the keys.
+
+    Raises UserError for two names of a category, sub-category or modality that would be one metric.
+    """
+    spellings = Spellings()
+    for question in questions.values():
+        spellings.add(((by, name_of(question)) for by, name_of in BREAKDOWNS.items()), f"question {question.id!r}")
     scored = [(question, score_question(question, samples.get(name, ()))) for name, question in questions.items()]
     scores = [score for _, score in scored]
     detail = [_row("all", "all", scores)]
@@ -64,8 +70,6 @@ def metrics_of(questions: Questions, samples: Samples) -> dict[str, Any]:
         tables[by] = {}
         for name in sorted({name_of(question) for question in questions.values()}):
             row = _row(by, name, [score for question, score in scored if name_of(question) == name])
-            if slug(name) in tables[by]:
-                raise UserError(f"two names of {by} become the same metric {slug(name)!r}, one of them is {name!r}")
             tables[by][slug(name)] = row["acc_strict"]
             detail.append(row)
     return {
@@ -119,13 +123,3 @@ def _second_requests(samples: Sequence[Sample]) -> dict[str, float]:
 
 def _mean(values: Sequence[float]) -> float:
     return round(fmean(values), 4)
-
-
-def slug(name: str) -> str:
-    """A category's name as a metric's key: lower snake case, without the word "layer".
-
-    >>> slug("Perception Layer"), slug("mix-sound-speech"), slug("Layer")
-    ('perception', 'mix_sound_speech', 'layer')
-    """
-    words = re.findall(r"[^\W_]+", name.lower())
-    return "_".join(word for word in words if word != "layer") or "_".join(words) or "unnamed"

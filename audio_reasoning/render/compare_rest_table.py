@@ -44,7 +44,7 @@ def table(metrics: Metrics, summary: dict[str, Any]) -> str:
         cells += [*_versus_cells(versus), _count(versus["rise"]), _count(versus["fall"])] if versus else [""] * 7
         cells += [f"{start['a']} {starred(start)}", points_range(start["low"], start["high"])] if start else [""] * 2
         rows.append(cells)
-    gate = [f"{row['iteration']}, from {row['from']}: {_verdict(row)}; {row['reason']}" for row in summary["gate"]]
+    gate = [f"{row['iteration']}, from {row['from']}: {_verdict(row)}; {_reason(row)}" for row in summary["gate"]]
     return "\n".join([text_table(["model", *HEADER], rows), "", *gate, "", *_notes(LEGEND, metrics, summary)])
 
 
@@ -97,7 +97,17 @@ def _count(names: list[str]) -> str:
 
 
 def _verdict(row: dict[str, Any]) -> str:
+    if "refused" in row:
+        return f"refused by {row['refused']['stage']}, so it is the model of {row['from']}"
     return f"accepted at scale {row['scale']:g}" if row["accepted"] else "rejected"
+
+
+def _reason(row: dict[str, Any]) -> str:
+    """Why, and of a refusal what could be done about it."""
+    told = [row["reason"]]
+    if "refused" in row:
+        told.append(f"ways out: {'; '.join(row['refused']['ways_out'])}")
+    return "; ".join(told)
 
 
 def _notes(legend: str, metrics: Metrics, summary: dict[str, Any]) -> list[str]:

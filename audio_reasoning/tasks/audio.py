@@ -1,5 +1,6 @@
 """Any audio file in, 16 kHz mono 16-bit FLAC out."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,51 +9,80 @@ import soxr
 from numpy.typing import NDArray
 
 from audio_reasoning.core.errors import UserError
+from audio_reasoning.tasks.decode import decode
 
 RATE_HZ = 16_000
 # One mel frame (10 ms). Clips of whole frames give the same features alone, in a batch, and on a server.
 HOP = 160
-# RIFF sizes written by tools that stream and cannot go back to fill in the real one.
-_UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
+# Full scale is 1. Lossy codecs overshoot it a little; mixes by more, integers stored as floats by a thousandfold.
+_OVERSHOOT, _ANOTHER_SCALE = 1.1, 8.0
+_CLIPPED_SHARE = 0.01
+_SHORT_S = 0.1
+# How much quieter than its channels a mono mix may be: uncorrelated channels lose 3 dB.
+_LOST_DB, _QUIETER_DB = 40.0, 20.0
+
+
+@dataclass(frozen=True)
+class Clip:
+    """16 kHz mono float32 in [-1, 1], zero-padded to whole frames of 160 samples; and what is odd about the file."""
+
+    samples: NDArray[np.float32]
+    warnings: tuple[str, ...]
 
 
 def read_audio(path: Path) -> NDArray[np.float32]:
-    """Decode a file: 16 kHz mono float32, zero-padded to whole frames of 160 samples.
+    """The samples of `read_clip`."""
+    return read_clip(path).samples
 
-    Channels are averaged, other rates resampled. Raises UserError, naming the file, if it is missing, not
-    audio, empty, cut short, or holds values that are not numbers.
+
+def read_clip(path: Path) -> Clip:
+    """Decode a file: channels are averaged, other rates resampled.
+
+    Raises UserError, naming the file, for what `decode` refuses, for values that are not numbers or not on the scale
+    of -1 to 1, for channels that cancel out, and for less audio than one frame.
     """
-    _check_whole(path)
+    decoded = decode(path)
     try:
-        with sf.SoundFile(path) as file:
-            rate_hz, expected = file.samplerate, file.frames
-            x = file.read(dtype="float32", always_2d=True)
-    except sf.LibsndfileError as error:
-        raise UserError(f"{path}: cannot be decoded as audio, or is cut short ({error.error_string})") from None
-    if len(x) == 0:
-        raise UserError(f"{path}: holds no audio")
-    if len(x) < expected:
-        raise UserError(f"{path}: cut short: {len(x)} of {expected} frames can be decoded; copy it again")
+        mono, warnings = _mix(decoded.samples, decoded.rate_hz)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    if decoded.rate_hz != RATE_HZ:
+        mono = soxr.resample(mono, decoded.rate_hz, RATE_HZ, quality="HQ")
+    samples = np.pad(mono, (0, -len(mono) % HOP)).astype(np.float32)
+    return Clip(samples, (*decoded.warnings, *warnings))
+
+
+def _mix(x: NDArray[np.float32], rate_hz: int) -> tuple[NDArray[np.float32], list[str]]:
+    """The mean of the channels of `x` [frames, channels], and warnings; UserError for what no model could hear."""
     if not np.isfinite(x).all():
-        raise UserError(f"{path}: holds samples that are not finite numbers")
+        raise UserError("holds samples that are not finite numbers")
+    peak = float(np.abs(x).max())
+    if peak > _ANOTHER_SCALE:
+        raise UserError(
+            f"its samples reach {peak:.0f}, where 1 is full scale: perhaps integers stored as floats; "
+            "divide them (16-bit values by 32768) and write it again"
+        )
+    if len(x) * RATE_HZ < HOP * rate_hz:
+        raise UserError(f"holds {len(x)} samples, {1000 * len(x) / rate_hz:.2g} ms; 10 ms is the least")
+    warnings = []
+    if len(x) < _SHORT_S * rate_hz:
+        warnings.append(f"lasts {1000 * len(x) / rate_hz:.0f} ms only")
     mono = x.mean(axis=1)
-    if rate_hz != RATE_HZ:
-        mono = soxr.resample(mono, rate_hz, RATE_HZ, quality="HQ")
-    return np.pad(mono, (0, -len(mono) % HOP)).astype(np.float32)
+    loud, mixed = _rms(x), _rms(mono)
+    if loud == 0:
+        warnings.append("holds silence only")
+    elif mixed < loud * 10 ** (-_LOST_DB / 20):
+        raise UserError("its channels cancel out when they are averaged; keep one of them, or invert one")
+    elif mixed < loud * 10 ** (-_QUIETER_DB / 20):
+        warnings.append(f"its channels nearly cancel out: averaged, it is {20 * np.log10(loud / mixed):.0f} dB quieter")
+    clipped = float((np.abs(mono) > _OVERSHOOT).mean())
+    if clipped > _CLIPPED_SHARE:
+        warnings.append(f"its samples reach {peak:.2f}, where 1 is full scale: {clipped:.1%} of them are clipped")
+    return mono, warnings
 
 
-def _check_whole(path: Path) -> None:
-    """Refuse what the decoder would accept in silence: a WAV file shorter than its header says."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such audio file")
-    size = path.stat().st_size
-    if size == 0:
-        raise UserError(f"{path}: is empty")
-    with path.open("rb") as file:
-        head = file.read(8)
-    declared = int.from_bytes(head[4:8], "little")
-    if head[:4] == b"RIFF" and declared not in _UNKNOWN_SIZES and declared + 8 > size + 1:
-        raise UserError(f"{path}: cut short: {size} of {declared + 8} bytes; copy it again")
+def _rms(x: NDArray[np.float32]) -> float:
+    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
 
 
 def write_flac(path: Path, samples: NDArray[np.float32]) -> None:

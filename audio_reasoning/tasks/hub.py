@@ -1,5 +1,6 @@
 """A dataset repository on the Hugging Face hub that holds questions and an archive of audio, like MMAR's."""
 
+import errno
 import shutil
 import tarfile
 import tempfile
@@ -8,38 +9,56 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.tasks.files import transcode
+from audio_reasoning.core.files import sha256_file
+from audio_reasoning.core.hub import commit_of, reaching_hub
+from audio_reasoning.tasks.clips import transcode
 from audio_reasoning.tasks.mmar_schema import read_rows
 from audio_reasoning.tasks.params import HubSource
 
 
 def load(source: HubSource, folder: Path, dropped: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
-    """Download both files at the source's revision (HF_ENDPOINT and HF_TOKEN are honoured) and transcode the audio.
+    """Download metadata and audio at the source's revision, and transcode the audio.
 
-    Raises UserError for a repository, revision or file that cannot be had, an archive that is broken or
-    unsafe, and for what `read_rows` and `read_audio` refuse.
+    HF_ENDPOINT and HF_TOKEN are honoured. Metadata is read from `questions_file` where the source names one.
+
+    Raises UserError for a file that is not the pinned one, a repository, revision or file that cannot be had, an
+    archive that is broken or unsafe, and for what `read_rows` and `transcode` refuse.
     """
-    rows = read_rows(_download(source, source.questions), dropped if source.invalid == "drop" else None)
-    archive = _download(source, source.archive)
+    # Once: a branch may move between two files.
+    commit = commit_of(source.repo, source.revision, "its revision", "dataset")
+    questions = _local(source) if source.questions_file else _download(source.repo, commit, source.questions)
+    rows = read_rows(questions, dropped if source.invalid == "drop" else None)
+    archive = _download(source.repo, commit, source.archive)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".extracted.") as scratch:
         extract(archive, Path(scratch))
-        yield from transcode(rows, Path(scratch), folder)
+        yield from transcode(rows, Path(scratch), folder, source.invalid, dropped, source.archive)
 
 
-def _download(source: HubSource, filename: str) -> Path:
+def fingerprint(source: HubSource) -> str:
+    """The SHA-256, in hex, of the file that the source takes its questions from; UserError if it names none."""
+    path = Path(source.questions_file)
+    if not source.questions_file or not path.is_file():
+        raise UserError(f"questions_file {source.questions_file!r}: no such file; a revision pins what is on the hub")
+    return sha256_file(path)
+
+
+def _local(source: HubSource) -> Path:
+    found = fingerprint(source)
+    if found != source.questions_sha256:
+        why = "it has changed" if source.questions_sha256 else "this source's questions_sha256 was never set"
+        raise UserError(
+            f"{source.questions_file}: {why}; if its content is as you want it, set questions_sha256 to {found}: "
+            "`python -m stages.acquire --source NAME --fingerprint --write` does, with this source's NAME"
+        )
+    return Path(source.questions_file)
+
+
+def _download(repo: str, commit: str, filename: str) -> Path:
     # Imported here: it takes half a second, and only this loader needs it.
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    where = f"{source.repo}@{source.revision}: {filename}"
-    try:
-        return Path(hf_hub_download(source.repo, filename, repo_type="dataset", revision=source.revision))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"{where}: cannot be downloaded ({type(error).__name__}: {reason}); "
-            "check the names in params.yaml, the network, HF_ENDPOINT, and HF_TOKEN for a gated repository"
-        ) from None
+    with reaching_hub(f"{repo}@{commit}: {filename}"):
+        return Path(hf_hub_download(repo, filename, repo_type="dataset", revision=commit))
 
 
 def extract(archive: Path, folder: Path) -> None:
@@ -57,8 +76,14 @@ def extract(archive: Path, folder: Path) -> None:
                 content = tar.extractfile(member)
                 if content is None:  # a folder; files make their own
                     continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with content, target.open("wb") as file:
+                try:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    file = target.open("wb")
+                except OSError as error:
+                    if error.errno != errno.ENAMETOOLONG:
+                        raise
+                    continue  # one such file must not stop the others: a question about it is told that it is missing
+                with content, file:
                     shutil.copyfileobj(content, file)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise UserError(f"{archive}: cannot be unpacked ({error}); delete it and run the stage again") from None

@@ -1,20 +1,18 @@
-"""MMAR's question schema, read strictly (Ma et al., "MMAR", arXiv 2505.13032; BoJack/MMAR on the Hugging Face hub)."""
+"""MMAR's question schema, read strictly; audio_reasoning/core/mmar.py types it."""
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, get_args
 
 from audio_reasoning.core.choices import kept_choices, right_choice
 from audio_reasoning.core.clips import source_video
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import read_json, read_jsonl, read_text
+from audio_reasoning.core.files import read_rows as read_objects
+from audio_reasoning.core.labels import Spellings
+from audio_reasoning.core.mmar import AskedRow, Split
+from audio_reasoning.core.validate import validated
 
-Split = Literal["train", "dev", "test"]
-SPLITS: tuple[Split, ...] = ("train", "dev", "test")
-_TEXTS = ("id", "audio_path", "question", "answer", "modality", "category", "sub-category")
-_OPTIONAL_TEXTS = ("language", "source", "url", "timestamp", "group", "split")
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 @dataclass(frozen=True)
@@ -44,14 +42,15 @@ class Row:
 def read_rows(path: Path, dropped: list[dict[str, str]] | None = None) -> list[Row]:
     """Read a JSON array or JSON lines of questions in MMAR's schema.
 
-    Raises UserError, with file, line (or index in the array) and id, for a field that is missing or of
-    the wrong type, duplicate ids, duplicate choices, fewer than two choices, an answer that is not a
-    choice, and an audio path that leaves its folder. With a list for `dropped`, such a question is left
-    out instead, and its id and the message are appended there.
+    Raises UserError, with file, line and id, for a field that is missing or of the wrong type, duplicate ids,
+    duplicate choices, fewer than two choices, an answer that is not a choice, and an audio path that leaves
+    its folder. With a list for `dropped`, such a question is left out instead, and its id, its split and the
+    message are appended there. Labels in two spellings are refused in any case.
     """
     first_seen: dict[str, str] = {}
+    spellings = Spellings()
     rows = []
-    for where, raw in _objects(path):
+    for where, raw in read_objects(path):
         try:
             row = parse_row(raw, where)
             if row.id in first_seen:
@@ -59,8 +58,11 @@ def read_rows(path: Path, dropped: list[dict[str, str]] | None = None) -> list[R
         except UserError as error:
             if dropped is None:
                 raise
-            dropped.append({"id": str(raw.get("id")), "why": str(error).replace(str(path), path.name)})
+            row_split = raw.get("split")
+            split = {"split": row_split} if row_split in SPLITS else {}
+            dropped.append({"id": str(raw.get("id")), "why": str(error).replace(str(path), path.name), **split})
             continue
+        spellings.add(labels_of(row), f"{where} (id {row.id!r})")
         first_seen[row.id] = where
         rows.append(row)
     if not rows:
@@ -68,50 +70,35 @@ def read_rows(path: Path, dropped: list[dict[str, str]] | None = None) -> list[R
     return rows
 
 
-def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    if path.suffix == ".json":
-        values = read_json(path)
-        if not isinstance(values, list):
-            raise UserError(f"{path}: expected a JSON array of questions, found {type(values).__name__}")
-        for index, value in enumerate(values):
-            if not isinstance(value, dict):
-                raise UserError(f"{path}[{index}]: expected a JSON object, found {type(value).__name__}")
-            yield f"{path}[{index}]", value
-    else:
-        lines = [number for number, line in enumerate(read_text(path).split("\n"), start=1) if line.strip()]
-        for number, value in zip(lines, read_jsonl(path), strict=True):
-            yield f"{path}:{number}", value
+def labels_of(row: Row) -> list[tuple[str, str]]:
+    """The labels that the question is counted under, as `Spellings` takes them."""
+    return [("category", row.category), ("sub-category", row.sub_category), ("modality", row.modality)]
 
 
 def parse_row(raw: dict[str, Any], where: str) -> Row:
     """Check one question; `where` begins the messages of the UserErrors."""
     if isinstance(raw.get("id"), str):
         where = f"{where} (id {raw['id']!r})"
-    for name in _TEXTS:
-        if name not in raw:
-            raise UserError(f"{where}: the field {name!r} is missing")
-        if not isinstance(raw[name], str) or not raw[name].strip():
-            raise UserError(f"{where}: {name!r} must be a text that is not blank, found {json.dumps(raw[name])}")
-    for name in _OPTIONAL_TEXTS:
-        if not isinstance(raw.get(name), str | None):
-            raise UserError(f"{where}: {name!r} must be a text or null, found {json.dumps(raw[name])}")
-    if raw.get("split") not in (None, *SPLITS):
-        raise UserError(f"{where}: 'split' must be one of {', '.join(SPLITS)}, found {raw['split']!r}")
-    choices = kept_choices(raw.get("choices"), where)
+    fields = validated(AskedRow, raw, where)
+    try:
+        choices = kept_choices(fields.choices)
+        answer = right_choice(choices, fields.answer)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
     return Row(
         raw=raw,
-        id=raw["id"],
-        audio_path=_inside(raw["audio_path"], where),
-        question=raw["question"],
+        id=fields.id,
+        audio_path=_inside(fields.audio_path, where),
+        question=fields.question,
         choices=choices,
-        answer=right_choice(choices, raw["answer"], where),
-        blank_choices=len(raw["choices"]) - len(choices),
-        category=raw["category"],
-        sub_category=raw["sub-category"],
-        modality=raw["modality"],
-        language=raw.get("language"),
-        group=raw.get("group") or source_video(raw["id"]) or raw["audio_path"],
-        split=raw.get("split"),
+        answer=answer,
+        blank_choices=len(fields.choices) - len(choices),
+        category=fields.category,
+        sub_category=fields.sub_category,
+        modality=fields.modality,
+        language=fields.language,
+        group=fields.group or source_video(fields.id) or fields.audio_path,
+        split=fields.split,
     )
 
 

@@ -8,9 +8,22 @@ stands beside it in every file for that reason.
 
 import re
 from collections.abc import Sequence
+from typing import Protocol
 
 from audio_reasoning.core.extract import answer_text
-from audio_reasoning.core.records import Question, Response
+from audio_reasoning.core.records import Response
+
+
+class Asked(Protocol):
+    """What an answer is read by: the choices that it may name."""
+
+    @property
+    def id(self) -> str:
+        """The question's name."""
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Its choices, verbatim."""
 
 
 def official_match(prediction: str, answer: str, choices: Sequence[str]) -> bool:
@@ -30,7 +43,7 @@ def official_match(prediction: str, answer: str, choices: Sequence[str]) -> bool
     return right <= said and not said & wrong
 
 
-def submitted_text(question: Question, response: Response) -> str:
+def submitted_text(question: Asked, response: Response) -> str:
     """The `answer_prediction` that would be submitted for `response`: what the official match is given.
 
     A choice that was found is submitted verbatim, since that is how to be scored for it. Otherwise it is

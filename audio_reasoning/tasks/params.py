@@ -1,10 +1,38 @@
 """The parameters of where questions come from, typed; `conf/profile/` documents them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from audio_reasoning.core.typed import Name, Strict
+from audio_reasoning.core.typed import Name, Share, Strict
+
+
+class Shares(Strict):
+    """The shares of a source's questions that go to each split, and the seed that decides which do."""
+
+    train: Share = 0.0
+    dev: Share = 0.0
+    test: Share = 0.0
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "Shares":
+        total = self.train + self.dev + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"the shares of train, dev and test must add up to 1, not {total:g}")
+        return self
+
+
+def _kind(value: Any) -> str:
+    return "shares" if isinstance(value, dict | Shares) else "name"  # one message for a mistake, not one for each kind
+
+
+# One split for all questions of a source, or shares.
+SplitOrShares = Annotated[
+    Annotated[Literal["train", "dev", "test"], Tag("name")] | Annotated[Shares, Tag("shares")], Discriminator(_kind)
+]
+
+Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]  # empty: not yet known
 
 
 class MiniSource(Strict):
@@ -21,27 +49,33 @@ class MiniSource(Strict):
 class FilesSource(Strict):
     """Questions in MMAR's schema (JSON array or JSONL) with an audio folder, on this machine.
 
-    `sha256` pins their content (`python -m stages.acquire --source NAME --fingerprint`); empty: not yet known.
+    `sha256` pins their content: `python -m stages.acquire --source NAME --fingerprint --write`.
     """
 
     loader: Literal["files"]
     questions: str
     audio: str
-    split: Literal["train", "dev", "test"]
+    split: SplitOrShares
     invalid: Literal["stop", "drop"]
-    sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+    sha256: Sha256
 
 
 class HubSource(Strict):
-    """A dataset repository on the Hugging Face hub that holds metadata and an audio archive, like MMAR's."""
+    """A dataset repository on the Hugging Face hub that holds metadata and an audio archive, like MMAR's.
+
+    `questions_file`, where it is set, is a file on this machine that is read instead of the repository's metadata:
+    corrected metadata may be published elsewhere. `questions_sha256` pins it as a files source's `sha256` does.
+    """
 
     loader: Literal["hub"]
     repo: str
     revision: str
     questions: str
     archive: str
-    split: Literal["train", "dev", "test"]
+    split: SplitOrShares
     invalid: Literal["stop", "drop"]
+    questions_file: str = ""
+    questions_sha256: Sha256 = ""
 
 
 Source = Annotated[MiniSource | FilesSource | HubSource, Field(discriminator="loader")]

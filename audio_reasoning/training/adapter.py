@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.optim import AdamW, Optimizer
 
-from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+from audio_reasoning.families.family import Processor
 from audio_reasoning.training.dataset import LengthBuckets, Rows, collate
 from audio_reasoning.training.loop import Batch, Plan, Row, linear, row_interval, train
 from audio_reasoning.training.loss import weighted_loss
@@ -19,7 +19,7 @@ from audio_reasoning.training.params import Train
 class Batches:
     """The micro-batches of all epochs, and how many make an optimiser step; the last step may have fewer."""
 
-    processor: AudioTextProcessor
+    processor: Processor
     data: Rows
     indices: list[list[int]]
     accumulate: int
@@ -36,7 +36,7 @@ class Batches:
             yield [collate(self.processor, [self.data[i] for i in batch]) for batch in step]
 
 
-def batches_of(data: Rows, processor: AudioTextProcessor, settings: Train, seed: int) -> Batches:
+def batches_of(data: Rows, processor: Processor, settings: Train, seed: int) -> Batches:
     """All that a training sees, in its order, which depends on lengths and the seed alone."""
     buckets = LengthBuckets(data.lengths(), settings.micro_batch_size, settings.epochs, seed)
     return Batches(processor, data, buckets.batches, settings.batch_size // settings.micro_batch_size)

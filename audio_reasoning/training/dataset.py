@@ -8,12 +8,13 @@ import numpy as np
 import soundfile
 import torch
 
-from audio_reasoning.core.audio_tokens import SAMPLE_RATE_HZ
+from audio_reasoning.core.audio import SAMPLE_RATE_HZ
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import AUDIO, sha256_file
 from audio_reasoning.core.progress import progress
 from audio_reasoning.core.rollouts import Trace
-from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor, Encoded
+from audio_reasoning.families.family import Processor
+from audio_reasoning.families.qwen3_omni.processor import Encoded
 
 Example = tuple[Trace, torch.Tensor]  # with its clip's mel features [bins, frames]
 _POOL = 16  # batches whose examples are sorted by length together: little padding, still much chance
@@ -22,7 +23,7 @@ _POOL = 16  # batches whose examples are sorted by length together: little paddi
 class Clips:
     """Mel features of clips by path, computed once; a clip that has changed since it was sampled is refused."""
 
-    def __init__(self, processor: AudioTextProcessor):
+    def __init__(self, processor: Processor):
         self.processor = processor
         self._features: dict[tuple[str, str], torch.Tensor] = {}
 
@@ -70,8 +71,8 @@ class Rows:
         ]
 
 
-def collate(processor: AudioTextProcessor, rows: Sequence[Sequence[Example]]) -> dict[str, torch.Tensor]:
-    """A padded batch as `AudioTextProcessor.batch` gives it, with `weights` [batch, tokens] of the labels.
+def collate(processor: Processor, rows: Sequence[Sequence[Example]]) -> dict[str, torch.Tensor]:
+    """A padded batch as `Processor.batch` gives it, with `weights` [batch, tokens] of the labels.
 
     The traces of a row share one copy of their prompt, all but its last token: that one is repeated before each
     completion, whose first token it predicts. Where a row has several traces, `position_ids` [3, batch, tokens]

@@ -38,6 +38,10 @@ class Row(Strict):
 class DivergedError(UserError):
     """A loss or a weight is no longer a number; what led there is of no use."""
 
+    def __init__(self, plan: "Plan", step: int):
+        self.reason, self.remedy = f"{plan.desc} diverged by step {step}", plan.remedy
+        super().__init__(f"{self.reason}; {self.remedy}")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -104,7 +108,7 @@ def train(
                     measures={name: float(value) for name, value in measures.items()},
                 )
                 if not math.isfinite(row.loss):
-                    raise DivergedError(f"{plan.desc} diverged by step {number}; {plan.remedy}")
+                    raise DivergedError(plan, number)
                 rows.append(row)
                 losses = []
                 if plan.checkpoint and number - saved >= plan.save_steps:
@@ -112,7 +116,7 @@ def train(
                     saved = number
                 yield row
     if not all(parameter.isfinite().all() for parameter in trained.values()):
-        raise DivergedError(f"{plan.desc} diverged by step {plan.steps}; {plan.remedy}")
+        raise DivergedError(plan, plan.steps)
 
 
 def _mean(losses: list[list[Tensor]]) -> float:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from audio_reasoning.core.audio_tokens import HOP_SAMPLES, SAMPLE_RATE_HZ, audio_token_count
+from audio_reasoning.algorithms.rest.refusal import RefusedError
+from audio_reasoning.core.audio import HOP_SAMPLES, samples_of
 from audio_reasoning.core.records import Question
 from audio_reasoning.core.rollouts import Trace
-from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+from audio_reasoning.families.family import Processor
 from audio_reasoning.metrics.stats import LEVEL, bootstrap_differences
 from audio_reasoning.training.dataset import Example, collate, to_device
 from audio_reasoning.training.loop import DivergedError, Plan, train
@@ -21,18 +22,18 @@ _BATCH = 8
 _LEARNT = 0.25  # of the loss at the start: what learning by heart must fall below
 
 
-def audio_tokens(traces: Sequence[Trace], audio_token_id: int) -> list[str]:
+def audio_tokens(traces: Sequence[Trace], processor: Processor) -> list[str]:
     """Traces whose prompt has another number of audio tokens than their clip's length gives."""
     found = []
     for trace in traces:
-        wanted = audio_token_count(round(trace.duration_s * SAMPLE_RATE_HZ))
-        heard = trace.prompt_token_ids.count(audio_token_id)
+        wanted = processor.audio_tokens(samples_of(trace.duration_s))
+        heard = trace.prompt_token_ids.count(processor.audio_token_id)
         if heard != wanted:
             found.append(f"{trace.problem_id}: {heard} audio tokens for {trace.duration_s:.2f} s, expected {wanted}")
     return found
 
 
-def labels(rows: Sequence[Sequence[Example]], processor: AudioTextProcessor) -> list[str]:
+def labels(rows: Sequence[Sequence[Example]], processor: Processor) -> list[str]:
     """Traces whose labels in a training batch are not the sampled completion, its thinking opened and closed."""
     found = []
     for start in range(0, len(rows), _BATCH):
@@ -49,7 +50,7 @@ def labels(rows: Sequence[Sequence[Example]], processor: AudioTextProcessor) -> 
     return found
 
 
-def _label_faults(trace: Trace, learnt: list[int], fed: list[int], processor: AudioTextProcessor) -> list[str]:
+def _label_faults(trace: Trace, learnt: list[int], fed: list[int], processor: Processor) -> list[str]:
     """What is wrong with the labels of one trace; `fed` are the tokens before and at them."""
     text = str(processor.tokenizer.decode([i for i in learnt if i != -100], skip_special_tokens=True))
     conversation = str(processor.tokenizer.decode(trace.prompt_token_ids)) + text
@@ -78,7 +79,7 @@ def contamination(traces: Sequence[Trace], held_out: dict[str, Sequence[Question
 
 
 def hearing(
-    model: Any, processor: AudioTextProcessor, examples: Sequence[Example], seed: int, batch_size: int
+    model: Any, processor: Processor, examples: Sequence[Example], seed: int, batch_size: int
 ) -> dict[str, Any]:
     """Loss of right answers on the true clip, on another question's and on silence, compared pair by pair.
 
@@ -100,7 +101,7 @@ def hearing(
     return result
 
 
-def losses(model: Any, processor: AudioTextProcessor, examples: Sequence[Example], batch_size: int) -> np.ndarray:
+def losses(model: Any, processor: Processor, examples: Sequence[Example], batch_size: int) -> np.ndarray:
     """Mean loss a completion token of each example, in nats; shape [examples]."""
     order = sorted(range(len(examples)), key=lambda i: len(examples[i][0].prompt_token_ids))
     found = np.zeros(len(examples))
@@ -115,11 +116,11 @@ def losses(model: Any, processor: AudioTextProcessor, examples: Sequence[Example
     return found
 
 
-def replaced(example: Example, features: torch.Tensor, processor: AudioTextProcessor) -> Example:
+def replaced(example: Example, features: torch.Tensor, processor: Processor) -> Example:
     """The example with another clip: its features, and as many audio tokens as it has."""
     trace, ids = example[0], list(example[0].prompt_token_ids)
     at, count = ids.index(processor.audio_token_id), ids.count(processor.audio_token_id)
-    wanted = audio_token_count(features.shape[1] * HOP_SAMPLES)
+    wanted = processor.audio_tokens(features.shape[1] * HOP_SAMPLES)
     ids[at : at + count] = [processor.audio_token_id] * wanted
     return replace(trace, prompt_token_ids=tuple(ids)), features
 
@@ -132,11 +133,15 @@ def _other_clips(examples: Sequence[Example]) -> list[tuple[Example, torch.Tenso
         other = next((f for t, f in following if t.audio_sha256 != example[0].audio_sha256), None)
         if other is not None:
             pairs.append((example, other))
-    assert len(pairs) == len(examples), "the control questions share one clip"
+    if len(pairs) < len(examples):
+        raise RefusedError(
+            [f"the {len(examples)} dev answers that hearing is tried on share one clip, so no other can be played"],
+            ["add dev questions about other clips"],
+        )
     return pairs
 
 
-def _silence(processor: AudioTextProcessor) -> Callable[[int], torch.Tensor]:
+def _silence(processor: Processor) -> Callable[[int], torch.Tensor]:
     """Features of silence by their number of frames."""
     known: dict[int, torch.Tensor] = {}
 
@@ -150,7 +155,7 @@ def _silence(processor: AudioTextProcessor) -> Callable[[int], torch.Tensor]:
 
 def overfit(
     model: Any,
-    processor: AudioTextProcessor,
+    processor: Processor,
     examples: Sequence[Example],
     steps: int,
     learning_rate: float,

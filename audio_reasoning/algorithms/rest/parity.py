@@ -5,7 +5,7 @@ from statistics import fmean
 from typing import Any
 
 from audio_reasoning.algorithms.rest.asking import Judge, Model, Tokens
-from audio_reasoning.core.errors import UserError
+from audio_reasoning.algorithms.rest.refusal import RefusedError
 from audio_reasoning.core.records import Question
 from audio_reasoning.core.runs import BASE
 from audio_reasoning.engines.server.server import stop
@@ -16,7 +16,7 @@ def parity(judge: Judge, model: Model, questions: Sequence[Question]) -> dict[st
 
     Servers skip parts of an adapter that they do not know, and answer all the same; this is where it shows.
     As many questions are compared as `answers_in_process` takes.
-    Raises UserError when fewer agree than rest.gate.parity_share, and as `answers_in_process` does.
+    Raises RefusedError when fewer agree than rest.gate.parity_share, and as `answers_in_process` does.
     """
     stop()  # a GPU cannot hold both
     here, plain = answers_in_process(judge, model, questions)
@@ -24,10 +24,17 @@ def parity(judge: Judge, model: Model, questions: Sequence[Question]) -> dict[st
     agree = _alike(here, served)
     if fmean(agree) < judge.rest.gate.parity_share:
         first = agree.index(False)
-        raise UserError(
-            f"{model.name}: the server and transformers write different tokens for {agree.count(False)} of "
-            f"{len(agree)} questions (the first: {questions[first].id}, {list(served[first])[:12]} against "
-            f"{list(here[first])[:12]}), so the adapter is not served as it was trained"
+        raise RefusedError(
+            [
+                f"{model.name}: the server and transformers write different tokens for {agree.count(False)} of "
+                f"{len(agree)} questions (the first: {questions[first].id}, {list(served[first])[:12]} against "
+                f"{list(here[first])[:12]}), so the adapter is not served as it was trained"
+            ],
+            [
+                "adapt what the server serves (rest.train.lora.targets), or serve another way (serve.adapters)",
+                "train and serve in one precision (rest.train.dtype, serve.dtype); where kernels alone differ in the "
+                "last digits, lower rest.gate.parity_share",
+            ],
         )
     differing = _alike(here, plain).count(False)
     return {"questions": len(agree), "agree": round(fmean(agree), 4), "differ_from_base": differing}
@@ -39,7 +46,7 @@ def answers_in_process(judge: Judge, model: Model, questions: Sequence[Question]
     A weak adapter changes few greedy answers, and a server that leaves it out gives all the others. So
     rest.gate.parity_questions are asked at a time, until rest.gate.parity_share would not forgive such a server.
 
-    Raises UserError when it would, after all questions.
+    Raises RefusedError when it would, after all questions.
     """
     gate, here, plain = judge.rest.gate, list[Tokens](), list[Tokens]()
     for start in range(0, len(questions), gate.parity_questions):
@@ -50,12 +57,16 @@ def answers_in_process(judge: Judge, model: Model, questions: Sequence[Question]
         plain += judge.tokens(Model(BASE, None), asked, "transformers")
         if fmean(_alike(here, plain)) < gate.parity_share:
             return here, plain
-    raise UserError(
-        f"{model.name}: its adapter changes too little to tell whether it is served: "
-        f"{_alike(here, plain).count(False)} of {len(here)} greedy answers to dev differ from the base model's, and "
-        f"rest.gate.parity_share {gate.parity_share:g} forgives as many; train it further (learning rate, "
-        "rest.train.epochs), list larger rest.gate.scales, compare more of each answer (rest.gate.parity_tokens), or "
-        "add dev questions"
+    raise RefusedError(
+        [
+            f"{model.name}: its adapter changes too little to tell whether it is served: "
+            f"{_alike(here, plain).count(False)} of {len(here)} greedy answers to dev differ from the base model's, "
+            f"and rest.gate.parity_share {gate.parity_share:g} forgives as many"
+        ],
+        [
+            "train it further (learning rate, rest.train.epochs), or list larger rest.gate.scales",
+            "compare more of each answer (rest.gate.parity_tokens), or add dev questions",
+        ],
     )
 
 

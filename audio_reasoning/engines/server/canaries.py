@@ -5,25 +5,30 @@ before any result is made, see that audio reaches the model at its true length, 
 parameters act.
 """
 
+import asyncio
 import base64
 import io
 import random
 import wave
+from collections.abc import Callable
 from http.client import HTTPException
 from typing import Any
 
-import openai
-
-from audio_reasoning.core.audio_tokens import SAMPLE_RATE_HZ, audio_token_count
+from audio_reasoning.core.audio import SAMPLE_RATE_HZ
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.engines.endpoint import call
+from audio_reasoning.engines.endpoint import Server, call, public_url
+from audio_reasoning.engines.messages import ChatRequest
+from audio_reasoning.engines.params import Runtime
 
 _SAMPLES, _TOKENS = 4, 16
 _HOT = 2.0  # a temperature at which two samples of 16 tokens are never the same
 
 
-def check_canaries(base_url: str, api_key: str, model_name: str) -> None:
-    """Raise UserError unless the server hears audio, and obeys max_tokens, n, temperature and seed."""
+def check_canaries(base_url: str, api_key: str, model_name: str, audio_tokens: Callable[[int], int]) -> None:
+    """Raise UserError unless the server hears audio, and obeys max_tokens, n, temperature and seed.
+
+    `audio_tokens` gives the tokens that a clip of so many samples becomes in the model's family.
+    """
 
     def ask(content: Any, **parameters: Any) -> Any:
         body = {"model": model_name, "messages": [{"role": "user", "content": content}], **parameters}
@@ -47,7 +52,7 @@ def check_canaries(base_url: str, api_key: str, model_name: str) -> None:
         return [choice["token_ids"] for choice in answer["choices"]]
 
     silent, short, long = prompt_tokens(), prompt_tokens(2), prompt_tokens(4)
-    expected = [audio_token_count(seconds * SAMPLE_RATE_HZ) for seconds in (2, 4)]
+    expected = [audio_tokens(seconds * SAMPLE_RATE_HZ) for seconds in (2, 4)]
     _expect(short >= silent + expected[0], f"a 2 s clip added {short - silent} prompt tokens, not {expected[0]}")
     _expect(
         long - short == expected[1] - expected[0],
@@ -60,23 +65,42 @@ def check_canaries(base_url: str, api_key: str, model_name: str) -> None:
     _expect(any(a == b for a, b in zip(first, again, strict=True)), "the same seed gave other tokens")
 
 
-def check_hearing(base_url: str, api_key: str, model_name: str) -> None:
+def check_hearing(server: Server, runtime: Runtime) -> None:
     """Raise UserError if an endpoint of any make does not count more prompt tokens for a clip than for none.
 
-    How many more depends on its model. An endpoint that tells no usage cannot be checked.
+    How many more depends on its model. An endpoint that tells no usage cannot be checked. Also raises as
+    `Connection.ask` does.
     """
-    counts = []
-    with openai.OpenAI(base_url=base_url, api_key=api_key, timeout=300) as client:
-        for parts in (_clips(), _clips(2)):
-            messages: Any = [{"role": "user", "content": parts}]
-            try:
-                usage = client.chat.completions.create(model=model_name, messages=messages, max_tokens=1).usage
-            except openai.OpenAIError as error:
-                raise UserError(f"{base_url} does not answer a chat request to {model_name}: {error}") from None
-            counts.append(usage.prompt_tokens if usage else 0)
-    silent, heard = counts
-    if silent and heard <= silent:
-        raise UserError(f"{base_url}: a clip adds no prompt tokens, so {model_name} does not hear the audio it is sent")
+    silent, hearing = asyncio.run(_prompt_tokens(server, runtime, _clips(), _clips(2)))
+    if silent and hearing <= silent:
+        raise UserError(
+            f"{public_url(server.base_url)}: a clip adds no prompt tokens, so {server.model_name} does not hear the "
+            "audio it is sent"
+        )
+
+
+async def _prompt_tokens(server: Server, runtime: Runtime, *contents: list[dict[str, Any]]) -> list[int]:
+    """How many prompt tokens an endpoint counts for each of these contents, 0 where it does not tell."""
+    from audio_reasoning.engines.connection import (
+        Connection,  # imports aiohttp, which a local server's check does not need
+    )
+
+    connection = Connection(server, runtime)
+    try:
+        counts = []
+        for content in contents:
+            messages = [{"role": "user", "content": content}]
+            request = ChatRequest("a probe", messages, temperature=0.0, top_p=1.0, max_tokens=1, seed=0)
+            result = await connection.ask(request)
+            if result.error:
+                raise UserError(
+                    f"{public_url(server.base_url)} does not answer a chat request to {server.model_name}: "
+                    f"{result.error}"
+                )
+            counts.append(result.prompt_tokens)
+        return counts
+    finally:
+        await connection.close()
 
 
 def _clips(*seconds: int) -> list[dict[str, Any]]:

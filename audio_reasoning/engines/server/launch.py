@@ -1,9 +1,8 @@
 """What to start for a model folder: vLLM's command line, its environment, and a fingerprint of both."""
 
-import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -14,14 +13,17 @@ from audio_reasoning.core.files import read_json, sha256_file, sha256_json, writ
 from audio_reasoning.core.models import adapter_identity, merged_path
 from audio_reasoning.engines.params import Serve
 from audio_reasoning.engines.server import adapters
+from audio_reasoning.families.family import Family, family_of
 
 LAUNCHER = (sys.executable, "-m", "audio_reasoning.engines.server.launcher")
 
 # Without chunked prefill a batch must hold the longest prompt, and a CPU gains nothing by larger ones.
 _CPU_BATCH_TOKENS = 8192
+# Sequences that are decoded together: all 16 samples of 64 requests, where vLLM's 256 would split them.
+_CPU_SEQUENCES = 1024
 # On a CPU, seeded requests fail with chunked prefill; Triton and the compiler only cost start-up time.
 _CPU_FLAGS = ("--enforce-eager", "--no-enable-chunked-prefill")
-_LOCAL = {"HF_HUB_OFFLINE": "1"}  # the environment of a model that is all on this machine
+_LOCAL = {"HF_HUB_OFFLINE": "1"}  # the model is all on this machine, be it in the hub's cache
 # A request may bring its own chat template, as it must to continue the model's own text (engines/thinking.py).
 # vLLM renders it in a sandbox, and only for who has the key. It changes no answer of a request that brings none.
 _TEMPLATES = ("--trust-request-chat-template",)
@@ -32,7 +34,8 @@ class Launch:
     """A server that could be started; the port and the key come later.
 
     `identity` decides answers, `fingerprint` decides whether a running server is this one. `adapter` is to be loaded
-    once the server runs; requests then ask for `request_name` instead of `model_name`.
+    once the server runs; requests then ask for `request_name` instead of `model_name`. `hub` is a model's id and commit
+    where its files are those in the hub's cache, which must be there before it starts: the server downloads nothing.
     """
 
     command: tuple[str, ...]
@@ -44,6 +47,8 @@ class Launch:
     identity: dict[str, Any]
     fingerprint: str
     media_root: Path
+    audio_tokens: Callable[[int], int]
+    hub: tuple[str, str] | None = None
 
 
 def describe_launch(
@@ -70,13 +75,14 @@ def describe_launch(
         raise UserError(
             "serve.adapters is lora, but vLLM cannot put adapters on a mixture of experts on a CPU: set it to merge"
         )
-    model, name, model_flags, environment = _model(model_dir, hashes)
-    location = [name] if model_flags else [str(model_dir.absolute())]
+    model, name, hub = _model(model_dir, hashes)
+    location, model_flags = ([name], ["--revision", hub[1]]) if hub else ([str(model_dir.absolute())], [])
+    family = family_of(model_dir)
     weights = adapter_identity(adapter)
     if adapter is not None and not hot:
         merged = merged_path(model_dir, adapter)
-        name, location, model_flags, environment = merged.name, [str(merged)], [], _LOCAL
-    flags = [*model_flags, *_flags(serve, on_cpu), *(adapters.lora_flags(adapter) if hot else [])]
+        name, location, model_flags, hub = merged.name, [str(merged)], [], None
+    flags = [*model_flags, *_flags(serve, family, on_cpu), *(adapters.lora_flags(adapter) if hot else [])]
     media_root = media_root.absolute()
     started = {"backend": "vllm", "version": version, "model": model, "flags": flags}
     identity = started | weights
@@ -86,7 +92,7 @@ def describe_launch(
             *("--allowed-local-media-path", str(media_root), "--host", "127.0.0.1"),
             *("--disable-uvicorn-access-log", "--disable-fastapi-docs", *_TEMPLATES),
         ),
-        environment=environment | (adapters.ENVIRONMENT if hot else {}),
+        environment=_LOCAL | (adapters.ENVIRONMENT if hot else {}),
         model_name=name,
         request_name=adapters.served_name(adapter) if adapter is not None and hot else name,
         adapter=adapter if hot else None,
@@ -94,6 +100,8 @@ def describe_launch(
         identity=identity,
         fingerprint=sha256_json([started if hot else identity, str(media_root), list(program), _TEMPLATES]),
         media_root=media_root,
+        hub=hub,
+        audio_tokens=family.audio_tokens,
     )
 
 
@@ -109,29 +117,30 @@ def _vllm() -> tuple[str, str]:
     )
 
 
-def _model(model_dir: Path, hashes: Path) -> tuple[str, str, list[str], dict[str, str]]:
-    """What identifies the model, its name, flags that only a hub model needs, and environment variables."""
+def _model(model_dir: Path, hashes: Path) -> tuple[str, str, tuple[str, str] | None]:
+    """What identifies the model, its name, and for a hub model its id and commit."""
     pointer = model_dir / "pointer.json"
     if pointer.is_file():
         value = read_json(pointer)
         if not isinstance(value, dict) or not {"id", "revision"} <= value.keys():
             raise UserError(f"{pointer}: expected an object with id and revision; `dvc repro base_model` writes it")
-        return f"{value['id']}@{value['revision']}", value["id"], ["--revision", value["revision"]], {}
+        return f"{value['id']}@{value['revision']}", value["id"], (value["id"], value["revision"])
     if not (model_dir / "config.json").is_file():
         raise UserError(f"{model_dir}: no model there (neither config.json nor pointer.json); `dvc repro base_model`")
-    return hash_folder(model_dir, hashes), model_dir.name, [], _LOCAL
+    return hash_folder(model_dir, hashes), model_dir.name, None
 
 
-def _flags(serve: Serve, on_cpu: bool) -> list[str]:
+def _flags(serve: Serve, family: Family, on_cpu: bool) -> list[str]:
     flags = [
         *("--dtype", serve.dtype, "--max-model-len", str(serve.max_model_len), "--seed", "0"),
         *("--tensor-parallel-size", str(serve.tensor_parallel_size)),
-        *("--limit-mm-per-prompt", json.dumps({"audio": 1, "image": 0, "video": 0})),
+        *family.server_flags(),
         # Requests name all sampling parameters; a default that a model brings along would go unseen.
         *("--generation-config", "vllm"),
     ]
     if on_cpu:
-        flags += [*_CPU_FLAGS, "--max-num-batched-tokens", str(max(_CPU_BATCH_TOKENS, serve.max_model_len))]
+        flags += [*_CPU_FLAGS, "--max-num-seqs", str(_CPU_SEQUENCES)]
+        flags += ["--max-num-batched-tokens", str(max(_CPU_BATCH_TOKENS, serve.max_model_len))]
     return flags
 
 

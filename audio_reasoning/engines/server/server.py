@@ -40,7 +40,7 @@ def ensure(
     is replaced, as soon as no process uses it. Requests may name audio files below `media_root`.
 
     With serve.adapters: lora, one server has the model and its adapters; with merge, each merged checkpoint has a
-    server of its own, and is there already (`audio_reasoning.families.qwen3_omni.merged`).
+    server of its own, and is there already (`audio_reasoning.families.merged`).
 
     Raises UserError when it does not start, or fails its canaries; the message ends with its log. Also when it does
     not load the adapter; it goes on running then.

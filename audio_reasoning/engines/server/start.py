@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.hub import fetch_model
 from audio_reasoning.engines.endpoint import is_healthy
 from audio_reasoning.engines.params import Runtime
 from audio_reasoning.engines.server.canaries import check_canaries
@@ -26,9 +27,13 @@ _SUPERVISOR = (sys.executable, "-m", "audio_reasoning.engines.server.supervisor"
 def start(home: Path, launch: Launch, runtime: Runtime) -> State:
     """Start a server and wait until it is ready. The caller holds the start lock and the lease.
 
+    A hub model that is not in the hub's cache (`models/base` came from another machine) is downloaded before.
+
     Raises UserError when it ends early, takes longer than runtime.server_start_s, or fails its canaries;
-    it is stopped then.
+    it is stopped then. Also when its model cannot be downloaded.
     """
+    if launch.hub:
+        fetch_model(*launch.hub)
     began = time.monotonic()
     port, api_key, log = free_port(), secrets.token_urlsafe(32), log_path(home)
     if log.exists():
@@ -67,7 +72,7 @@ def start(home: Path, launch: Launch, runtime: Runtime) -> State:
         )
         state = claim(home, state, runtime)
         _wait(supervisor, state, began + runtime.server_start_s, log)
-        check_canaries(state.base_url, state.api_key, state.model_name)
+        check_canaries(state.base_url, state.api_key, state.model_name, launch.audio_tokens)
         state = replace(state, ready=True)
         write_state(home, state)
     except BaseException:

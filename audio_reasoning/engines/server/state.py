@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import cache_dir, read_json, write_json
 from audio_reasoning.engines.server.processes import Process
@@ -78,8 +80,12 @@ def write_state(home: Path, state: State) -> None:
 @contextmanager
 def start_lock(home: Path) -> Iterator[None]:
     """Hold the right to look for, start or replace the server."""
-    lock = Lock(home / "start.lock")
-    lock.take(exclusive=True, waiting="another process is starting the server or waiting for it")
+    lock = FileLock(home / "start.lock", mode=0o600)
+    try:
+        lock.acquire(timeout=1)
+    except Timeout:
+        print("waiting: another process is starting the server or waiting for it", file=sys.stderr, flush=True)
+        lock.acquire()
     try:
         yield
     finally:
@@ -87,7 +93,11 @@ def start_lock(home: Path) -> Iterator[None]:
 
 
 class Lock:
-    """A file lock; one that is held can be taken again to change how it is shared."""
+    """A file lock; one that is held can be taken again to change how it is shared.
+
+    filelock's ReadWriteLock, over SQLite, cannot change from shared to exclusive or back, so the server's starter would
+    hold nothing for a moment, in which its supervisor may stop it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path

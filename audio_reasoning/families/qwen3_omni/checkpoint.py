@@ -9,19 +9,20 @@ import torch
 from httpx import HTTPError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import (
-    PreTrainedTokenizerFast,
+from transformers import PreTrainedTokenizerFast, WhisperFeatureExtractor
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
+
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import read_json, write_json
+from audio_reasoning.core.hub import reaching_hub
+from audio_reasoning.families.qwen3_omni.classes import (
     Qwen2VLImageProcessor,
     Qwen2VLVideoProcessor,
     Qwen3OmniMoeConfig,
     Qwen3OmniMoeProcessor,
     Qwen3OmniMoeThinkerConfig,
     Qwen3OmniMoeThinkerForConditionalGeneration,
-    WhisperFeatureExtractor,
 )
-
-from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import read_json, write_json
 
 POINTER = "pointer.json"
 OTHER_PARTS = ("talker.", "code2wav.")  # of a full checkpoint, beside the thinker
@@ -32,13 +33,14 @@ def save_servable(
     tokenizer: PreTrainedTokenizerFast,
     extractor: WhisperFeatureExtractor,
     path: Path,
+    max_shard_size: str = "50GB",
 ) -> None:
     """Write a thinker as a full Qwen3-Omni checkpoint folder (safetensors) without a talker.
 
     vLLM's registry knows only the full architecture, so the thinker's weights get its prefix and its
     configuration is wrapped; `Thinker.from_pretrained` strips both again.
     """
-    model.save_pretrained(path)
+    model.save_pretrained(path, max_shard_size=max_shard_size)
     config = Qwen3OmniMoeConfig(thinker_config=model.config.to_dict(), enable_audio_output=False)
     config.architectures = ["Qwen3OmniMoeForConditionalGeneration"]
     _prefix_weights(path)
@@ -55,9 +57,18 @@ def save_servable(
 
 
 def _prefix_weights(path: Path) -> None:
-    file = path / "model.safetensors"
-    weights = {f"thinker.{name}": tensor for name, tensor in load_file(file).items()}
-    save_file(weights, file, metadata={"format": "pt"})
+    """Shard by shard, where there are several: from 50 GB on, transformers writes an index beside them."""
+    index = path / SAFE_WEIGHTS_INDEX_NAME
+    files = [path / SAFE_WEIGHTS_NAME]
+    if index.is_file():
+        shards = read_json(index)
+        shards["weight_map"] = {f"thinker.{name}": shard for name, shard in shards["weight_map"].items()}
+        files = [path / shard for shard in sorted(set(shards["weight_map"].values()))]
+    for file in files:
+        weights = {f"thinker.{name}": tensor for name, tensor in load_file(file).items()}
+        save_file(weights, file, metadata={"format": "pt"})
+    if index.is_file():
+        write_json(index, shards)
 
 
 def _complete_thinker_config(file: Path, model: Qwen3OmniMoeThinkerForConditionalGeneration) -> None:
@@ -93,10 +104,8 @@ def loading(path: Path) -> Iterator[None]:
         name, revision = where["pretrained_model_name_or_path"], where.get("revision")
         if revision is None:
             raise UserError(f"{path}: cannot load this checkpoint ({error}); `dvc repro base_model` makes it") from None
-        raise UserError(
-            f"model: cannot load {name} at {revision!r} from the hub ({error}); "
-            "check the name, the network, HF_ENDPOINT and HF_TOKEN"
-        ) from None
+        with reaching_hub(f"{name}@{revision}"):
+            raise
 
 
 def load_thinker(

@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, ProcessorMixin, WhisperFeatureExtractor
 
-from audio_reasoning.core.audio_tokens import HOP_SAMPLES, SAMPLE_RATE_HZ, audio_token_count
+from audio_reasoning.core.audio import HOP_SAMPLES, SAMPLE_RATE_HZ
 from audio_reasoning.core.errors import UserError
+from audio_reasoning.families.qwen3_omni.audio_tokens import audio_token_count
 from audio_reasoning.families.qwen3_omni.checkpoint import loading, source
 
 
@@ -51,6 +52,10 @@ class AudioTextProcessor:
             raise UserError(f"{path}: the model comes without a chat template")
         tokenizer.chat_template = template
         return cls(tokenizer, extractor)
+
+    def audio_tokens(self, samples: int) -> int:
+        """How many tokens a clip of so many 16 kHz samples becomes."""
+        return audio_token_count(samples)
 
     def features(self, samples: NDArray[np.float32]) -> torch.Tensor:
         """Log-mel features [bins, frames] of one 16 kHz mono clip whose length is a multiple of 160 samples."""

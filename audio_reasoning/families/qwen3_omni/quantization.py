@@ -17,7 +17,8 @@ from bitsandbytes.nn.modules import Linear4bit, Params4bit
 from bitsandbytes.nn.parametrize import Bnb4bitParametrization, replace_parameter_4bit
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
-from transformers import Qwen3OmniMoeThinkerForConditionalGeneration
+
+from audio_reasoning.families.qwen3_omni.classes import Qwen3OmniMoeThinkerForConditionalGeneration
 
 NF4: Final = "nf4"
 QUANTIZED = ("experts", "attention")

@@ -1,14 +1,13 @@
 """The tiny thinker of `mini`: Qwen3-Omni's own classes, 1-2 M parameters, random weights."""
 
 import torch
-from transformers import (
-    PreTrainedTokenizerFast,
-    Qwen3OmniMoeThinkerConfig,
-    Qwen3OmniMoeThinkerForConditionalGeneration,
-    WhisperFeatureExtractor,
-)
+from transformers import PreTrainedTokenizerFast, WhisperFeatureExtractor
 
 from audio_reasoning.families.params import Tiny
+from audio_reasoning.families.qwen3_omni.classes import (
+    Qwen3OmniMoeThinkerConfig,
+    Qwen3OmniMoeThinkerForConditionalGeneration,
+)
 
 MEL_BINS = 128
 CONTEXT_TOKENS = 4096

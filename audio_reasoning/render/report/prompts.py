@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from audio_reasoning.core.files import METRICS
+from audio_reasoning.core.runs import BASE
 from audio_reasoning.metrics.scoring import FATES
 from audio_reasoning.render.compare_table import other_contrasts
 from audio_reasoning.render.report.comparisons import COLUMNS, TONES, count_verdicts, versus_cells
@@ -27,9 +28,9 @@ FEW = "Sub-categories with few questions have wide intervals: look at those befo
 
 def prompts_section(variants: list[str]) -> Section:
     """All prompts: accuracy, difference to the first, verdict, and links to the questions that flipped."""
-    shown = Section("section-prompts", "Which prompt is better?", [str(SUMMARY), str(METRICS / "prompts")])
+    shown = Section("section-prompts", "Which prompt is better?", [str(SUMMARY), str(METRICS / "scores" / BASE)])
     summary = read_node(SUMMARY)
-    found = {variant: read_node(METRICS / "prompts" / f"{variant}.json") for variant in variants}
+    found = {variant: read_node(METRICS / "scores" / BASE / f"{variant}.json") for variant in variants}
     scores = {variant: node for variant, node in found.items() if node}
     if summary is None or len(scores) < len(variants):
         return shown.missing("no comparison of all prompts yet", "dvc repro compare")

@@ -70,12 +70,18 @@ def _gates(summary: Node) -> Table:
         name = listed.text("iteration")
         gate = read_node(REST_METRICS / "gates" / f"{name}.json") or listed
         accepted = gate["accepted"].value is True
-        word = f"accepted at scale {gate.number('scale'):g}" if accepted else "rejected"
+        refused = gate.get("refused")
+        word = f"accepted at scale {gate.number('scale'):g}" if accepted else "refused" if refused else "rejected"
         asked = gate.get("dev")
         n = asked.count("n") if asked else 0
         dev = [of_questions(gate.number_or_none(key), n) for key in ("dev_before", "dev_after")]
         verdict = Cell(word, tone="good" if accepted else "bad")
-        rows.append([Cell(name), Cell(listed.text("from")), verdict, *cells(*dev, gate.text("reason"))])
+        reason = gate.text("reason")
+        if refused:
+            ways_out = "; ".join(str(way.value) for way in refused["ways_out"].rows())
+            kept = f"its model is that of {listed.text('from')}"
+            reason = f"{refused.text('stage')}: {reason}; {kept}; ways out: {ways_out}"
+        rows.append([Cell(name), Cell(listed.text("from")), verdict, *cells(*dev, reason)])
     columns = ["iteration", "from", "gate", "dev before", "dev after", "reason"]
     caption = "What the gate said of each trained adapter; accuracy on dev in percent, in brackets 95 % intervals"
     return Table(caption, columns, rows, words=[1, 2, 5])

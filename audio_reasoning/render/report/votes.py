@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from audio_reasoning.core.files import METRICS
+from audio_reasoning.core.runs import BASE
 from audio_reasoning.render.report.drawing import draw
 from audio_reasoning.render.report.figures import calibration, curves
 from audio_reasoning.render.report.node import Node, read_node
@@ -11,7 +12,7 @@ from audio_reasoning.render.report.sections import Cell, Figure, Section, Table,
 from audio_reasoning.render.report.shares import accuracy, bounded, gain, of_questions, with_range
 from audio_reasoning.render.tables import p_value, percent, percent_range, points, points_range
 
-VOTES = METRICS / "votes"
+VOTES = METRICS / "votes" / BASE
 NOTES = (
     "p is exploratory: of this comparison alone, not adjusted, and without a verdict.",
     "Ties: here choices with equally many votes share the question, which is what breaking ties at random scores on "

@@ -10,13 +10,12 @@ import reprlib
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from audio_reasoning.core.records import Question
-from audio_reasoning.metrics.inputs import Questions
-from audio_reasoning.tasks.official import official_match
+from audio_reasoning.metrics.inputs import Questions, Unanswerable
+from audio_reasoning.tasks.official import Asked, official_match
 
 MEMBER = "result.jsonl"
 FIELDS = ("id", "thinking_prediction", "answer_prediction")
@@ -40,11 +39,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong and where; two kinds have a remedy of their own: a text left empty, and a trace too long."""
+    """What is wrong and where; some kinds have a remedy of their own.
+
+    These are a text left empty, a trace too long, and a question that was dropped for want of a right choice.
+    """
 
     where: str
     what: str
-    kind: Literal["", "empty", "long"] = ""
+    kind: Literal["", "empty", "long", "dropped"] = ""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
@@ -139,7 +141,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return row
 
 
-def check(rows: Rows, questions: Questions, max_trace_chars: int) -> tuple[list[Entry], list[Problem]]:
+def check(rows: Rows, questions: Mapping[str, Asked], max_trace_chars: int) -> tuple[list[Entry], list[Problem]]:
     """The entries that could be read, and everything that is wrong with the rows, in their order.
 
     A trace must have fewer than `max_trace_chars` characters (code points, after JSON's escapes are resolved).
@@ -164,8 +166,15 @@ def check(rows: Rows, questions: Questions, max_trace_chars: int) -> tuple[list[
             entries.append(entry)
     if seen and not seen.keys() & questions.keys():
         return [], [Problem("ids", f"all {len(seen)} are of other questions than these {len(questions)}")]
-    problems += [Problem(f"id {name!r}", "no line answers this question") for name in questions if name not in seen]
-    return entries, problems
+    absent = [question for name, question in questions.items() if name not in seen]
+    return entries, [*problems, *(_unanswered(question) for question in absent)]
+
+
+def _unanswered(question: Asked) -> Problem:
+    where = f"id {question.id!r}"
+    if isinstance(question, Unanswerable):
+        return Problem(where, "no line answers this question, whose metadata names no right choice", "dropped")
+    return Problem(where, "no line answers this question")
 
 
 def _misshapen(row: Any) -> Iterator[str]:
@@ -184,7 +193,7 @@ def _misshapen(row: Any) -> Iterator[str]:
             yield f"has the field {_short(name)}, which the challenge does not know"
 
 
-def _wrong(entry: Entry, question: Question, max_trace_chars: int, where: str) -> Iterator[Problem]:
+def _wrong(entry: Entry, question: Asked, max_trace_chars: int, where: str) -> Iterator[Problem]:
     """What is wrong with an entry's texts."""
     if not entry.answer.strip():
         yield Problem(where, "the answer is empty", "empty")
@@ -202,8 +211,8 @@ def _wrong(entry: Entry, question: Question, max_trace_chars: int, where: str) -
 
 
 def accuracies(entries: Sequence[Entry], questions: Questions) -> dict[str, float]:
-    """Both accuracies over all questions, from nothing but what is submitted."""
-    right = [(entry.answer, questions[entry.id]) for entry in entries]
+    """Both accuracies over all questions that have a right choice, from nothing but what is submitted."""
+    right = [(entry.answer, questions[entry.id]) for entry in entries if entry.id in questions]
     strict = sum(answer == question.choices[question.answer] for answer, question in right)
     official = sum(official_match(answer, q.choices[q.answer], q.choices) for answer, q in right)
     return {"acc_strict": round(strict / len(questions), 4), "acc_official": round(official / len(questions), 4)}

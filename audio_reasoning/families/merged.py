@@ -12,9 +12,8 @@ import torch
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import atomic_dir
 from audio_reasoning.core.models import merged_path
-from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
-from audio_reasoning.families.qwen3_omni.lora import attach
-from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
+from audio_reasoning.families.adapters import attach
+from audio_reasoning.families.family import family_of
 
 KEPT = 8  # merged checkpoints; each is as large as its base
 
@@ -40,14 +39,14 @@ def merged_checkpoint(base: Path, adapter: Path) -> Path:
 
 
 def _merge(base: Path, adapter: Path, target: Path) -> None:
-    adapted = attach(load_thinker(base, device="cpu"), adapter)
+    family = family_of(base)
+    adapted = attach(family.load(base, device="cpu"), adapter)
     try:
         merged = adapted.merge_and_unload(safe_merge=True)
     except ValueError as error:  # of safe_merge: an adapter whose training diverged
         raise UserError(f"{adapter}: the adapter cannot be merged into {base}: {error}") from None
-    processor = AudioTextProcessor.from_checkpoint(base)
-    save_servable(merged, processor.tokenizer, processor.extractor, target)
-    wanted, saved = merged.state_dict(), load_thinker(target, device="cpu").state_dict()
+    family.save(merged, family.processor(base), target)
+    wanted, saved = merged.state_dict(), family.load(target, device="cpu").state_dict()
     assert wanted.keys() == saved.keys(), f"{target}: other weights than the merged model has"
     for name, weights in wanted.items():
         assert torch.equal(weights, saved[name]), f"{target}: {name} is not as it was merged"

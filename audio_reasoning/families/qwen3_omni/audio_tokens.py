@@ -1,7 +1,7 @@
 """How many tokens a clip becomes, without loading a model."""
 
-SAMPLE_RATE_HZ = 16_000
-HOP_SAMPLES = 160  # one mel frame each 10 ms
+from audio_reasoning.core.audio import HOP_SAMPLES
+
 WINDOW_FRAMES = 100  # the encoder's convolutions run on windows of 2 * n_window frames
 
 

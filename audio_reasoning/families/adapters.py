@@ -1,10 +1,11 @@
-"""LoRA adapters of a thinker (Hu et al. 2021, arXiv 2106.09685): made, attached, and never misattached in silence.
+"""LoRA adapters (Hu et al. 2021, arXiv 2106.09685): made, attached, and never misattached in silence.
 
-PEFT 0.21 turns a regular expression in `target_modules` into bare layer names for this architecture, which then
-also match the audio tower; experts are fused parameters that module names do not reach at all; and what matches
+PEFT 0.21 turns a regular expression in `target_modules` into bare layer names for Qwen3-Omni, which then also match
+the audio tower; experts are fused parameters that module names do not reach at all; and what matches
 nothing is a warning. So what was adapted is compared with what was asked for, matrix by matrix.
 """
 
+import re
 import shutil
 import warnings
 from dataclasses import dataclass
@@ -16,16 +17,12 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from transformers import Qwen3OmniMoeThinkerForConditionalGeneration
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import read_json, write_json
 from audio_reasoning.core.models import CONFIG, WEIGHTS
+from audio_reasoning.families.family import AdapterNames
 from audio_reasoning.families.params import Lora
-
-ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
-EXPERTS = ("mlp.experts.gate_up_proj", "mlp.experts.down_proj")
-TOWERS = r".*(audio_tower|visual).*"
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class Inventory:
     trainable: int
 
 
-def adapt(model: Qwen3OmniMoeThinkerForConditionalGeneration, lora: Lora, seed: int) -> PeftModel:
+def adapt(model: Any, lora: Lora, names: AdapterNames, seed: int) -> PeftModel:
     """Put a new adapter on `model`, in place; it changes nothing yet. The same for the same seed."""
     torch.manual_seed(seed)
     config = LoraConfig(
@@ -45,18 +42,18 @@ def adapt(model: Qwen3OmniMoeThinkerForConditionalGeneration, lora: Lora, seed: 
         lora_alpha=lora.alpha,
         lora_dropout=0.0,  # adapters of experts cannot have any
         bias="none",
-        target_modules=list(ATTENTION) if lora.targets != "experts" else [],
-        target_parameters=list(EXPERTS) if lora.targets != "attention" else None,
-        exclude_modules=TOWERS,
+        target_modules=list(names.layers),
+        target_parameters=list(names.parameters) or None,
+        exclude_modules=names.excluded,
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*rank_pattern.*")  # spurious for fused experts
         adapted = get_peft_model(model, config)
-    check_inventory(adapted, lora)
+    check_inventory(adapted, lora, names)
     return adapted
 
 
-def attach(model: Qwen3OmniMoeThinkerForConditionalGeneration, adapter: Path, trainable: bool = False) -> PeftModel:
+def attach(model: Any, adapter: Path, trainable: bool = False) -> PeftModel:
     """Put the saved adapter in the folder `adapter` on `model`, in place.
 
     Raises UserError when it is not an adapter, or its matrices are not those of this model.
@@ -91,36 +88,33 @@ def inventory(model: PeftModel) -> Inventory:
     return Inventory(tuple(sorted(modules)), sum(n for n, _ in counts), sum(n for n, trains in counts if trains))
 
 
-def expected_inventory(model: Qwen3OmniMoeThinkerForConditionalGeneration, lora: Lora) -> Inventory:
-    """What adapting `model` as asked must give, computed from its configuration."""
-    text = model.config.text_config
-    hidden, head = text.hidden_size, text.head_dim
-    queries, keys = text.num_attention_heads * head, text.num_key_value_heads * head
+def expected_inventory(model: Any, lora: Lora, names: AdapterNames) -> Inventory:
+    """What adapting `model` as asked must give, by the shapes of its own layers and parameters."""
     sizes: dict[str, int] = {}
-    for layer in range(text.num_hidden_layers):
-        if lora.targets != "experts":
-            for name, outputs, inputs in zip(
-                ATTENTION, (queries, keys, keys, hidden), (hidden, hidden, hidden, queries), strict=True
-            ):
-                sizes[f"model.layers.{layer}.self_attn.{name}"] = lora.rank * (outputs + inputs)
-        if lora.targets != "attention":
-            inner = text.moe_intermediate_size
-            for name, outputs, inputs in zip(EXPERTS, (2 * inner, hidden), (hidden, inner), strict=True):
-                sizes[f"model.layers.{layer}.{name}"] = text.num_experts * lora.rank * (outputs + inputs)
+    for name, module in model.named_modules():
+        name = name.replace(".base_layer", "")
+        if name.rpartition(".")[2] in names.layers and not re.fullmatch(names.excluded, name):
+            sizes[name] = lora.rank * (module.in_features + module.out_features)
+    for name, parameter in model.named_parameters():
+        name = name.replace(".base_layer", "")
+        if name.endswith(tuple(names.parameters)) and not re.fullmatch(names.excluded, name):
+            experts, outputs, inputs = parameter.shape
+            sizes[name] = experts * lora.rank * (outputs + inputs)
     total = sum(sizes.values())
     return Inventory(tuple(sorted(sizes)), total, total)
 
 
-def check_inventory(model: PeftModel, lora: Lora) -> Inventory:
-    """Assert that exactly what was asked for is adapted, and all of it trains; return it."""
-    found, wanted = inventory(model), expected_inventory(model.get_base_model(), lora)
-    if found != wanted:
+def check_inventory(model: PeftModel, lora: Lora, names: AdapterNames) -> Inventory:
+    """See that exactly what was asked for is adapted, and all of it trains; return it. Raises UserError if not."""
+    actual, wanted = inventory(model), expected_inventory(model.get_base_model(), lora, names)
+    if actual != wanted or not actual.modules:
         raise UserError(
-            f"the adapter is not what rest.train.lora asks for: {found.trainable:,} of {found.parameters:,} parameters "
-            f"in {len(found.modules)} matrices train, expected {wanted.trainable:,} in {len(wanted.modules)}; "
-            f"differing: {', '.join(sorted(set(found.modules) ^ set(wanted.modules))[:4]) or 'only their sizes'}"
+            f"the adapter is not what rest.train.lora asks for: {actual.trainable:,} of {actual.parameters:,} "
+            f"parameters in {len(actual.modules)} matrices train, expected {wanted.trainable:,} in "
+            f"{len(wanted.modules)}; differing: "
+            f"{', '.join(sorted(set(actual.modules) ^ set(wanted.modules))[:4]) or 'only their sizes'}"
         )
-    return found
+    return actual
 
 
 def _read_adapter(adapter: Path) -> tuple[set[str], dict[str, Any]]:

@@ -1,0 +1,56 @@
+"""A condition: the questions of a run with something taken away or moved; texts, right answers and ids stay.
+
+| condition | what is asked |
+|---|---|
+| `silence` | the question about silence of its clip's length |
+| `mismatched` | the question about another question's clip |
+| `text_only` | the question without any audio in the request |
+| `permuted` | the question with its choices in another order, `arms.permutations` orders a question |
+
+Each is one file with a `CONDITION`; `arms.others` adds more, as module:object.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from audio_reasoning.conditions.params import Arms
+from audio_reasoning.core.plugins import load_part
+from audio_reasoning.core.records import Question, Response
+
+CONDITIONS = {
+    "silence": "audio_reasoning.conditions.silence:CONDITION",
+    "mismatched": "audio_reasoning.conditions.mismatched:CONDITION",
+    "text_only": "audio_reasoning.conditions.text_only:CONDITION",
+    "permuted": "audio_reasoning.conditions.permuted:CONDITION",
+}
+
+
+def _as_asked(questions: Sequence[Question], arms: Arms, responses: Sequence[Response]) -> list[Response]:
+    return list(responses)
+
+
+def _nothing(questions: Sequence[Question], arms: Arms) -> dict[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is asked instead of the questions, and how the answers are read.
+
+    `ask` gives for each question one or, in a row, several; clips that it makes it writes below the media root that it
+    is given. `read` gives the responses to that as responses to the questions.
+    `describe` is what a run's manifest says beside the condition's name. `each_once`: one sample of what is asked.
+    """
+
+    ask: Callable[[Sequence[Question], Arms, Path], list[Question]]
+    read: Callable[[Sequence[Question], Arms, Sequence[Response]], list[Response]] = _as_asked
+    describe: Callable[[Sequence[Question], Arms], dict[str, Any]] = _nothing
+    each_once: bool = False
+
+
+def condition_of(name: str, arms: Arms) -> Condition:
+    """The condition of that name: one of ours, or of `arms.others`; else a UserError with the nearest name."""
+    condition: Condition = load_part(name, {**CONDITIONS, **arms.others}, "condition")
+    return condition

@@ -1,0 +1,42 @@
+"""The choices in other orders: whether the place of a choice decides."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from audio_reasoning.conditions.condition import Condition
+from audio_reasoning.conditions.orders import asked_orders
+from audio_reasoning.conditions.params import Arms
+from audio_reasoning.core.records import Question, Response
+
+
+def permute(questions: Sequence[Question], arms: Arms, media_root: Path) -> list[Question]:
+    """Each question in `arms.permutations` orders, one after the other."""
+    return [reordered(q, order) for q in questions for order in asked_orders(q, arms.seed, arms.permutations)]
+
+
+def read(questions: Sequence[Question], arms: Arms, responses: Sequence[Response]) -> list[Response]:
+    """The answer becomes the index of the choice in the question's own order, `sample_index` the number of the order.
+
+    Letters in `text` are those of the asked order.
+    """
+    orders = [order for q in questions for order in enumerate(asked_orders(q, arms.seed, arms.permutations))]
+    return [
+        replace(response, sample_index=index, answer=None if response.answer is None else order[response.answer])
+        for response, (index, order) in zip(responses, orders, strict=True)
+    ]
+
+
+def describe(questions: Sequence[Question], arms: Arms) -> dict[str, Any]:
+    """What the orders depend on."""
+    return {"seed": arms.seed, "permutations": arms.permutations}
+
+
+def reordered(question: Question, order: Sequence[int]) -> Question:
+    """The question with its choices in that order; the right answer stays right."""
+    choices = tuple(question.choices[index] for index in order)
+    return replace(question, choices=choices, answer=list(order).index(question.answer))
+
+
+CONDITION = Condition(permute, read, describe, each_once=True)

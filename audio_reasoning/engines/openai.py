@@ -1,0 +1,50 @@
+"""The engine `openai`: any OpenAI-compatible endpoint that takes audio."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.engines.client import ask
+from audio_reasoning.engines.endpoint import external_server
+from audio_reasoning.engines.engine import Decoding, OnAnswer, Request, Setup
+from audio_reasoning.engines.messages import cache_key, chat_request
+from audio_reasoning.engines.server.canaries import check_hearing
+
+
+class OpenAi:
+    """See `audio_reasoning.engines.engine.Engine`."""
+
+    gives_token_ids = False
+    can_continue = False
+
+    def __init__(self, setup: Setup) -> None:
+        if setup.adapter is not None:
+            raise UserError(f"{setup.adapter}: an endpoint cannot serve our adapters; set infer.backend to vllm")
+        self._setup = setup
+        self._server = external_server(setup.endpoint_model, setup.media_root)
+        self.identity: dict[str, Any] = self._server.identity
+
+    def keys(self, requests: Sequence[Request], decoding: Decoding) -> list[str]:
+        """A key for each request, whatever is asked beside it."""
+        return [cache_key(chat_request(request, decoding), self._server) for request in requests]
+
+    def generate(
+        self, requests: Sequence[Request], decoding: Decoding, done: Collection[int], on_answer: OnAnswer
+    ) -> None:
+        """See that the endpoint hears, and ask."""
+        wanted = [index for index in range(len(requests)) if index not in done]
+        check_hearing(self._server, self._setup.runtime)
+        ask(
+            [chat_request(requests[index], decoding) for index in wanted],
+            self._server,
+            self._setup.runtime,
+            lambda place, result: on_answer(wanted[place], result),
+            folder=self._setup.work,
+            label=self._setup.label,
+            answered=len(done),
+        )
+
+
+def open_engine(setup: Setup) -> OpenAi:
+    """The engine; raises UserError unless address and key are in the environment."""
+    return OpenAi(setup)

@@ -1,0 +1,115 @@
+"""The engine `transformers`: the model in this process, plain, a reference to check servers against."""
+
+from collections.abc import Collection, Sequence
+from importlib import metadata
+from typing import Any
+
+from audio_reasoning.core.audio import SAMPLE_RATE_HZ
+from audio_reasoning.core.files import sha256_json
+from audio_reasoning.core.models import adapter_identity, base_identity
+from audio_reasoning.engines.answers import ChatResult, Sample
+from audio_reasoning.engines.engine import Decoding, OnAnswer, Request, Setup
+from audio_reasoning.families.family import Processor, family_of
+
+BATCH = 64  # prompts that the model answers at once
+
+
+class Transformers:
+    """See `audio_reasoning.engines.engine.Engine`; torch is imported when something has to be answered."""
+
+    gives_token_ids = True
+    can_continue = False
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self.identity: dict[str, Any] = {
+            "backend": "transformers",
+            "model": base_identity(setup.model),
+            "transformers": metadata.version("transformers"),
+            "dtype": setup.serve.dtype,
+            **adapter_identity(setup.adapter),
+        }
+
+    def keys(self, requests: Sequence[Request], decoding: Decoding) -> list[str]:
+        """A key for each request *in this list*.
+
+        All that is asked together decides which prompts share a batch, which seed the batch has, and how long its
+        padding is, and these decide how each prompt is sampled and rounded. Asked in another list, a question is asked
+        anew, and what was asked before changes nothing.
+        """
+        asked = [(r.system, r.user, r.audio.sha256 if r.audio else "") for r in requests]
+        together = sha256_json([self.identity, decoding.model_dump(), BATCH, asked])
+        return [sha256_json([together, *one]) for one in asked]
+
+    def generate(
+        self, requests: Sequence[Request], decoding: Decoding, done: Collection[int], on_answer: OnAnswer
+    ) -> None:
+        """Answer in batches of prompts of similar length, each with a seed of its own.
+
+        All requests have a clip, or none has. Batches are those of all requests, and one is left out only if every one
+        of its indices is in `done`: a resumed run samples what an uninterrupted one does.
+        """
+        import torch
+
+        from audio_reasoning.core.threads import limit_threads
+        from audio_reasoning.families.adapters import attach
+
+        limit_threads()
+        family, setup = family_of(self._setup.model), self._setup
+        model, processor = family.load(setup.model, setup.serve.dtype), family.processor(setup.model)
+        if setup.adapter is not None:
+            model = attach(model, setup.adapter).eval()
+        encoded = [self._encode(processor, request) for request in requests]
+        order = sorted(range(len(requests)), key=lambda i: len(encoded[i].ids))
+        for start in range(0, len(order), BATCH):
+            chosen = order[start : start + BATCH]
+            if set(done).issuperset(chosen):
+                continue
+            torch.manual_seed(decoding.seed + start)
+            batch = {key: part.to(model.device) for key, part in processor.batch([encoded[i] for i in chosen]).items()}
+            if "input_features" in batch:
+                batch["input_features"] = batch["input_features"].to(model.dtype)
+            with torch.inference_mode():
+                output = model.generate(
+                    **batch,
+                    max_new_tokens=decoding.max_tokens,
+                    num_return_sequences=decoding.n,
+                    eos_token_id=processor.tokenizer.eos_token_id,
+                    pad_token_id=processor.tokenizer.pad_token_id,
+                    **_sampling(decoding),
+                )
+            completions = output[:, batch["input_ids"].shape[1] :].tolist()
+            for row, index in enumerate(chosen):
+                ids = completions[row * decoding.n : (row + 1) * decoding.n]
+                prompt = tuple(encoded[index].ids)
+                samples = tuple(_sample(processor, one) for one in ids)
+                on_answer(index, ChatResult(samples, prompt_tokens=len(prompt), prompt_token_ids=prompt))
+
+    def _encode(self, processor: Processor, request: Request) -> Any:
+        if request.audio is None:
+            return processor.encode(request.system, request.user, None)
+        import soundfile
+
+        path = self._setup.media_root / request.audio.path
+        samples, rate = soundfile.read(path, dtype="float32")
+        assert rate == SAMPLE_RATE_HZ, f"{path} has {rate} Hz"
+        return processor.encode(request.system, request.user, processor.features(samples))
+
+
+def open_engine(setup: Setup) -> Transformers:
+    """The engine for one model; raises UserError where there is none."""
+    return Transformers(setup)
+
+
+def _sampling(decoding: Decoding) -> dict[str, object]:
+    if decoding.temperature == 0:
+        return {"do_sample": False}
+    return {"do_sample": True, "temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
+
+
+def _sample(processor: Processor, ids: list[int]) -> Sample:
+    end = processor.tokenizer.eos_token_id
+    stopped = end in ids
+    kept = ids[: ids.index(end) + 1] if stopped else ids
+    text = str(processor.tokenizer.decode(kept, skip_special_tokens=True))
+    return Sample(text, "stop" if stopped else "length", len(kept), tuple(kept))

@@ -1,0 +1,171 @@
+"""The audio files that questions name: found under any Unicode form, turned into FLAC; those that cannot be, named."""
+
+import hashlib
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.progress import progress
+from audio_reasoning.tasks.audio import read_clip, write_flac
+from audio_reasoning.tasks.mmar_schema import Row
+
+Invalid = Literal["stop", "drop"]
+# The longest name, in bytes, that common file systems take; longer ones are cut and told apart by a hash.
+_NAME_BYTES, _KEPT_BYTES = 255, 200
+_LISTED = 20
+
+
+def transcode(
+    rows: list[Row], root: Path, folder: Path, invalid: Invalid, dropped: list[dict[str, str]], label: str
+) -> Iterator[dict[str, Any]]:
+    """Write each row's audio, found under `root`, as FLAC under `folder`; yield the rows with the new paths.
+
+    Audio that cannot be used is told at the end, all of it in one UserError; or, where `invalid` is "drop", its
+    questions are left out and appended to `dropped`. `label` stands for `root` in messages. What is odd about a
+    file is told on stderr with the questions that ask about it.
+    """
+    _check_folder(root)
+    ids = questions_by_clip(rows)
+    files, problems = locate_all(root, ids)
+    targets = flac_paths(files)
+    first = {target: path for path, target in reversed(targets.items())}
+
+    def convert(target: str) -> tuple[str, ...]:
+        clip = read_clip(files[first[target]])
+        write_flac(folder / target, clip.samples)
+        return clip.warnings
+
+    def attempt(target: str) -> tuple[str, tuple[str, ...], UserError | None]:
+        try:
+            return target, convert(target), None
+        except UserError as error:
+            return target, (), error
+
+    warnings: list[str] = []
+    with progress(len(first), "clip", "transcoding") as bar, ThreadPoolExecutor(os.cpu_count()) as pool:
+        for target, told, error in pool.map(attempt, first):
+            paths = [path for path in targets if targets[path] == target] if error or told else []
+            for path in paths:
+                if error:
+                    problems[path] = str(error).removeprefix(f"{files[first[target]]}: ")
+                warnings += [f"{label}/{path}: {warning} ({named(ids[path])})" for warning in told]
+            bar.update()
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if problems and (invalid == "stop" or len(problems) == len(ids)):
+        raise refusal(problems, ids, label)
+    for row in rows:
+        if row.audio_path in problems:
+            dropped.append({"id": row.id, "why": f"{row.audio_path}: {problems[row.audio_path]}"})
+        else:
+            yield {**row.raw, "audio_path": targets[row.audio_path]}
+
+
+def questions_by_clip(rows: Iterable[Row]) -> dict[str, list[str]]:
+    """The ids of the questions about each audio path."""
+    ids: dict[str, list[str]] = {}
+    for row in rows:
+        ids.setdefault(row.audio_path, []).append(row.id)
+    return ids
+
+
+def refusal(problems: dict[str, str], ids: dict[str, list[str]], label: str) -> UserError:
+    """One message for all audio that cannot be used: path -> reason."""
+    lines = [f"{label}/{path}: {why} ({named(ids[path])})" for path, why in sorted(problems.items())]
+    way_out = "`invalid: drop` in the source leaves such questions out and records them"
+    if len(lines) == 1:
+        return UserError(f"{lines[0]}; {way_out}")
+    more = [f"… and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
+    head = f"{len(lines)} of {len(ids)} audio files cannot be used; {way_out}:"
+    return UserError("\n  ".join([head, *lines[:_LISTED], *more]))
+
+
+def named(ids: list[str]) -> str:
+    """The questions of one clip, for a message.
+
+    >>> named(["q1"]), named(["q1", "q2", "q3", "q4", "q5"])
+    ("question 'q1'", "questions 'q1', 'q2', 'q3' and 2 more")
+    """
+    listed = ", ".join(repr(name) for name in ids[:3])
+    more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
+    return f"question{'s' if len(ids) > 1 else ''} {listed}{more}"
+
+
+def locate_all(root: Path, paths: Iterable[str]) -> tuple[dict[str, Path], dict[str, str]]:
+    """Where each path's file lies, and why not; UserError if there is no such folder at all."""
+    _check_folder(root)
+    files: dict[str, Path] = {}
+    problems: dict[str, str] = {}
+    for path in paths:
+        try:
+            files[path] = locate(root, path)
+        except UserError as error:
+            problems[path] = str(error)
+    return files, problems
+
+
+def _check_folder(root: Path) -> None:
+    if not root.is_dir():
+        raise UserError(f"{root}: no such audio folder")
+
+
+def locate(root: Path, path: str) -> Path:
+    """The file that `path` names under `root`, also where the disk has its name in another Unicode form.
+
+    Raises UserError, without the path, if there is none, or it is a link to outside.
+    """
+    try:
+        file = root / path
+        if not file.is_file():
+            file = _in_any_form(root, path)
+        if not file.is_file():
+            raise UserError("no such audio file")
+        if not file.resolve().is_relative_to(root.resolve()):
+            raise UserError("is a link to outside the audio folder; copy the file there")
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})") from None
+    return file
+
+
+def _in_any_form(root: Path, path: str) -> Path:
+    """Follow `path` by names that are equal once normalised: macOS and some archives take accents apart."""
+    at = root
+    for part in PurePosixPath(path).parts:
+        if part.isascii() or (at / part).exists() or not at.is_dir():
+            at /= part
+            continue
+        same = [entry for entry in at.iterdir() if _composed(entry.name) == _composed(part)]
+        if len(same) > 1:
+            raise UserError(f"{len(same)} files have this name in different Unicode forms; keep one")
+        at = same[0] if same else at / part
+    return at
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def flac_paths(files: dict[str, Path]) -> dict[str, str]:
+    """Each path with its FLAC's, in composed form; UserError if two files would get the same."""
+    targets: dict[str, str] = {}
+    sources: dict[str, str] = {}
+    for path, file in files.items():
+        target = _flac_path(path)
+        other = sources.setdefault(target, path)
+        if other != path and not files[other].samefile(file):
+            raise UserError(f"{other} and {path} would both become {target}; rename one of them")
+        targets[path] = target
+    return targets
+
+
+def _flac_path(path: str) -> str:
+    target = PurePosixPath(_composed(path)).with_suffix(".flac")
+    if len(target.name.encode()) > _NAME_BYTES:
+        kept = target.stem.encode()[:_KEPT_BYTES].decode(errors="ignore")
+        target = target.with_name(f"{kept}-{hashlib.sha256(path.encode()).hexdigest()[:12]}.flac")
+    return str(target)

@@ -1,0 +1,156 @@
+"""Stages `answer`, `answer_controls`, `answer_samples`, `answer_models`: answer every test question in one run.
+
+    python -m stages.answer baseline
+    python -m stages.answer iter1/baseline
+    python -m stages.answer baseline@silence
+    python -m stages.answer baseline@samples
+
+A run is a model, a prompt and a condition (core/runs.py says how it is called and where its files are). Writes its
+answers, one Response a sample, and beside them a .run.json which says what made them. An interrupted run goes on where
+it stopped: answers are cached outside DVC's outs.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from audio_reasoning.conditions.condition import Condition, condition_of
+from audio_reasoning.conditions.params import Arms
+from audio_reasoning.core.errors import UserError, nearest, stage_main
+from audio_reasoning.core.extract import VERSION as EXTRACTOR_VERSION
+from audio_reasoning.core.files import AUDIO, MODELS, QUESTIONS, read_json, write_json, write_jsonl
+from audio_reasoning.core.records import Question, Response, read_questions, to_dict
+from audio_reasoning.core.runs import BASE, SAMPLES, VOTE, Run, named_run
+from audio_reasoning.engines.engine import Decoding, Setup
+from audio_reasoning.engines.params import Asking
+from audio_reasoning.engines.thinking import answer_in_budget
+from audio_reasoning.families.params import Model
+from audio_reasoning.metrics.vote_params import Vote
+from audio_reasoning.prompts.registry import Prompt, load_prompt
+from stages.params import load_params
+from stages.setup import setup_of
+
+ENGINE = ("serve", "thinking", "model.id", "model.revision")
+OF_SAMPLES = ("infer.backend", "infer.endpoint_model", "infer.max_error_rate", "infer.max_tokens")
+
+
+class Params(Asking):
+    """What the stages read."""
+
+    model: Model
+    arms: Arms
+    vote: Vote
+
+
+def reads(run: Run) -> tuple[str, ...]:
+    """The parameters that decide a run's answers."""
+    if run.condition == SAMPLES:
+        return (*OF_SAMPLES, *ENGINE, "vote.n", "vote.seed", "vote.temperature", "vote.top_p")
+    if run.condition:
+        return ("infer", *ENGINE, "arms.others", "arms.permutations", "arms.seed")
+    return ("infer", *ENGINE)
+
+
+def decoding_of(run: Run, params: Params, condition: Condition | None) -> Decoding:
+    """How a run's answers are sampled: `vote` says how many and how varied samples are, `infer` all else."""
+    if run.condition == SAMPLES:
+        vote = params.vote
+        return Decoding(
+            temperature=vote.temperature,
+            top_p=vote.top_p,
+            max_tokens=params.infer.max_tokens,
+            n=vote.n,
+            seed=vote.seed,
+        )
+    decoding = params.infer.decoding()
+    return decoding.model_copy(update={"n": 1}) if condition and condition.each_once else decoding
+
+
+def read_manifest(model: str) -> dict[str, Any]:
+    """What identifies `model` beside its base: the `adapter`'s hash and the `iteration`, both None for the base.
+
+    Raises UserError when models/<model> is no model that was trained here.
+    """
+    if model == BASE:
+        return {"adapter": None, "iteration": None}
+    path = MODELS / model / "model.json"
+    if not path.is_file():
+        known = [BASE, *(manifest.parent.name for manifest in MODELS.glob("*/model.json"))]
+        raise UserError(
+            f"{path}: no such file, so {model!r} is not a model to ask; {nearest(model, known)} "
+            "(`dvc repro` trains the iterations of rest.iterations)"
+        )
+    manifest = read_json(path)
+    return {"adapter": manifest["adapter"], "iteration": manifest["iteration"]}
+
+
+def answer(
+    run: Run, prompt: Prompt, questions: Sequence[Question], setup: Setup, params: Params
+) -> tuple[list[Response], dict[str, Any]]:
+    """The answers of a run to the questions, and what its manifest says of how they came to be.
+
+    Raises UserError as `answer_in_budget` does.
+    """
+    condition = condition_of(run.condition, params.arms) if run.condition not in ("", SAMPLES) else None
+    asked = condition.ask(questions, params.arms, AUDIO) if condition else questions
+    decoding = decoding_of(run, params, condition)
+    responses, backend, budget = answer_in_budget(
+        asked, prompt, setup, decoding, params.thinking, params.infer.max_error_rate
+    )
+    hosted = params.infer.backend == "openai"
+    served = {"id": params.model.id, "revision": params.model.revision, **read_manifest(run.model)}
+    manifest = {
+        "prompt": {"name": prompt.name, "version": prompt.version, "text_hash": prompt.text_hash},
+        "model": None if hosted else served,
+        "backend": backend,  # with the hash or commit of what it served
+        "decoding": decoding.model_dump(),
+        "serve": None if hosted else params.serve.model_dump(),
+        "extractor": EXTRACTOR_VERSION,
+        "questions": len(questions),
+        "tokens": tokens_of(responses),
+        **budget,
+    }
+    if condition:
+        responses = condition.read(questions, params.arms, responses)
+        manifest["arm"] = {"kind": run.condition, **condition.describe(questions, params.arms)}
+    return responses, manifest
+
+
+def tokens_of(responses: Sequence[Response]) -> dict[str, int]:
+    """What was read and written: prompts count once a question. Times are in .cache/runs.jsonl; no two are the same."""
+    prompts = {response.question_id: response.prompt_tokens for response in responses}
+    return {"prompt": sum(prompts.values()), "completion": sum(response.completion_tokens for response in responses)}
+
+
+def write_run(path: Path, responses: Sequence[Response], manifest: dict[str, Any]) -> None:
+    """Write answers to `path`, and beside them what made them; print how they fared."""
+    write_jsonl(path, map(to_dict, responses))
+    write_json(path.with_suffix(".run.json"), manifest)
+    statuses = Counter(response.status for response in responses)
+    counts = ", ".join(f"{status} {number}" for status, number in sorted(statuses.items()))
+    print(f"{path}: {manifest['questions']} questions; {counts}")
+    for response in [r for r in responses if r.status == "error"][:3]:
+        print(f"warning: {response.question_id}: {response.error}", file=sys.stderr)
+
+
+@stage_main
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", help="<prompt>, <model>/<prompt>, <prompt>@<condition> or <model>/<prompt>@<condition>")
+    run = named_run(parser.parse_args().run)
+    if run.condition == VOTE:
+        raise UserError(f"{run.name}: votes are counted, not asked; `python -m stages.vote` makes them of samples")
+    params = load_params(Params, *reads(run))
+    read_manifest(run.model)  # an unknown model is told before its folder is looked into
+    setup = setup_of(run.model, params.infer, params.serve, params.runtime)
+    prompt = load_prompt(run.variant)
+    responses, manifest = answer(run, prompt, read_questions(QUESTIONS / "test.jsonl"), setup, params)
+    write_run(run.predictions, responses, manifest)
+
+
+if __name__ == "__main__":
+    main()
