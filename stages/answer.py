@@ -145,7 +145,7 @@ def main() -> None:
         raise UserError(f"{run.name}: votes are counted, not asked; `python -m stages.vote` makes them of samples")
     params = load_params(Params, *reads(run))
     read_manifest(run.model)  # an unknown model is told before its folder is looked into
-    setup = setup_of(run.model, params.infer, params.serve, params.runtime)
+    setup = setup_of(run.model, params.infer.backend, params.serve, params.runtime, params.infer.endpoint_model)
     prompt = load_prompt(run.variant)
     rollouts, manifest = answer(run, prompt, read_questions(QUESTIONS / "test.jsonl"), setup, params)
     write_run(run.predictions, rollouts, manifest)

@@ -68,7 +68,7 @@ def sample(
 ) -> list[Sample]:
     """`n` samples of each problem from the model `start`, over `requests` requests with seeds of their own."""
     questions = [silenced(question, AUDIO) if condition == SILENCE else question for question, _ in problems]
-    size, setup = n // requests, setup_of(start, params.infer, params.serve, params.runtime)
+    size, setup = n // requests, setup_of(start, params.infer.backend, params.serve, params.runtime)
     samples: list[Sample] = []
     for request in range(requests):
         decoding = _decoding(params.rest, size, depth_of(start), first=request * size)
