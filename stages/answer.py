@@ -6,7 +6,7 @@
     python -m stages.answer baseline@samples
 
 A run is a model, a prompt and a condition (core/runs.py says how it is called and where its files are). Writes its
-answers, one Response a sample, and beside them a .run.json which says what made them. An interrupted run goes on where
+answers, one Rollout a sample, and beside them a .run.json which says what made them. An interrupted run goes on where
 it stopped: answers are cached outside DVC's outs.
 """
 
@@ -20,10 +20,10 @@ from typing import Any
 from audio_reasoning.conditions.condition import Condition, condition_of
 from audio_reasoning.conditions.params import Arms
 from audio_reasoning.core.errors import UserError, nearest, stage_main
-from audio_reasoning.core.extract import VERSION as EXTRACTOR_VERSION
 from audio_reasoning.core.files import AUDIO, MODELS, QUESTIONS, read_json, write_json, write_jsonl
-from audio_reasoning.core.records import Question, Response, read_questions, to_dict
+from audio_reasoning.core.records import Question, Rollout, read_questions, to_dict
 from audio_reasoning.core.runs import BASE, SAMPLES, VOTE, Run, named_run
+from audio_reasoning.core.thinking import is_cut
 from audio_reasoning.engines.engine import Decoding, Setup
 from audio_reasoning.engines.params import Asking
 from audio_reasoning.engines.thinking import answer_in_budget
@@ -89,7 +89,7 @@ def read_manifest(model: str) -> dict[str, Any]:
 
 def answer(
     run: Run, prompt: Prompt, questions: Sequence[Question], setup: Setup, params: Params
-) -> tuple[list[Response], dict[str, Any]]:
+) -> tuple[list[Rollout], dict[str, Any]]:
     """The answers of a run to the questions, and what its manifest says of how they came to be.
 
     Raises UserError as `answer_in_budget` does.
@@ -97,7 +97,7 @@ def answer(
     condition = condition_of(run.condition, params.arms) if run.condition not in ("", SAMPLES) else None
     asked = condition.ask(questions, params.arms, AUDIO) if condition else questions
     decoding = decoding_of(run, params, condition)
-    responses, backend, budget = answer_in_budget(
+    rollouts, backend, budget = answer_in_budget(
         asked, prompt, setup, decoding, params.thinking, params.infer.max_error_rate
     )
     hosted = params.infer.backend == "openai"
@@ -108,32 +108,31 @@ def answer(
         "backend": backend,  # with the hash or commit of what it served
         "decoding": decoding.model_dump(),
         "serve": None if hosted else params.serve.model_dump(),
-        "extractor": EXTRACTOR_VERSION,
         "questions": len(questions),
-        "tokens": tokens_of(responses),
+        "tokens": tokens_of(rollouts),
         **budget,
     }
     if condition:
-        responses = condition.read(questions, params.arms, responses)
+        rollouts = condition.read(questions, params.arms, rollouts)
         manifest["arm"] = {"kind": run.condition, **condition.describe(questions, params.arms)}
-    return responses, manifest
+    return rollouts, manifest
 
 
-def tokens_of(responses: Sequence[Response]) -> dict[str, int]:
+def tokens_of(rollouts: Sequence[Rollout]) -> dict[str, int]:
     """What was read and written: prompts count once a question. Times are in .cache/runs.jsonl; no two are the same."""
-    prompts = {response.question_id: response.prompt_tokens for response in responses}
-    return {"prompt": sum(prompts.values()), "completion": sum(response.completion_tokens for response in responses)}
+    prompts = {rollout.question_id: rollout.prompt_tokens for rollout in rollouts}
+    return {"prompt": sum(prompts.values()), "completion": sum(rollout.completion_tokens for rollout in rollouts)}
 
 
-def write_run(path: Path, responses: Sequence[Response], manifest: dict[str, Any]) -> None:
+def write_run(path: Path, rollouts: Sequence[Rollout], manifest: dict[str, Any]) -> None:
     """Write answers to `path`, and beside them what made them; print how they fared."""
-    write_jsonl(path, map(to_dict, responses))
+    write_jsonl(path, map(to_dict, rollouts))
     write_json(path.with_suffix(".run.json"), manifest)
-    statuses = Counter(response.status for response in responses)
+    statuses = Counter("error" if r.error else "cut" if is_cut(r) else "finished" for r in rollouts)
     counts = ", ".join(f"{status} {number}" for status, number in sorted(statuses.items()))
     print(f"{path}: {manifest['questions']} questions; {counts}")
-    for response in [r for r in responses if r.status == "error"][:3]:
-        print(f"warning: {response.question_id}: {response.error}", file=sys.stderr)
+    for rollout in [r for r in rollouts if r.error][:3]:
+        print(f"warning: {rollout.question_id}: {rollout.error}", file=sys.stderr)
 
 
 @stage_main
@@ -146,10 +145,10 @@ def main() -> None:
         raise UserError(f"{run.name}: votes are counted, not asked; `python -m stages.vote` makes them of samples")
     params = load_params(Params, *reads(run))
     read_manifest(run.model)  # an unknown model is told before its folder is looked into
-    setup = setup_of(run.model, params.infer, params.serve, params.runtime)
+    setup = setup_of(run.model, params.infer.backend, params.serve, params.runtime, params.infer.endpoint_model)
     prompt = load_prompt(run.variant)
-    responses, manifest = answer(run, prompt, read_questions(QUESTIONS / "test.jsonl"), setup, params)
-    write_run(run.predictions, responses, manifest)
+    rollouts, manifest = answer(run, prompt, read_questions(QUESTIONS / "test.jsonl"), setup, params)
+    write_run(run.predictions, rollouts, manifest)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from audio_reasoning.algorithms.rest.layout import depth_of
 from audio_reasoning.algorithms.rest.params import Generate, Rest
 from audio_reasoning.conditions.silence import silenced
 from audio_reasoning.core.errors import UserError, stage_main
+from audio_reasoning.core.extract import read_answer
 from audio_reasoning.core.files import AUDIO, QUESTIONS, REST
 from audio_reasoning.core.records import Question, Response, read_questions
 from audio_reasoning.core.rollouts import DEV, HEARD, SILENCE, Sample, write_records
@@ -67,11 +68,11 @@ def sample(
 ) -> list[Sample]:
     """`n` samples of each problem from the model `start`, over `requests` requests with seeds of their own."""
     questions = [silenced(question, AUDIO) if condition == SILENCE else question for question, _ in problems]
-    size, setup = n // requests, setup_of(start, params.infer, params.serve, params.runtime)
+    size, setup = n // requests, setup_of(start, params.infer.backend, params.serve, params.runtime)
     samples: list[Sample] = []
     for request in range(requests):
         decoding = _decoding(params.rest, size, depth_of(start), first=request * size)
-        responses, _ = answer_questions(
+        rollouts, _ = answer_questions(
             questions,
             prompt,
             setup,
@@ -79,8 +80,9 @@ def sample(
             params.infer.max_error_rate,
             keep_ids=True,
         )
-        for position, response in enumerate(responses):
+        for position, rollout in enumerate(rollouts):
             question, order = problems[position // size]
+            response = read_answer(rollout, question.choices)
             shifted = replace(response, sample_index=response.sample_index + request * size)
             samples.append(_sample(question, order, condition, shifted))
     places = {question.id: place for place, (question, _) in enumerate(problems)}

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import PROMPTS
-from audio_reasoning.core.runs import ARMS, BASE, Run, find_run, named_run
+from audio_reasoning.core.runs import ARMS, BASE, SAMPLES, VOTE, Run, find_run, named_run
 from stages.params import PARAMS
 from stages.project import Project, project_params
 
@@ -34,11 +34,13 @@ def existing_run(name: str) -> Run:
 
 def _listings(run: Run, params: Project) -> list[tuple[str, str, Collection[str]]]:
     """The parameters that make a run, what each would have to list, and what it lists."""
-    if run.condition in ARMS:
-        arms = params.arms
+    arms = params.arms
+    if run.condition in (*ARMS, *arms.others):
         return [("arms.variants", run.variant, arms.variants), ("arms.kinds", run.condition, arms.kinds)]
-    if run.condition:
+    if run.condition in (SAMPLES, VOTE):
         return [("vote.variants", run.variant, params.vote.variants)]
+    if run.condition:  # of no kind that any parameter makes
+        return []
     if run.model != BASE:
         return [("rest.eval_prompts", run.variant, params.rest.eval_prompts)]
     return [("prompts.variants", run.variant, params.prompts.variants)]

@@ -5,23 +5,23 @@ from audio_reasoning.core.files import AUDIO, MODELS
 from audio_reasoning.core.models import resolve
 from audio_reasoning.core.runs import BASE
 from audio_reasoning.engines.engine import Setup
-from audio_reasoning.engines.params import Infer, Runtime, Serve
+from audio_reasoning.engines.params import Runtime, Serve
 
 
-def setup_of(model: str, infer: Infer, serve: Serve, runtime: Runtime) -> Setup:
+def setup_of(model: str, backend: str, serve: Serve, runtime: Runtime, endpoint_model: str = "") -> Setup:
     """The engine that the parameters choose, for the model of that name; raises UserError where it cannot be asked."""
-    if infer.backend == "openai" and model != BASE:
+    if backend == "openai" and model != BASE:
         raise UserError(
             f"infer.backend openai: an endpoint answers with its own model, not with {model}; use the backend "
             "vllm or transformers, or no self-training (rest.iterations: {})"
         )
     base, adapter = resolve(MODELS / model)
     return Setup(
-        backend=infer.backend,
+        backend=backend,
         model=base,
         adapter=adapter,
         serve=serve,
         runtime=runtime,
         media_root=AUDIO,
-        endpoint_model=infer.endpoint_model,
+        endpoint_model=endpoint_model,
     )

@@ -21,10 +21,11 @@ from typing import Any
 from audio_reasoning.core.errors import UserError, nearest, stage_main
 from audio_reasoning.core.files import METRICS
 from audio_reasoning.core.parse import parse_json
+from audio_reasoning.core.runs import BASE
 from audio_reasoning.render.tables import percent, percent_range, text_table
 from stages.draw import render
 
-PROMPTS = METRICS / "prompts"
+PROMPTS = METRICS / "scores" / BASE
 MADE_BY = {"infer": "decoding", "serve": "serve", "thinking": "thinking"}  # where a manifest tells a group's values
 OFF = {
     "force_answer": False,

@@ -46,7 +46,7 @@ def test_what_identifies_a_model_is_read_from_its_folder():
         ("iter1/plain", "data/answers/iter1/plain.jsonl", "metrics/scores/iter1/plain.json"),
         ("plain@silence", "data/controls/base/plain@silence.jsonl", "metrics/controls/base/plain@silence.json"),
         ("iter1/plain@deaf", "data/controls/iter1/plain@deaf.jsonl", "metrics/controls/iter1/plain@deaf.json"),
-        ("iter1/plain@samples", "data/samples/iter1/plain@samples.jsonl", "metrics/samples/iter1/plain@samples.json"),
+        ("iter1/plain@samples", "data/samples/iter1/plain@samples.jsonl", "metrics/votes/iter1/plain@samples.json"),
         ("iter1/plain@vote", "data/votes/iter1/plain@vote.jsonl", "metrics/votes/iter1/plain@vote.json"),
     ],
 )

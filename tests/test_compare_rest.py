@@ -254,8 +254,8 @@ def test_the_long_tables_have_every_model_and_pass_rate(workplace, monkeypatch):
 
 
 def test_only_listed_names_are_read(workplace, monkeypatch):
-    for name in ("gates/old.json", "scores/old/baseline.json", "scores/iter1/old.json"):
-        stale = f"metrics/rest/{name}"
+    for name in ("rest/gates/old.json", "scores/old/baseline.json", "scores/iter1/old.json"):
+        stale = f"metrics/{name}"
         Path(stale).parent.mkdir(exist_ok=True)
         Path(stale).write_text("not even JSON")
     set_params(rest={"iterations": {"iter1": {"from": "base", "learning_rate": 1e-5}}})

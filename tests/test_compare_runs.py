@@ -22,7 +22,7 @@ RIGHT = {  # the first of so many questions; alone, 60 against 65 would be calle
     "data/answers/base/baseline": 60,
     "data/answers/base/longer": 65,
     "data/answers/base/other": 61,
-    "data/controls/longer/silence": 30,
+    "data/controls/base/longer@silence": 30,
     "data/answers/iter1/longer": 84,
     "data/answers/iter2/longer": 90,
 }
@@ -186,7 +186,7 @@ def test_files_from_elsewhere_are_compared_by_the_defaults(run):
     [
         ("baselin", "there is no file 'baselin', and no run is called 'baselin'; did you mean \"baseline\"?"),
         ("iter9/longer", 'did you mean "iter2/longer"?'),
-        ("longer@votes", 'did you mean "vote"?'),
+        ("longer@votes", 'did you mean "longer@vote"?'),
         ("baseline@samples", "no stage makes the run 'baseline@samples': vote.variants does not list 'baseline'"),
         ("baseline@silence", "arms.variants does not list 'baseline'"),
         ("longer@permuted", "arms.kinds does not list 'permuted'"),

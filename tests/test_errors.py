@@ -453,7 +453,7 @@ def test_predictions_in_the_challenges_format_are_analysed(workplace, monkeypatc
     [
         (("--run", "goood"), "no run is called 'goood'; did you mean \"good\"?"),
         (("--run", "bad@vote"), "vote.variants does not list 'bad'"),
-        (("--run", "good@silent"), 'did you mean "silence"?'),
+        (("--run", "good@silent"), 'did you mean "good@silence"?'),
         (("--questions", "q.jsonl"), "go together"),
         (("--show", "--run", "good"), "give one of"),
         (("--out-md", "a.md"), "the stage's files have their places"),

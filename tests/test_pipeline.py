@@ -188,7 +188,7 @@ from audio_reasoning.prompts.registry import load_prompt
 from pathlib import Path
 params = load_project()
 greedy = params.infer.model_copy(update={"backend": sys.argv[1], "endpoint_model": sys.argv[2], "temperature": 0.0})
-setup = setup_of("base", greedy, params.serve, params.runtime)
+setup = setup_of("base", greedy.backend, params.serve, params.runtime, greedy.endpoint_model)
 questions = read_questions(Path("data/questions/test.jsonl"))[:200]
 responses, _ = answer_questions(questions, load_prompt("structured_reasoning"), setup, greedy.decoding())
 print(json.dumps([[r.text, r.answer, r.status] for r in responses]))

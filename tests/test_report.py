@@ -468,7 +468,7 @@ class TestStage:
     def test_depends_on_folders_that_exist_without_any_run(self):
         stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
         folders = [Path(dep) for dep in stages["report"]["deps"] if dep.startswith("metrics/") and "." not in dep]
-        always = {Path("metrics/scores/base")}  # prompts.variants is never empty
+        always = {Path("metrics/scores")}  # prompts.variants is never empty
         assert [path for path in folders if path not in always and not (ROOT / path / ".gitkeep").is_file()] == []
 
     def test_same_input_same_bytes(self, built, project, monkeypatch):
@@ -509,7 +509,7 @@ class TestStage:
             ("summary.json", {"notes": []}, "metrics/summary.json: versus_baseline is missing"),
             ("rest/pass_rates.json", [{"iteration": "iter1"}], "metrics/rest/pass_rates.json: [0].sampler is missing"),
             ("arms.json", {"comparisons": 3}, "metrics/arms.json: comparisons must be a list, found 3"),
-            ("votes/baseline.json", {"curve": []}, "baseline.json: curve must be a list of 1 or more, found []"),
+            ("votes/base/baseline.json", {"curve": []}, "baseline.json: curve must be a list of 1 or more, found []"),
             ("errors.json", {"runs": [{}]}, "metrics/errors.json: hardest is missing"),
             ("judge.json", {"runs": [{"run": 1}], "comparisons": []}, "metrics/judge.json: runs[0].run must be a text"),
         ],

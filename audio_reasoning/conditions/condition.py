@@ -17,7 +17,7 @@ from typing import Any
 
 from audio_reasoning.conditions.params import Arms
 from audio_reasoning.core.plugins import load_part
-from audio_reasoning.core.records import Question, Response
+from audio_reasoning.core.records import Question, Rollout
 
 CONDITIONS = {
     "silence": "audio_reasoning.conditions.silence:CONDITION",
@@ -27,8 +27,8 @@ CONDITIONS = {
 }
 
 
-def _as_asked(questions: Sequence[Question], arms: Arms, responses: Sequence[Response]) -> list[Response]:
-    return list(responses)
+def _as_asked(questions: Sequence[Question], arms: Arms, rollouts: Sequence[Rollout]) -> list[Rollout]:
+    return list(rollouts)
 
 
 def _nothing(questions: Sequence[Question], arms: Arms) -> dict[str, Any]:
@@ -40,12 +40,12 @@ class Condition:
     """What is asked instead of the questions, and how the answers are read.
 
     `ask` gives for each question one or, in a row, several; clips that it makes it writes below the media root that it
-    is given. `read` gives the responses to that as responses to the questions.
+    is given. `read` gives the answers to that as answers to the questions.
     `describe` is what a run's manifest says beside the condition's name. `each_once`: one sample of what is asked.
     """
 
     ask: Callable[[Sequence[Question], Arms, Path], list[Question]]
-    read: Callable[[Sequence[Question], Arms, Sequence[Response]], list[Response]] = _as_asked
+    read: Callable[[Sequence[Question], Arms, Sequence[Rollout]], list[Rollout]] = _as_asked
     describe: Callable[[Sequence[Question], Arms], dict[str, Any]] = _nothing
     each_once: bool = False
 

@@ -8,7 +8,7 @@ from typing import Any
 from audio_reasoning.conditions.condition import Condition
 from audio_reasoning.conditions.orders import asked_orders
 from audio_reasoning.conditions.params import Arms
-from audio_reasoning.core.records import Question, Response
+from audio_reasoning.core.records import Question, Rollout
 
 
 def permute(questions: Sequence[Question], arms: Arms, media_root: Path) -> list[Question]:
@@ -16,15 +16,12 @@ def permute(questions: Sequence[Question], arms: Arms, media_root: Path) -> list
     return [reordered(q, order) for q in questions for order in asked_orders(q, arms.seed, arms.permutations)]
 
 
-def read(questions: Sequence[Question], arms: Arms, responses: Sequence[Response]) -> list[Response]:
-    """The answer becomes the index of the choice in the question's own order, `sample_index` the number of the order.
-
-    Letters in `text` are those of the asked order.
-    """
+def read(questions: Sequence[Question], arms: Arms, rollouts: Sequence[Rollout]) -> list[Rollout]:
+    """Each answer with the order that its choices were asked in; `sample_index` becomes the number of the order."""
     orders = [order for q in questions for order in enumerate(asked_orders(q, arms.seed, arms.permutations))]
     return [
-        replace(response, sample_index=index, answer=None if response.answer is None else order[response.answer])
-        for response, (index, order) in zip(responses, orders, strict=True)
+        replace(rollout, sample_index=index, order=order)
+        for rollout, (index, order) in zip(rollouts, orders, strict=True)
     ]
 
 

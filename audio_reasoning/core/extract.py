@@ -26,7 +26,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from audio_reasoning.core.noise import but_for_unpaired, turn_end, undressed, visible
-from audio_reasoning.core.records import Status
+from audio_reasoning.core.records import Response, Rollout, Status
+from audio_reasoning.core.thinking import split_thinking
 
 VERSION = 2  # of the rules; raise it when any of them changes
 
@@ -81,28 +82,6 @@ def status_of(extraction: Extraction, finish_reason: str) -> Status:
     if finish_reason == "length" or extraction.rule == "unclosed":
         return "truncated"
     return "no_answer" if extraction.answer is None else "ok"
-
-
-def split_thinking(text: str) -> tuple[str, str, bool]:
-    r"""Split an output into its thinking trace, what follows it, and whether no trace is left open.
-
-    The opening tag may be missing, since chat templates put it into the prompt. Everything up to the
-    last closing tag is thinking.
-
-    >>> split_thinking("<think>It barks.</think>\nANSWER: Dog")
-    ('It barks.', '\nANSWER: Dog', True)
-    >>> split_thinking("It barks.</think>ANSWER: Dog")
-    ('It barks.', 'ANSWER: Dog', True)
-    >>> split_thinking("<think>It barks and")
-    ('It barks and', '', False)
-    >>> split_thinking("ANSWER: Dog")
-    ('', 'ANSWER: Dog', True)
-    """
-    before, _, after = text.rpartition("</think>")
-    body, reopened, unfinished = after.partition("<think>")
-    pieces = re.split("</?think>", before + reopened + unfinished)
-    thinking = "\n".join(piece.strip() for piece in pieces if piece.strip())
-    return thinking, body, not reopened
 
 
 def answer_text(text: str) -> str:
@@ -280,3 +259,30 @@ def _readings(text: str, choices: Sequence[str]) -> Iterator[str]:
     most = max((len(choice.split()) for choice in choices), default=1)
     for end in range(min(len(lines), most), 0, -1):
         yield "\n".join(lines[:end])
+
+
+def read_answer(rollout: Rollout, choices: Sequence[str]) -> Response:
+    """What a sampled answer means: which choice, by which rule, after which thinking.
+
+    `choices` are the question's, in its own order; where they were asked in another, the rollout says so.
+    """
+    order = rollout.order or tuple(range(len(choices)))
+    extraction = extract(rollout.text, [choices[index] for index in order])
+    status: Status = "error" if rollout.error else status_of(extraction, rollout.finish_reason)
+    return Response(
+        question_id=rollout.question_id,
+        sample_index=rollout.sample_index,
+        status=status,
+        text=rollout.text,
+        thinking=extraction.thinking,
+        answer=order[extraction.answer] if status == "ok" and extraction.answer is not None else None,
+        extraction=extraction.rule if status != "error" else "none",
+        finish_reason=rollout.finish_reason,
+        prompt_tokens=rollout.prompt_tokens,
+        completion_tokens=rollout.completion_tokens,
+        error=rollout.error,
+        prompt_token_ids=rollout.prompt_token_ids,
+        completion_token_ids=rollout.completion_token_ids,
+        forced=rollout.forced,
+        reasked_chars=rollout.reasked_chars,
+    )

@@ -68,8 +68,31 @@ class Question:
 
 
 @dataclass(frozen=True, config=KNOWN_FIELDS)
+class Rollout:
+    """One sampled answer to one question as it came: which choice is meant is read when it is scored.
+
+    `text` is the model's whole output; `error` is the reason where there is none. `order` says in which order the
+    choices were asked, where it was not the question's own: choice i was `question.choices[order[i]]`. Token ids are
+    kept where they were asked for. `forced` and `reasked_chars`: see `Response`.
+    """
+
+    question_id: Text
+    sample_index: Whole
+    text: Text
+    finish_reason: Text
+    prompt_tokens: Whole
+    completion_tokens: Whole
+    error: Text = ""
+    order: TokenIds = None
+    prompt_token_ids: TokenIds = None
+    completion_token_ids: TokenIds = None
+    forced: Flag = False
+    reasked_chars: OptionalWhole = None
+
+
+@dataclass(frozen=True, config=KNOWN_FIELDS)
 class Response:
-    """One sampled answer to one question.
+    """One sampled answer to one question, read (see `audio_reasoning.core.extract.read_answer`).
 
     `text` is the model's whole output; `answer` is a choice index, or None unless `status` is "ok";
     `extraction` names the rule that found it; `error` is the reason where `status` is "error".
@@ -95,7 +118,13 @@ class Response:
     reasked_chars: OptionalWhole = None
 
 
-RARE = ("prompt_token_ids", "completion_token_ids", "forced", "reasked_chars")  # left out of a file where not set
+RARE = (
+    "order",
+    "prompt_token_ids",
+    "completion_token_ids",
+    "forced",
+    "reasked_chars",
+)  # left out of a file where not set
 
 
 @dataclass(frozen=True, config=KNOWN_FIELDS)
@@ -118,10 +147,10 @@ class Comparison:
     method: Text
 
 
-def to_dict(record: Question | Response | Comparison) -> dict[str, Any]:
-    """The record as a JSON object, without the rare fields of a response that are not set."""
+def to_dict(record: Question | Rollout | Response | Comparison) -> dict[str, Any]:
+    """The record as a JSON object, without the rare fields of an answer that are not set."""
     row = asdict(record)
-    if isinstance(record, Response):
+    if isinstance(record, Rollout | Response):
         row = {name: value for name, value in row.items() if name not in RARE or value not in (None, False)}
     return row
 
@@ -133,6 +162,11 @@ def question_from(row: object, where: str = "question") -> Question:
     that are blank, fewer than two or alike up to outer spaces, and an answer that is not the index of one.
     """
     return validated(Question, row, where)
+
+
+def rollout_from(row: object, where: str = "answer") -> Rollout:
+    """Build a Rollout from a JSON object; raise UserError, prefixed by `where`, on a wrong shape."""
+    return validated(Rollout, row, where)
 
 
 def response_from(row: object, where: str = "response") -> Response:

@@ -98,7 +98,7 @@ def run_at(path: Path) -> Run | None:
 
 def metrics_file(run: Run) -> Path:
     """The scores of a run: accuracies, by category, and what became of the rest."""
-    kind = "scores" if run.kind == "answers" else run.kind
+    kind = {"answers": "scores", "samples": "votes"}.get(run.kind, run.kind)  # samples are scored to be voted on
     return METRICS / kind / run.model / f"{run.file_name}.json"
 
 

@@ -1,4 +1,4 @@
-"""Ask a model about questions under one prompt, through any engine, and read its answers."""
+"""Ask a model about questions under one prompt, through any engine."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,10 +7,9 @@ from typing import Any
 
 from audio_reasoning.core.audio import samples_of
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.extract import extract, status_of
 from audio_reasoning.core.files import read_json, sha256_file
 from audio_reasoning.core.progress import progress, show_at_end
-from audio_reasoning.core.records import NO_AUDIO, Question, Response
+from audio_reasoning.core.records import NO_AUDIO, Question, Rollout
 from audio_reasoning.engines.answers import ChatResult
 from audio_reasoning.engines.cache import response_cache
 from audio_reasoning.engines.cached import Cached
@@ -26,12 +25,12 @@ def answer_questions(
     decoding: Decoding,
     max_error_rate: float = 0.0,
     keep_ids: bool = False,
-) -> tuple[list[Response], dict[str, Any]]:
+) -> tuple[list[Rollout], dict[str, Any]]:
     """All samples of all questions, in their order, and the identity of the engine that gave them.
 
     The identity's "adapter" is the hash of the adapter's weights, None without one.
 
-    Every question is there: what failed has a status that says so. `keep_ids` keeps prompt and completion
+    Every question is there: what failed says why. `keep_ids` keeps prompt and completion
     token ids where the engine gives them.
 
     Raises UserError when a clip is missing or changed, the adapter is not of this base model, the engine cannot be
@@ -45,39 +44,31 @@ def answer_questions(
     _check_audio_tokens(questions, results, setup.model)
     errors = [(question.id, result.error) for question, result in zip(questions, results, strict=True)]
     check_errors(errors, max_error_rate)
-    responses = [
-        response
+    rollouts = [
+        rollout
         for question, result in zip(questions, results, strict=True)
-        for response in responses_of(question, result, decoding.n, keep_ids)
+        for rollout in rollouts_of(question.id, result, decoding.n, keep_ids)
     ]
-    return responses, {"adapter": None, **engine.identity}
+    return rollouts, {"adapter": None, **engine.identity}
 
 
-def responses_of(question: Question, result: ChatResult, n: int, keep_ids: bool) -> list[Response]:
-    """Read one question's samples; a request without an answer gives `n` responses of status "error"."""
+def rollouts_of(question_id: str, result: ChatResult, n: int, keep_ids: bool) -> list[Rollout]:
+    """One question's samples; a request without an answer gives `n` of them that say why."""
     if result.error:
-        return [_failed(question, index, result.error) for index in range(n)]
-    responses = []
-    for index, sample in enumerate(result.samples):
-        found = extract(sample.text, question.choices)
-        status = status_of(found, sample.finish_reason)
-        responses.append(
-            Response(
-                question_id=question.id,
-                sample_index=index,
-                status=status,
-                text=sample.text,
-                thinking=found.thinking,
-                answer=found.answer if status == "ok" else None,
-                extraction=found.rule,
-                finish_reason=sample.finish_reason,
-                prompt_tokens=result.prompt_tokens,
-                completion_tokens=sample.completion_tokens or 0,
-                prompt_token_ids=result.prompt_token_ids if keep_ids else None,
-                completion_token_ids=sample.completion_token_ids if keep_ids else None,
-            )
+        return [Rollout(question_id, index, "", "error", 0, 0, error=result.error) for index in range(n)]
+    return [
+        Rollout(
+            question_id=question_id,
+            sample_index=index,
+            text=sample.text,
+            finish_reason=sample.finish_reason,
+            prompt_tokens=result.prompt_tokens,
+            completion_tokens=sample.completion_tokens or 0,
+            prompt_token_ids=result.prompt_token_ids if keep_ids else None,
+            completion_token_ids=sample.completion_token_ids if keep_ids else None,
         )
-    return responses
+        for index, sample in enumerate(result.samples)
+    ]
 
 
 def check_clips(questions: Sequence[Question], media_root: Path) -> None:
@@ -99,10 +90,6 @@ def request_for(question: Question, prompt: Prompt, continues: str = "") -> Requ
     """The request that asks one question under one prompt; with NO_AUDIO it has no audio at all."""
     system, user = prompt.render(question.question, question.choices)
     return Request(question.id, system, user, None if question.audio is NO_AUDIO else question.audio, continues)
-
-
-def _failed(question: Question, index: int, error: str) -> Response:
-    return Response(question.id, index, "error", "", "", None, "none", "error", 0, 0, error=error)
 
 
 def check_errors(errors: Sequence[tuple[str, str]], allowed: float) -> None:

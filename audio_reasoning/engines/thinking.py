@@ -6,8 +6,8 @@ https://arxiv.org/abs/2501.19393, section 3.1, which also prolongs thinking; tha
 was closed and the answer cut, it writes on as it was. The result is one Response with the joined text, `forced`.
 
 **Re-asking** (`thinking.reask_over_chars`) is for traces that are too long to submit: the question is asked again with
-another seed and `thinking.reask_max_tokens`. The second response replaces the first where it has an answer and its
-trace is within the limit, or the first has no answer. Either way the record keeps the first trace's length in
+another seed and `thinking.reask_max_tokens`. The second response replaces the first where it has ended by itself and
+its trace is within the limit, or the first has not ended. Either way the record keeps the first trace's length in
 `reasked_chars`. It comes first; what is truncated after it can still be forced.
 
 Of second requests that fail there may be as many as infer.max_error_rate allows. Where asking again fails, the first
@@ -22,10 +22,10 @@ from dataclasses import replace
 from typing import Any
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.extract import split_thinking
 from audio_reasoning.core.progress import progress, show_at_end
-from audio_reasoning.core.records import Question, Response
-from audio_reasoning.engines.answer import answer_questions, check_errors, request_for, responses_of
+from audio_reasoning.core.records import Question, Rollout
+from audio_reasoning.core.thinking import is_cut, split_thinking, thinking_of
+from audio_reasoning.engines.answer import answer_questions, check_errors, request_for
 from audio_reasoning.engines.answers import ChatResult
 from audio_reasoning.engines.cache import response_cache
 from audio_reasoning.engines.cached import Cached
@@ -45,7 +45,7 @@ def answer_in_budget(
     decoding: Decoding,
     thinking: Thinking,
     max_error_rate: float = 0.0,
-) -> tuple[list[Response], dict[str, Any], dict[str, Any]]:
+) -> tuple[list[Rollout], dict[str, Any], dict[str, Any]]:
     """`answer_questions`, then what `thinking` asks for: responses, the backend, and what the manifest adds.
 
     The last is empty where nothing is asked for, and else {"thinking": …}: the parameters, and how many responses were
@@ -70,9 +70,7 @@ def answer_in_budget(
     second = _asked_again(asked, responses, prompt, setup, decoding, thinking, limit)
     replaced = sum(improves(responses[i], again, limit) for i, again in second.items())
     responses = [better(r, second[i], limit) if i in second else r for i, r in enumerate(responses)]
-    failed = {
-        i: f"asked again for a shorter trace: {again.error}" for i, again in second.items() if again.status == "error"
-    }
+    failed = {i: f"asked again for a shorter trace: {again.error}" for i, again in second.items() if again.error}
     if thinking.force_answer:
         responses = _forced(asked, responses, prompt, setup, decoding, thinking)
     check_errors([(r.question_id, failed.get(i, r.error)) for i, r in enumerate(responses)], max_error_rate)
@@ -91,17 +89,17 @@ def answer_in_budget(
 
 def _asked_again(
     asked: Sequence[Question],
-    responses: Sequence[Response],
+    responses: Sequence[Rollout],
     prompt: Prompt,
     setup: Setup,
     decoding: Decoding,
     thinking: Thinking,
     limit: int,
-) -> dict[int, Response]:
+) -> dict[int, Rollout]:
     """A second response for each whose trace is longer than `limit`, by its place; an error where that fails."""
-    found: dict[int, Response] = {}
+    found: dict[int, Rollout] = {}
     for index in range(decoding.n):
-        long = [i for i in range(index, len(responses), decoding.n) if len(responses[i].thinking) > limit]
+        long = [i for i in range(index, len(responses), decoding.n) if len(thinking_of(responses[i])) > limit]
         if not long:
             continue
         shorter = decoding.model_copy(
@@ -115,15 +113,19 @@ def _asked_again(
     return found
 
 
-def improves(first: Response, second: Response, limit: int) -> bool:
+def improves(first: Rollout, second: Rollout, limit: int) -> bool:
     """Whether the second attempt at a question replaces the first, whose trace is longer than `limit` characters."""
-    return second.status == "ok" and (len(second.thinking) <= limit or first.status != "ok")
+    return _finished(second) and (len(thinking_of(second)) <= limit or not _finished(first))
 
 
-def better(first: Response, second: Response, limit: int) -> Response:
+def _finished(rollout: Rollout) -> bool:
+    return not rollout.error and not is_cut(rollout)
+
+
+def better(first: Rollout, second: Rollout, limit: int) -> Rollout:
     """The attempt that stays, with the length of the first trace."""
     kept = second if improves(first, second, limit) else first
-    return replace(kept, sample_index=first.sample_index, reasked_chars=len(first.thinking))
+    return replace(kept, sample_index=first.sample_index, reasked_chars=len(thinking_of(first)))
 
 
 # ── Budget forcing ───────────────────────────────────────────────────────────────────────────────
@@ -131,13 +133,13 @@ def better(first: Response, second: Response, limit: int) -> Response:
 
 def _forced(
     asked: Sequence[Question],
-    responses: Sequence[Response],
+    responses: Sequence[Rollout],
     prompt: Prompt,
     setup: Setup,
     decoding: Decoding,
     thinking: Thinking,
-) -> list[Response]:
-    cut = [i for i, response in enumerate(responses) if response.status == "truncated"]
+) -> list[Rollout]:
+    cut = [i for i, response in enumerate(responses) if is_cut(response)]
     if not cut:
         return list(responses)
     tokenizer = family_of(setup.model).processor(setup.model).tokenizer
@@ -159,7 +161,7 @@ def _forced(
             results = engine.generate(requests, shorter, lambda *_: bar.update())
             for i, result in zip(chosen, results, strict=True):
                 check_continued(responses[i], texts[i], result, prompt_text)
-                finished[i] = joined(asked[i], responses[i], texts[i], result)
+                finished[i] = joined(responses[i], texts[i], result)
     return finished
 
 
@@ -181,7 +183,7 @@ def closed(text: str, prompt: str, closing: str) -> str:
 
 
 def check_continued(
-    first: Response, text: str, result: ChatResult, prompt_text: Callable[[tuple[int, ...] | None], str]
+    first: Rollout, text: str, result: ChatResult, prompt_text: Callable[[tuple[int, ...] | None], str]
 ) -> None:
     """Raise UserError unless the model was shown its first prompt and then `text`, both whole, by its token ids."""
     if result.error:
@@ -195,17 +197,17 @@ def check_continued(
         )
 
 
-def joined(question: Question, first: Response, text: str, result: ChatResult) -> Response:
-    """The response that begins with `text` and ends in what `result` adds, read as a whole."""
+def joined(first: Rollout, text: str, result: ChatResult) -> Rollout:
+    """The answer that begins with `text` and ends in what `result` adds, as a whole."""
     if result.error:
-        return replace(first, status="error", answer=None, error=f"asked for the answer: {result.error}", forced=True)
+        return replace(first, error=f"asked for the answer: {result.error}", forced=True)
     (added,) = result.samples
-    (whole,) = responses_of(question, replace(result, samples=(replace(added, text=text + added.text),)), 1, False)
     return replace(
-        whole,
-        sample_index=first.sample_index,
-        prompt_tokens=first.prompt_tokens,
-        completion_tokens=first.completion_tokens + whole.completion_tokens,
-        reasked_chars=first.reasked_chars,
+        first,
+        text=text + added.text,
+        finish_reason=added.finish_reason,
+        completion_tokens=first.completion_tokens + (added.completion_tokens or 0),
+        prompt_token_ids=None,
+        completion_token_ids=None,
         forced=True,
     )

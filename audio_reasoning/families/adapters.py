@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from audio_reasoning.core import torchvision_ops as torchvision_ops  # before PEFT, which imports transformers
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import read_json, write_json
 from audio_reasoning.core.models import CONFIG, WEIGHTS
 from audio_reasoning.families.family import AdapterNames
 from audio_reasoning.families.params import Lora
+
+from peft import LoraConfig, PeftModel, get_peft_model  # isort: skip
+from peft.tuners.lora import LoraLayer  # isort: skip
 
 
 @dataclass(frozen=True)

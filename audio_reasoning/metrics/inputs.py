@@ -12,10 +12,10 @@ from typing import Any
 from audio_reasoning.core.choices import kept_choices, right_choice
 from audio_reasoning.core.clips import source_video
 from audio_reasoning.core.errors import UserError, nearest
-from audio_reasoning.core.extract import extract, status_of
+from audio_reasoning.core.extract import extract, read_answer, status_of
 from audio_reasoning.core.files import read_json, read_rows
 from audio_reasoning.core.mmar import ScoredRow
-from audio_reasoning.core.records import Audio, Question, Response, question_from, response_from
+from audio_reasoning.core.records import Audio, Question, Response, question_from, response_from, rollout_from
 from audio_reasoning.core.shown import printable
 from audio_reasoning.core.validate import validated
 from audio_reasoning.tasks.official import Asked, submitted_text
@@ -189,6 +189,9 @@ def _question_from_mmar(row: dict[str, Any], where: str) -> Question | Unanswera
 
 
 def _sample_from_record(row: dict[str, Any], question: Asked, where: str) -> Sample:
+    if "answer" not in row:  # as it came from a model: its meaning is read here
+        response = read_answer(rollout_from(row, where), question.choices)
+        return Sample(response, submitted_text(question, response))
     response = response_from(row, where)
     answered = response.answer is not None and 0 <= response.answer < len(question.choices)
     if answered != (response.status == "ok") or (response.answer is not None and not answered):

@@ -9,7 +9,8 @@ from statistics import fmean
 import torch
 
 from audio_reasoning.algorithms.rest.params import Rest
-from audio_reasoning.core.records import Question, Response
+from audio_reasoning.core.extract import read_answer
+from audio_reasoning.core.records import Question, Rollout
 from audio_reasoning.engines.answer import answer_questions
 from audio_reasoning.engines.engine import Decoding, Setup
 from audio_reasoning.prompts.registry import Prompt
@@ -37,23 +38,25 @@ class Judge:
     def scores(self, model: Model, questions: Sequence[Question], temperature: float, n: int) -> list[float]:
         """The share of right samples of each question."""
         decoding = self._decoding(temperature, n, self.rest.generate.max_tokens)
-        responses = self._ask(model, questions, self.rest.gate.backend, decoding)
+        rollouts = self._ask(model, questions, self.rest.gate.backend, decoding)
         return [
-            fmean(correct(question, response) for response in responses[i * n : (i + 1) * n])
+            fmean(
+                correct(question, read_answer(rollout, question.choices)) for rollout in rollouts[i * n : (i + 1) * n]
+            )
             for i, question in enumerate(questions)
         ]
 
     def tokens(self, model: Model, questions: Sequence[Question], backend: str) -> list[Tokens]:
         """Each question's greedy completion; a model that was loaded for it is gone afterwards."""
         limit = min(self.rest.gate.parity_tokens, self.rest.generate.max_tokens)
-        responses = self._ask(model, questions, backend, self._decoding(0.0, 1, limit))
+        rollouts = self._ask(model, questions, backend, self._decoding(0.0, 1, limit))
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        assert all(response.completion_token_ids for response in responses), f"{backend} gave no token ids"
-        return [response.completion_token_ids or () for response in responses]
+        assert all(rollout.completion_token_ids for rollout in rollouts), f"{backend} gave no token ids"
+        return [rollout.completion_token_ids or () for rollout in rollouts]
 
-    def _ask(self, model: Model, questions: Sequence[Question], backend: str, decoding: Decoding) -> list[Response]:
+    def _ask(self, model: Model, questions: Sequence[Question], backend: str, decoding: Decoding) -> list[Rollout]:
         setup = replace(self.setup, backend=backend, adapter=model.adapter)
         return answer_questions(questions, self.prompt, setup, decoding, keep_ids=True)[0]
 

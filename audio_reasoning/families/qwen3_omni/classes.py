@@ -6,6 +6,7 @@ import logging
 from audio_reasoning.core import torchvision_ops as torchvision_ops  # before transformers' multimodal classes
 
 from transformers import (
+    ProcessorMixin as ProcessorMixin,
     Qwen2VLImageProcessor as Qwen2VLImageProcessor,
     Qwen2VLVideoProcessor as Qwen2VLVideoProcessor,
     Qwen3OmniMoeConfig as Qwen3OmniMoeConfig,

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, ProcessorMixin, WhisperFeatureExtractor
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, WhisperFeatureExtractor
 
 from audio_reasoning.core.audio import HOP_SAMPLES, SAMPLE_RATE_HZ
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.families.qwen3_omni.audio_tokens import audio_token_count
 from audio_reasoning.families.qwen3_omni.checkpoint import loading, source
+from audio_reasoning.families.qwen3_omni.classes import ProcessorMixin
 
 
 @dataclass(frozen=True)
