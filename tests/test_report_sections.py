@@ -282,7 +282,7 @@ class TestSections:
         monkeypatch.chdir(tmp_path)
         questions = {q.id: q for q in (question(index) for index in range(20))}
         samples = {n: [response(q, (i + s) % 3 > 0, s) for s in range(4)] for i, (n, q) in enumerate(questions.items())}
-        write_result(Path("metrics/votes/baseline.json"), vote_metrics("baseline", questions, samples))
+        write_result(Path("metrics/votes/base/baseline.json"), vote_metrics("baseline", questions, samples))
         section = votes_section(["baseline"])
         assert len(section.figures[0].table.rows) == 4
         told = texts(section.tables[0])[0]

@@ -35,7 +35,7 @@ KINDS: dict[str, Any] = {
     "vote_curve.json": list[CurveRow],
     "calibration.json": list[CalibrationRow],
     "rest/summary.json": RestSummary,
-    "votes/*/[!@]*.json": VoteFigures,
+    "votes/*/structured_reasoning.json": VoteFigures,
     "votes/*/*@*.json": Metrics,
     "scores/*/*.json": Metrics,
     "controls/*/*@*.json": Metrics,
