@@ -116,7 +116,7 @@ class TestSections:
         told = "rest_check: it is deaf; its model is that of base; ways out: other clips"
         assert {"gate": "refused", "dev before": "–", "reason": told}.items() <= shown.items()
         write_json(Path("metrics/rest/summary.json"), {**summary, "versus_base": [{**row, "verdict": None}]})
-        with pytest.raises(UserError, match=r"versus_base\[0\].verdict must be a text"):
+        with pytest.raises(UserError, match=r"versus_base\[0\].verdict must be"):
             iterations_section()
 
     def test_problems_to_learn_from_are_those_that_are_sometimes_solved(self, tmp_path, monkeypatch):
