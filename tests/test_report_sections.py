@@ -8,12 +8,12 @@ import pytest
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import write_json
-from audio_reasoning.judging.results import JudgeSummary
 from audio_reasoning.metrics.arms_results import ArmsSummary
 from audio_reasoning.metrics.errors.analysis import analysis_of
 from audio_reasoning.metrics.errors.params import Errors
 from audio_reasoning.metrics.errors.results import ErrorAnalysis
 from audio_reasoning.metrics.inputs import Sample
+from audio_reasoning.metrics.judge_results import JudgeSummary
 from audio_reasoning.metrics.rest_results import ModelRow, PassRateRow, RestSummary
 from audio_reasoning.metrics.results import Judged, write_result
 from audio_reasoning.render.report.arms import arms_section

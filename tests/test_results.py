@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.judging.results import JudgeSummary
 from audio_reasoning.metrics.arms_results import ArmsSummary, AudioGain
 from audio_reasoning.metrics.errors.results import ErrorAnalysis
+from audio_reasoning.metrics.judge_results import JudgeSummary
 from audio_reasoning.metrics.rest_results import Gate, RestSummary
 from audio_reasoning.metrics.results import (
     HeadlineMetrics,
