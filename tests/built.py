@@ -1,71 +1,76 @@
-"""The real pipeline as if it had run: a copy of the repository in which every output is there, with nothing in it.
+"""The real pipeline as if it had run: every output is there, with nothing to the point in it.
 
-What a change makes stale can so be asked of DVC in seconds: `Built.stale` gives the stages that `dvc repro` would run.
+What a change makes stale can so be asked of DVC in seconds.
 """
 
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import networkx as nx
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
+from dvc.stage.serialize import to_lockfile
+from dvc.utils.serialize import dump_yaml
 
 ROOT = Path(__file__).parent.parent
 
 
-@dataclass(frozen=True)
+def commented(text: str) -> str:
+    """The text with a comment below, in Python's way, YAML's and CSS's."""
+    return f"{text}\n# /* edited */\n"
+
+
 class Built:
-    """A repository at `root`, in which nothing is stale until a file is changed."""
+    """A copy of the working tree at `root`, with an output of every stage; nothing is stale until a file is changed."""
 
-    root: Path
+    def __init__(self, root: Path) -> None:
+        command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+        for name in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
+            if name != "dvc.lock" and (ROOT / name).is_file():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, root / name)
+        subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+        self.root = root
+        self.graph: nx.DiGraph = Repo(str(root)).index.graph
+        self.stages = [stage for stage in self.graph if isinstance(stage, PipelineStage)]
+        for stage in self.stages:
+            for out in stage.outs:
+                path = Path(out.fs_path)
+                file = path if path.suffix else path / "content"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(f"made by {stage.name}\n")
+        for stage in self.stages:
+            stage.save(run_cache=False)
+            stage.commit()
+        locked = {name: entry for stage in self.stages for name, entry in to_lockfile(stage).items()}
+        dump_yaml(root / "dvc.lock", {"schema": "2.0", "stages": locked})
 
-    def changed(self) -> set[str]:
-        """The stages whose own dependencies or outputs changed since they last ran: those that `dvc status` names."""
-        return set(Repo(str(self.root)).status())
+    def status(self) -> set[str]:
+        """What `dvc status` says of the whole, from the files alone."""
+        return {name.rpartition(":")[2] for name in Repo(str(self.root)).status()}
 
-    def stale(self, *names: str, change: Callable[[str], str] = lambda text: f"{text}\n# edited\n") -> set[str]:
-        """What a change of these files makes stale: the stages that read them, and what reads their outputs.
-
-        The change is undone.
-        """
-        return self.below(self.directly_stale(*names, change=change))
-
-    def directly_stale(self, *names: str, change: Callable[[str], str] = lambda text: f"{text}\n# edited\n") -> set[str]:
-        """The stages that themselves read these files."""
-        kept = {self.root / name: (self.root / name).read_text() for name in names}
-        for path, text in kept.items():
-            path.write_text(change(text))
+    def readers(self, name: str, change: Callable[[str], str] = commented) -> set[str]:
+        """The stages of which DVC says that a dependency has changed, when the file is; the change is undone."""
+        path = self.root / name
+        before = path.read_text()
+        path.write_text(change(before))
         try:
-            return self.changed()
+            return {stage.name for stage in self.stages if _reads_changed(stage, path)}
         finally:
-            for path, text in kept.items():
-                path.write_text(text)
+            path.write_text(before)
 
-    def below(self, stages: set[str]) -> set[str]:
-        """These stages and all that read what they make, directly or not."""
-        graph = Repo(str(self.root)).index.graph
-        read_by = {stage: nx.ancestors(graph, stage) for stage in graph if stage.addressing in stages}
-        return stages | {reader.addressing for readers in read_by.values() for reader in readers}
+    def stale(self, name: str, change: Callable[[str], str] = commented) -> set[str]:
+        """The same, with all that reads what those stages write, directly or not."""
+        return self.after(self.readers(name, change))
+
+    def after(self, names: set[str]) -> set[str]:
+        """The stages of these names, with all that reads what they write; a matrix may be named as a whole."""
+        first = {stage for stage in self.stages if {stage.name, stage.name.partition("@")[0]} & names}
+        return {stage.name for stage in first.union(*(nx.ancestors(self.graph, stage) for stage in first))}
 
 
-def build(root: Path) -> Built:
-    """Copy the working tree's tracked and new files to `root`, make every output there, and have DVC take note."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
-        if name != "dvc.lock" and (ROOT / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, root / name)
-    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
-    repo = Repo(str(root))
-    for stage in repo.index.stages:
-        assert isinstance(stage, PipelineStage)
-        for out in stage.outs:
-            path = Path(out.fs_path)
-            file = path if path.suffix else path / "content"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(f"made by {stage.addressing}\n")
-    repo.commit(force=True)
-    return Built(root)
+def _reads_changed(stage: PipelineStage, path: Path) -> bool:
+    holding = {str(path), *map(str, path.parents)}
+    return any(dep.fs_path in holding and dep.status() for dep in stage.deps)
