@@ -48,10 +48,9 @@ from audio_reasoning.metrics.scoring import BREAKDOWNS, FATES
 from audio_reasoning.metrics.stats import equivalence_p, wilson
 from audio_reasoning.render.compare_files_table import as_markdown, as_text
 from audio_reasoning.tasks.official import Asked
-from stages.declared import Declared
-from stages.family import as_declared, families, judge_contrasts
+from stages.contrasts import Declared, families, project_comparisons
+from stages.family import as_declared, judge_contrasts
 from stages.params import PARAMS
-from stages.project import project_params
 from stages.sides import Side, names_of, plain, side_of
 
 BY = ("category", "sub_category")
@@ -93,7 +92,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         parser.error("--margin is a fraction of one: 0.02 is two points")
     path = args.questions or TEST
     a, b = (side_of(name) for name in args.files)
-    params = project_params() if a.run or b.run else None
+    params = project_comparisons() if a.run or b.run else None
     method = method_of(params.compare) if params else Method()
     source = str(PARAMS) if params else "the defaults"
     if args.margin is not None:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +20,9 @@ from audio_reasoning.render.submission.file import Entry, accuracies, pack
 from audio_reasoning.render.submission.results import Accuracies
 from stages import score, submission
 from stages.submission import Source, build, read_back
+from tests.mmar import METADATA, needs_metadata
 
 ROOT = Path(__file__).parents[1]
-METADATA = Path(os.environ.get("MMAR_METADATA", Path(__file__).parents[2] / "shared/data/MMAR-meta.jsonl"))
 LIMIT = 10_000
 IDS = ["q0", "q1", "q2"]
 
@@ -355,7 +354,7 @@ def test_no_damage_to_a_zip_is_beyond_words(data):
 # ── The official score ───────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.skipif(not METADATA.is_file(), reason="needs MMAR's metadata")
+@needs_metadata
 def test_the_right_answers_of_mmar_score_one(tmp_path):
     rows = [json.loads(text) for text in METADATA.read_text(encoding="utf-8").splitlines()]
     path = tmp_path / "questions.jsonl"
