@@ -22,7 +22,7 @@ from audio_reasoning.metrics.inputs import some
 from audio_reasoning.prompts.registry import load_prompt
 from audio_reasoning.tasks.files import check_pinned, questions_by_split
 from audio_reasoning.tasks.mmar_schema import SPLITS
-from audio_reasoning.tasks.params import FilesSource, HubSource, MiniSource, Shares, Source
+from audio_reasoning.tasks.params import FilesSource, HubSource, MiniSource, Source
 from stages.compose import overridden
 from stages.params import PARAMS
 from stages.project import Project, load_project
@@ -134,7 +134,7 @@ def _questions(name: str, source: Source) -> dict[str, int | None]:
     splits = read_json(manifest)["splits"] if manifest.is_file() else {}
     if any(name in split["by_source"] for split in splits.values()):
         return {split: summary["by_source"].get(name, 0) for split, summary in splits.items()}
-    return dict.fromkeys(SPLITS if isinstance(source.split, Shares) else [source.split])
+    return dict.fromkeys([source.split] if isinstance(source.split, str) else SPLITS)
 
 
 def branches(params: Project) -> list[str]:
