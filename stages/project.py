@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import model_validator
 
 from audio_reasoning.core.errors import nearest
-from audio_reasoning.core.typed import Name
+from audio_reasoning.core.typed import Name, Strict
 from audio_reasoning.engines.params import Infer, Runtime, Serve, Thinking
 from audio_reasoning.families.params import Model
 from audio_reasoning.judging.params import Judge
@@ -22,6 +22,12 @@ from stages.declared import Declared, Headline
 from stages.params import PARAMS, load_params, parse_params
 
 
+class Code(Strict):
+    """Files that stages depend on because a parameter names what is in them; only dvc.yaml reads this group."""
+
+    engine: str
+
+
 class Project(Declared):
     """The whole of `params.yaml`."""
 
@@ -29,6 +35,7 @@ class Project(Declared):
     data: Data
     model: Model
     infer: Infer
+    code: Code
     thinking: Thinking
     serve: Serve
     errors: Errors
