@@ -82,7 +82,7 @@ def training() -> dict[str, Any]:
     """Tokens a second of the trainer and of a bare loop over the same batches, and the share of padding."""
     import torch
 
-    from audio_reasoning.algorithms.rest.layout import Trace, read_records
+    from audio_reasoning.core.rollouts import Trace, read_records
     from audio_reasoning.families.family import family_of
     from audio_reasoning.training.adapter import batches_of, train_adapter
     from audio_reasoning.training.dataset import Clips, Rows, collate, padding_share

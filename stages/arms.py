@@ -17,14 +17,26 @@ so among all of them, of every variant and arm (Holm), and one of a sub-category
 import argparse
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 from audio_reasoning.conditions.params import Arms
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import METRICS, QUESTIONS, read_json, write_json
+from audio_reasoning.core.files import METRICS, QUESTIONS, read_json
 from audio_reasoning.core.records import Question
 from audio_reasoning.core.runs import PERMUTED, Run
 from audio_reasoning.core.typed import Name, Strict
+from audio_reasoning.metrics.arms_results import (
+    ArmComparison,
+    ArmFigures,
+    ArmGroup,
+    ArmsSummary,
+    AudioGain,
+    ChoicesConsistency,
+    OfArm,
+    OrderFigures,
+    Place,
+    VariantFigures,
+)
 from audio_reasoning.metrics.compare_params import Compare
 from audio_reasoning.metrics.inputs import Questions, Samples, read_question_set, read_samples
 from audio_reasoning.metrics.paired import (
@@ -36,9 +48,9 @@ from audio_reasoning.metrics.paired import (
     none_answered,
     rounded,
     scores_of,
-    within,
 )
 from audio_reasoning.metrics.places import asked_in_orders, consistency_rows, place_rows, place_test, shares
+from audio_reasoning.metrics.results import read_result, to_json, write_result
 from audio_reasoning.metrics.scoring import FATES
 from audio_reasoning.metrics.stats import ALPHA, holm
 from audio_reasoning.render.arms_table import table
@@ -47,7 +59,6 @@ from stages.params import load_params
 SUMMARY = METRICS / "arms.json"
 GAIN = METRICS / "audio_gain.json"
 
-Row = dict[str, Any]
 Scores = Sequence[float]
 
 
@@ -59,18 +70,26 @@ class Params(Strict):
     profile: Name
 
 
+class Orders(NamedTuple):
+    """What `permuted` tells of a variant: over all questions, by number of choices, and by place."""
+
+    figures: dict[str, Any]
+    consistency: list[ChoicesConsistency]
+    places: list[Place]
+
+
 def arm_rows(
     variant: str, arm: str, questions: Sequence[Question], normal: Scores, controlled: Scores, method: Method
-) -> tuple[Row, list[Row]]:
+) -> tuple[ArmComparison, list[ArmGroup]]:
     """The ordinary run (b) compared with one arm (a): over all questions, and the rows by sub-category."""
     pair = Pair(Run(variant, condition=arm).name, variant, controlled, normal)
-    parts = broken_down(within(pair, questions, "sub_category", method), method)["rows"]
-    overall = {"variant": variant, "arm": arm, **explored(pair, questions, method)}
-    return overall, [{"variant": variant, "arm": arm, **part} for part in parts]
+    groups = broken_down(pair, questions, "sub_category", method).rows
+    overall = ArmComparison(variant=variant, arm=arm, **to_json(explored(pair, questions, method)))
+    return overall, [ArmGroup(variant=variant, arm=arm, **to_json(group)) for group in groups]
 
 
-def order_effects(variant: str, questions: Questions, normal: Samples, method: Method) -> dict[str, Any]:
-    """What `permuted` tells of a variant: its `figures`, and the rows of `consistency` and of `places`.
+def order_effects(variant: str, questions: Questions, normal: Samples, method: Method) -> Orders:
+    """What `permuted` tells of a variant.
 
     Of a run with several samples a question, the first stands for the question's own order.
     """
@@ -85,66 +104,86 @@ def order_effects(variant: str, questions: Questions, normal: Samples, method: M
                 f"{arm['permutations']} orders: one of them is out of date; `dvc repro` mends it"
             )
         asked.append(asked_in_orders(question, own[0], found, arm["seed"]))
-    figures = {
-        **shares(asked, method),
-        **{f"place_{key}": value for key, value in place_test(asked, method).items()},
-    }
-    lists = {"consistency": consistency_rows(asked, method), "places": place_rows(asked)}
-    return {"figures": figures, **{key: [{"variant": variant, **row} for row in rows] for key, rows in lists.items()}}
+    places = {f"place_{key}": value for key, value in place_test(asked, method).items()}
+    return Orders(
+        {**shares(asked, method), **places},
+        [ChoicesConsistency(variant=variant, **row) for row in consistency_rows(asked, method)],
+        [Place(variant=variant, **row) for row in place_rows(asked)],
+    )
 
 
-def summarise(variants: Sequence[str], kinds: Sequence[str], questions: Questions, method: Method) -> dict[str, Any]:
-    """Everything in metrics/arms.json but the profile, from the predictions of the ordinary runs and of the arms."""
+def summarise(
+    variants: Sequence[str], kinds: Sequence[str], questions: Questions, method: Method, profile: str
+) -> ArmsSummary:
+    """metrics/arms.json, from the predictions of the ordinary runs and of the arms."""
     chance = fmean(1 / len(question.choices) for question in questions.values())
-    figures: dict[str, Any] = {}
-    lists: dict[str, list[Row]] = {
-        key: [] for key in ("comparisons", "sub_categories", "unanswered", "consistency", "places")
-    }
+    figures: dict[str, VariantFigures] = {}
+    comparisons: list[ArmComparison] = []
+    sub_categories: list[ArmGroup] = []
+    unanswered: list[OfArm] = []
+    consistency: list[ChoicesConsistency] = []
+    places: list[Place] = []
     for variant in variants:
         normal = read_samples(Run(variant).predictions, questions, complete=True)
         scores = scores_of(normal, questions)
-        figures[variant] = {"n": len(questions), "chance": chance, "acc": fmean(scores), **fates(normal)}
+        arms: dict[str, Any] = {}
         for arm in kinds:
             samples = read_samples(Run(variant, condition=arm).predictions, questions, complete=True)
             controlled = scores_of(samples, questions)
-            figures[variant][arm] = {"acc": fmean(controlled), **fates(samples)}
+            told: dict[str, Any] = {"acc": fmean(controlled), **fates(samples)}
             if none_answered(samples) or none_answered(normal):
-                lists["unanswered"].append({"variant": variant, "arm": arm})
+                unanswered.append(OfArm(variant=variant, arm=arm))
             else:
                 overall, parts = arm_rows(variant, arm, [*questions.values()], scores, controlled, method)
-                lists["comparisons"].append(overall)
-                lists["sub_categories"] += parts
+                comparisons.append(overall)
+                sub_categories += parts
                 if arm != PERMUTED:
-                    figures[variant][arm]["audio_gain"] = overall["difference"]
+                    told["audio_gain"] = overall.difference
             if arm == PERMUTED:
-                effects = order_effects(variant, questions, normal, method)
-                figures[variant][arm] |= effects["figures"]
-                lists["consistency"] += effects["consistency"]
-                lists["places"] += effects["places"]
-    return {"false_discovery_rate": method.false_discovery_rate, "variants": figures, **lists}
+                orders = order_effects(variant, questions, normal, method)
+                told |= orders.figures
+                consistency += orders.consistency
+                places += orders.places
+            arms[arm] = (OrderFigures if arm == PERMUTED else ArmFigures)(**told)
+        own: dict[str, Any] = {"n": len(questions), "chance": chance, "acc": fmean(scores), **fates(normal)}
+        figures[variant] = VariantFigures(**own, **arms)
+    return rounded(
+        ArmsSummary(
+            profile=profile,
+            false_discovery_rate=method.false_discovery_rate,
+            variants=figures,
+            comparisons=comparisons,
+            sub_categories=sub_categories,
+            unanswered=unanswered,
+            consistency=consistency,
+            places=places,
+        )
+    )
 
 
 def fates(samples: Samples) -> dict[str, float]:
     """The shares of responses that are truncated, without an answer, or errors."""
-    found = [sample.response.status for several in samples.values() for sample in several]
-    return {fate: fmean(status == fate for status in found) for fate in FATES}
+    statuses = [sample.response.status for several in samples.values() for sample in several]
+    return {fate: fmean(status == fate for status in statuses) for fate in FATES}
 
 
-def plot_rows(summary: dict[str, Any]) -> list[Row]:
+def plot_rows(summary: ArmsSummary) -> list[AudioGain]:
     """The audio gain of each variant and arm as a long table: over all questions, then by sub-category."""
-    gains = [row for row in summary["comparisons"] if row["arm"] != PERMUTED]
+    gains = [row for row in summary.comparisons if row.arm != PERMUTED]
     rows = []
-    for overall, p in zip(gains, holm([row["p"] for row in gains]), strict=True):
-        of = {"profile": summary["profile"], "variant": overall["variant"], "arm": overall["arm"]}
-        own = [row for row in summary["sub_categories"] if (row["variant"], row["arm"]) == (of["variant"], of["arm"])]
-        rows.append(_plot_row(of, "all", overall, p < ALPHA))
-        rows += [_plot_row(of, row["name"], row, row["q"] < summary["false_discovery_rate"]) for row in own]
+    for overall, p in zip(gains, holm([row.p for row in gains]), strict=True):
+        rows.append(_plot_row(summary.profile, "all", overall, p < ALPHA))
+        rows += [
+            _plot_row(summary.profile, row.name, row, row.significant(summary.false_discovery_rate))
+            for row in summary.sub_categories
+            if (row.variant, row.arm) == (overall.variant, overall.arm)
+        ]
     return rows
 
 
-def _plot_row(of: Row, name: str, row: Row, significant: bool) -> Row:
-    kept = {key: row[key] for key in ("n", "low", "high")}
-    return {**of, "name": name, **kept, "gain": row["difference"], "significant": significant}
+def _plot_row(profile: str, name: str, row: ArmComparison | ArmGroup, significant: bool) -> AudioGain:
+    kept: dict[str, Any] = row.model_dump(include={"variant", "arm", "n", "low", "high"})
+    return AudioGain(profile=profile, name=name, gain=row.difference or 0.0, significant=significant, **kept)
 
 
 @stage_main
@@ -164,11 +203,12 @@ def main() -> None:
     )
     if not show:
         questions = read_question_set(QUESTIONS / "test.jsonl")
-        found = summarise(params.arms.variants, params.arms.kinds, questions, method_of(params.compare))
-        summary = rounded({"profile": params.profile, **found})
-        write_json(SUMMARY, summary)
-        write_json(GAIN, plot_rows(summary))
-    print(table(read_json(SUMMARY)))
+        summary = summarise(
+            params.arms.variants, params.arms.kinds, questions, method_of(params.compare), params.profile
+        )
+        write_result(SUMMARY, summary)
+        write_result(GAIN, plot_rows(summary))
+    print(table(read_result(SUMMARY, ArmsSummary)))
 
 
 if __name__ == "__main__":

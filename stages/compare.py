@@ -11,28 +11,38 @@ no file, and judges two runs of this project only where their comparison is decl
 The stage writes metrics/compare.json, one long table for plots (variant, by, name, acc, low, high, n);
 metrics/summary.json; and reports/compare.md, the same for people. The summary holds the best variant; in
 `versus_baseline` the comparison of each variant with the first in `prompts.variants`; and in `contrasts` those that
-`compare.contrasts` declares, with `acc_a`, `acc_b` and `sub_category`. metrics/paired.py explains their keys.
+`compare.contrasts` declares, with `acc_a`, `acc_b` and `sub_category`. metrics/results.py explains their keys.
 Comparisons that are not declared are exploratory: p is as it is, and there is no verdict.
 """
 
 import argparse
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from audio_reasoning.core.errors import stage_main
-from audio_reasoning.core.files import METRICS, QUESTIONS, atomic_write, read_json, write_json
+from audio_reasoning.core.files import METRICS, QUESTIONS, atomic_write
 from audio_reasoning.core.records import Question
 from audio_reasoning.core.runs import Run, metrics_file
 from audio_reasoning.core.typed import Name
 from audio_reasoning.metrics.dropped import dropped_ids, dropped_notes
 from audio_reasoning.metrics.inputs import read_question_set
-from audio_reasoning.metrics.paired import Method, Pair, broken_down, explored, judged, method_of, within
-from audio_reasoning.render.compare_table import Metrics, markdown, table
+from audio_reasoning.metrics.paired import Method, Pair, broken_down, explored, judged, method_of
+from audio_reasoning.metrics.results import (
+    AccuracyRow,
+    Contrast,
+    Judged,
+    Metrics,
+    Summary,
+    VariantRow,
+    read_result,
+    to_json,
+    write_result,
+)
+from audio_reasoning.render.compare_table import markdown, table
 from audio_reasoning.render.tables import MINI_NOTE
 from stages import compare_files
 from stages.declared import Declared
-from stages.family import Contrasts, Scores, declared_contrasts, pairs_of, read_scores, told_of
+from stages.family import Contrasts, Scores, as_declared, declared_contrasts, pairs_of, read_scores
 from stages.params import load_params
 
 COMPARE = METRICS / "compare.json"
@@ -47,60 +57,64 @@ class Params(Declared):
     profile: Name
 
 
-def plot_rows(metrics: Metrics) -> list[dict[str, Any]]:
+def plot_rows(metrics: dict[str, Metrics]) -> list[VariantRow]:
     """One row for each variant and group of questions, in the order of the variants."""
-    kept = ("by", "name", "low", "high", "n")
     return [
-        {"variant": variant, "acc": row["acc_strict"], **{key: row[key] for key in kept}}
+        VariantRow(variant=variant, acc=row.acc_strict, **row.model_dump(include={*AccuracyRow.model_fields}))
         for variant, values in metrics.items()
-        for row in values["detail"]
+        for row in values.detail
     ]
 
 
 def compare_declared(
     contrasts: Contrasts, scores: Scores, unread: set[str], questions: list[Question], method: Method
-) -> list[dict[str, Any]]:
+) -> list[Contrast]:
     """The declared contrasts, adjusted over all of them, each with its accuracies and its sub-categories."""
     pairs = pairs_of(contrasts, scores)
     return [
-        {
-            **row,
-            "acc_a": round(fmean(pair.scores_a), 4),
-            "acc_b": round(fmean(pair.scores_b), 4),
-            "sub_category": broken_down(within(pair, questions, "sub_category", method), method),
-        }
+        Contrast(
+            **to_json(row),
+            acc_a=round(fmean(pair.scores_a), 4),
+            acc_b=round(fmean(pair.scores_b), 4),
+            sub_category=broken_down(pair, questions, "sub_category", method),
+        )
         for pair, row in zip(pairs, judged(pairs, questions, method, unread), strict=True)
     ]
 
 
 def compare_with_first(
-    variants: list[str], contrasts: list[dict[str, Any]], scores: Scores, questions: list[Question], method: Method
-) -> list[dict[str, Any]]:
+    variants: list[str], contrasts: list[Contrast], scores: Scores, questions: list[Question], method: Method
+) -> list[Judged]:
     """Each variant beside the first: the declared contrast, in either direction, else an exploratory comparison."""
     first, *others = variants
-    extra = {"acc_a", "acc_b", "sub_category"}
-    kept = [{key: value for key, value in row.items() if key not in extra} for row in contrasts]
+    declared = [row.whole for row in contrasts]
     return [
-        told_of(kept, first, other) or explored(Pair(first, other, scores[first], scores[other]), questions, method)
+        as_declared(declared, first, other)
+        or explored(Pair(first, other, scores[first], scores[other]), questions, method)
         for other in others
     ]
 
 
 def summarise(
-    metrics: Metrics, versus_baseline: list[dict[str, Any]], contrasts: list[dict[str, Any]], profile: str
-) -> dict[str, Any]:
+    metrics: dict[str, Metrics],
+    versus_baseline: list[Judged],
+    contrasts: list[Contrast],
+    profile: str,
+    dropped: list[str],
+) -> Summary:
     """The best variant (the first of equals), the comparisons, and what to keep in mind about them."""
-    best = max(metrics, key=lambda variant: float(metrics[variant]["acc_strict"]))
+    best = max(metrics, key=lambda variant: metrics[variant].acc_strict)
     notes = [MINI_NOTE] if profile == "mini" else []
     notes += [BEST_NOTE.format(n=len(metrics))] if len(metrics) > 1 else []
-    return {
-        "profile": profile,
-        "best": best,
-        "best_acc_strict": metrics[best]["acc_strict"],
-        "versus_baseline": versus_baseline,
-        "contrasts": contrasts,
-        "notes": notes,
-    }
+    notes += dropped_notes(dropped)
+    return Summary(
+        profile=profile,
+        best=best,
+        best_acc_strict=metrics[best].acc_strict,
+        versus_baseline=versus_baseline,
+        contrasts=contrasts,
+        notes=notes,
+    )
 
 
 @stage_main
@@ -125,9 +139,9 @@ def main() -> None:
         "compare",
     )
     variants = [Run(variant) for variant in params.prompts.variants]
-    metrics = {run.name: read_json(metrics_file(run)) for run in variants}
+    metrics = {run.name: read_result(metrics_file(run), Metrics) for run in variants}
     if args.show:
-        print(table(metrics, read_json(SUMMARY)))
+        print(table(metrics, read_result(SUMMARY, Summary)))
         return
     wanted = declared_contrasts(params)
     questions = read_question_set(QUESTIONS / "test.jsonl")
@@ -137,10 +151,9 @@ def main() -> None:
     asked = [*questions.values()]
     contrasts = compare_declared(wanted, scores, unread, asked, method)
     versus_baseline = compare_with_first(params.prompts.variants, contrasts, scores, asked, method)
-    summary = summarise(metrics, versus_baseline, contrasts, params.profile)
-    summary["notes"] += dropped_notes(dropped_ids())
-    write_json(COMPARE, plot_rows(metrics))
-    write_json(SUMMARY, summary)
+    summary = summarise(metrics, versus_baseline, contrasts, params.profile, dropped_ids())
+    write_result(COMPARE, plot_rows(metrics))
+    write_result(SUMMARY, summary)
     with atomic_write(REPORT) as file:
         file.write(markdown(metrics, summary, method))
     print(table(metrics, summary))

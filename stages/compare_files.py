@@ -23,6 +23,7 @@ from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import QUESTIONS
 from audio_reasoning.core.shown import printable
 from audio_reasoning.metrics.dropped import dropped_ids, dropped_notes
+from audio_reasoning.metrics.file_results import FileComparison, FileRun, Settings
 from audio_reasoning.metrics.inputs import (
     Questions,
     Samples,
@@ -40,16 +41,15 @@ from audio_reasoning.metrics.paired import (
     judged,
     method_of,
     none_answered,
-    rounded,
     scores_of,
-    within,
 )
+from audio_reasoning.metrics.results import Judged, to_json
 from audio_reasoning.metrics.scoring import BREAKDOWNS, FATES
 from audio_reasoning.metrics.stats import equivalence_p, wilson
 from audio_reasoning.render.compare_files_table import as_markdown, as_text
 from audio_reasoning.tasks.official import Asked
 from stages.declared import Declared
-from stages.family import families, judge_contrasts, told_of
+from stages.family import as_declared, families, judge_contrasts
 from stages.params import PARAMS
 from stages.project import project_params
 from stages.sides import Side, names_of, plain, side_of
@@ -95,23 +95,22 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     a, b = (side_of(name) for name in args.files)
     params = project_params() if a.run or b.run else None
     method = method_of(params.compare) if params else Method()
-    settings = {**asdict(method), "from": str(PARAMS) if params else "the defaults"}
+    source = str(PARAMS) if params else "the defaults"
     if args.margin is not None:
-        method = replace(method, margin=args.margin)
-        settings |= {"margin": args.margin, "from": f"{settings['from']}, the margin from --margin"}
-    result = compare_files(a, b, path, args.score or "strict", method, params)
-    result["settings"] = settings
-    for warning in result["warnings"]:
+        method, source = replace(method, margin=args.margin), f"{source}, the margin from --margin"
+    settings = Settings(**asdict(method), source=source)
+    result = compare_files(a, b, path, args.score or "strict", method, params, settings)
+    for warning in result.warnings:
         print(f"warning: {printable(warning)}", file=sys.stderr)
     if args.json:
-        print(json.dumps(result, indent=2))  # in ASCII: a terminal obeys some other characters
+        print(json.dumps(to_json(result), indent=2))  # in ASCII: a terminal obeys some other characters
     else:
         print(as_markdown(result) if args.md else as_text(result))
 
 
 def compare_files(
-    a: Side, b: Side, path: Path, score: Score, method: Method, params: Declared | None
-) -> dict[str, Any]:
+    a: Side, b: Side, path: Path, score: Score, method: Method, params: Declared | None, settings: Settings
+) -> FileComparison:
     """Compare the predictions `b` with `a` on the questions in a file: all figures, and what to be warned of.
 
     `params` are those of the project that the runs belong to, None if there is none. Questions that neither file
@@ -128,39 +127,37 @@ def compare_files(
     pair = Pair(*names, *(scores_of(found, asked, score) for found in samples))
     unread = {name for name, found in zip(names, samples, strict=True) if none_answered(found)}
     if params and a.run and b.run:
-        as_declared = score == "strict" and plain(path) == TEST
-        row, basis = _judged_as_declared(pair, asked, method, params) if as_declared else (None, OTHERWISE)
+        same = score == "strict" and plain(path) == TEST
+        row, basis = _judged_as_declared(pair, asked, method, params) if same else (None, OTHERWISE)
         row = row or _explored(pair, asked, method)
     else:
         [row] = judged([pair], [*asked.values()], method, unread)
-        row["verdict_text"] += f" ({ALONE})"
+        row = row.model_copy(update={"verdict_text": f"{row.verdict_text} ({ALONE})"})
         basis = f"{ALONE}: these are not two runs of this project"
-    breakdowns = {
-        by: broken_down(
-            within(pair, [*asked.values()], by, method, {BREAKDOWNS[by](question) for question in questions.values()}),
-            method,
-        )
-        for by in BY
-    }
-    return {
-        "score": score,
-        "left_out": len(questions) - len(asked),
-        "runs": [
-            _run(name, found, scores)
-            for name, found, scores in zip(names, samples, (pair.scores_a, pair.scores_b), strict=True)
+    groups = {by: {BREAKDOWNS[by](question) for question in questions.values()} for by in BY}
+    return FileComparison(
+        score=score,
+        left_out=len(questions) - len(asked),
+        runs=[
+            _run(name, answers, scores)
+            for name, answers, scores in zip(names, samples, (pair.scores_a, pair.scores_b), strict=True)
         ],
-        **row,
-        "basis": basis,
-        **breakdowns,
-        "warnings": told_unanswerable(path, unanswerable)
-        + (dropped_notes(dropped_ids()) if plain(path) == TEST else [])
-        + _warnings(names, samples, questions, asked, unread),
-    }
+        **to_json(row),
+        basis=basis,
+        category=broken_down(pair, [*asked.values()], "category", method, groups["category"]),
+        sub_category=broken_down(pair, [*asked.values()], "sub_category", method, groups["sub_category"]),
+        warnings=[
+            *told_unanswerable(path, unanswerable),
+            *(dropped_notes(dropped_ids()) if plain(path) == TEST else []),
+            *_warnings(names, samples, questions, asked, unread),
+        ],
+        settings=settings,
+    )
 
 
 def _judged_as_declared(
     pair: Pair, questions: Questions, method: Method, params: Declared
-) -> tuple[dict[str, Any] | None, str]:
+) -> tuple[Judged | None, str]:
     """The comparison of two runs as one of a declared family, None if it is of none; and what it rests on."""
     for family, contrasts in families(params).items():
         if {pair.a, pair.b} in [{a.name, b.name} for a, b in contrasts]:
@@ -171,15 +168,15 @@ def _judged_as_declared(
                     None,
                     f"declared, but not all that p is adjusted for can be read, so there is no verdict: {error}",
                 )
-            return told_of(rows, pair.a, pair.b), DECLARED.format(family=family, tests=len(contrasts))
+            return as_declared(rows, pair.a, pair.b), DECLARED.format(family=family, tests=len(contrasts))
     return None, UNDECLARED
 
 
-def _explored(pair: Pair, questions: Questions, method: Method) -> dict[str, Any]:
+def _explored(pair: Pair, questions: Questions, method: Method) -> Judged:
     """A comparison without a verdict, with p of equivalence as it is too."""
     asked = [*questions.values()]
-    p = equivalence_p(pair.scores_a, pair.scores_b, [question.group for question in asked], method.margin)
-    return {**explored(pair, asked, method), **rounded({"p_equivalence": p})}
+    groups = [question.group for question in asked]
+    return explored(pair, asked, method, equivalence_p(pair.scores_a, pair.scores_b, groups, method.margin))
 
 
 def _shared(path_a: Path, path_b: Path, samples: list[Samples], questions: Questions) -> Questions:
@@ -201,17 +198,18 @@ def _shared(path_a: Path, path_b: Path, samples: list[Samples], questions: Quest
     return {name: question for name, question in questions.items() if name in samples[0]}
 
 
-def _run(name: str, samples: Samples, scores: Sequence[float]) -> dict[str, Any]:
+def _run(name: str, samples: Samples, scores: Sequence[float]) -> FileRun:
     low, high = wilson(sum(scores), len(scores))
-    responses = [sample.response for found in samples.values() for sample in found]
-    return {
-        "name": name,
-        "samples": len(responses) // len(samples),
-        "acc": round(fmean(scores), 4),
-        "low": round(low, 4),
-        "high": round(high, 4),
-        **{fate: round(fmean(response.status == fate for response in responses), 4) for fate in FATES},
-    }
+    statuses = [sample.response.status for several in samples.values() for sample in several]
+    shares: dict[str, Any] = {fate: round(fmean(status == fate for status in statuses), 4) for fate in FATES}
+    return FileRun(
+        name=name,
+        samples=len(statuses) // len(samples),
+        acc=round(fmean(scores), 4),
+        low=round(low, 4),
+        high=round(high, 4),
+        **shares,
+    )
 
 
 def _warnings(

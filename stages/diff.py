@@ -19,53 +19,55 @@ from dvc.repo import Repo
 from audio_reasoning.core.errors import UserError, stage_main
 from audio_reasoning.core.files import METRICS
 from audio_reasoning.metrics.inputs import read_question_set, read_samples, some
-from audio_reasoning.metrics.paired import (
-    EXPLORATORY,
-    NO_ANSWER,
-    Method,
-    Pair,
-    adjusted,
-    method_of,
-    none_answered,
-    scores_of,
-    whole,
-)
-from audio_reasoning.render.compare_table import VERDICT
-from audio_reasoning.render.tables import markdown_table, p_value, points, points_range
+from audio_reasoning.metrics.paired import NO_ANSWER, Method, Pair, adjusted, method_of, none_answered, scores_of, whole
+from audio_reasoning.metrics.results import EXPLORATORY, Result, parse_result
+from audio_reasoning.render.comparison import comparison_cells, delta
+from audio_reasoning.render.table import Cell, Table, cells, to_markdown
 from stages.revisions import WORKSPACE, Revision, revision
 
 FAMILY = (
     "p is Holm-adjusted over the {tests} runs whose answers changed. Nobody declared these comparisons: they are "
     "exploratory, so there is no verdict on them."
 )
+SUMMARY = METRICS / "summary.json"
 LOST = "Not compared, since answers are missing in DVC's cache (`dvc fetch --all-commits` gets them from a remote)"
+
+
+class Called(Result):
+    """What is read of a declared contrast at a revision, whatever else its version writes."""
+
+    a: str
+    b: str
+    difference: float
+    low: float
+    high: float
+    verdict: str
 
 
 def verdicts(a: Revision, b: Revision) -> list[str]:
     """The declared contrasts at both revisions, those that only one of them declares included."""
-    found = []
+    declared: list[dict[str, Called]] = []
     for side in (a, b):
-        summary = side.mapping(METRICS / "summary.json")
+        summary = side.mapping(SUMMARY)
         if summary is None:
-            return [f"`{side.name}` holds no metrics/summary.json."]
-        rows = summary.get("contrasts")
-        if rows is None:
-            return [f"metrics/summary.json of `{side.name}` is from before there were verdicts."]
-        found.append({f"{row['b']} against {row['a']}": row for row in rows})
+            return [f"`{side.name}` holds no {SUMMARY}."]
+        if "contrasts" not in summary:
+            return [f"{SUMMARY} of `{side.name}` is from before there were verdicts."]
+        rows = parse_result(summary["contrasts"], list[Called], f"{side.name}: {SUMMARY}: contrasts")
+        declared.append({f"{row.b} against {row.a}": row for row in rows})
     lines = []
-    for name in dict.fromkeys([*found[0], *found[1]]):
-        before, after = found[0].get(name), found[1].get(name)
-        changed = not before or not after or before["verdict"] != after["verdict"]
-        lines.append([name, *_verdict(before, False), *_verdict(after, changed)])
+    for name in dict.fromkeys([*declared[0], *declared[1]]):
+        before, after = (side.get(name) for side in declared)
+        changed = not before or not after or before.verdict != after.verdict
+        lines.append([Cell(name), *_verdict(before, False), *_verdict(after, changed)])
     header = ["contrast", f"Δ at {a.name}", "verdict", f"Δ at {b.name}", "verdict"]
-    return [markdown_table(header, lines, VERDICT)] if lines else ["No contrasts are declared."]
+    return [to_markdown(Table(header, lines, ["verdict"]))] if lines else ["No contrasts are declared."]
 
 
-def _verdict(row: dict[str, Any] | None, changed: bool) -> list[str]:
+def _verdict(row: Called | None, changed: bool) -> list[Cell]:
     if row is None:
-        return ["–", "not declared"]
-    text = f"**{row['verdict']}**" if changed else row["verdict"]
-    return [f"{points(row['difference'])} ({points_range(row['low'], row['high'])})", text]
+        return [Cell("–"), Cell("not declared")]
+    return [Cell(delta(row)), Cell(row.verdict, significant=changed)]
 
 
 def answers(a: Revision, b: Revision) -> list[str]:
@@ -95,18 +97,17 @@ def _compared(a: Revision, b: Revision, changed: list[str], questions_file: Path
         pairs.append(Pair(name, name, *(scores_of(found, questions) for found in samples)))
         unread |= {name} if any(map(none_answered, samples)) else set()
     method = _method(b)
-    compared = [whole(pair, [*questions.values()], method) for pair in pairs]
     rows = [
-        [
-            row["b"],
-            f"{points(row['difference'])} ({points_range(row['low'], row['high'])})",
-            f"{row['only_a']} / {row['only_b']}",
-            p_value(row["p_holm"]),
-            NO_ANSWER if row["b"] in unread else EXPLORATORY,
-        ]
-        for row in adjusted(compared)
+        cells(
+            row.b,
+            *comparison_cells(row, "Δ (95 %)"),
+            f"{row.only_a} / {row.only_b}",
+            *comparison_cells(row, "p Holm"),
+            NO_ANSWER if row.b in unread else EXPLORATORY,
+        )
+        for row in adjusted([whole(pair, [*questions.values()], method) for pair in pairs])
     ]
-    return markdown_table(["run", "Δ", "lost / won", "p (Holm)", "verdict"], rows, VERDICT)
+    return to_markdown(Table(["run", "Δ", "lost / won", "p (Holm)", "verdict"], rows, ["verdict"]))
 
 
 def _method(side: Revision) -> Method:
@@ -133,10 +134,10 @@ def changes(found: dict[str, Any], a: Revision, b: Revision) -> list[str]:
             folded = file.startswith("metrics") and "." in key and not key.endswith(".audio_gain")
             (parts if folded else whole).append(row)
     header = ["file", "key", a.name, b.name, "change"]
-    lines = [markdown_table(header, whole, ("key",))] if whole else []
+    lines = [to_markdown(Table(header, whole, ["key"]))] if whole else []
     if parts:
         lines.append(f"<details><summary>{len(parts)} more, by category</summary>")
-        lines += [markdown_table(header, parts, ("key",)), "</details>"]
+        lines += [to_markdown(Table(header, parts, ["key"])), "</details>"]
     return [*lines, *single, *_unread(found, {side.name: side for side in (a, b)})] or ["No change."]
 
 

@@ -15,22 +15,21 @@ them, and ask anew which questions no run gets right whenever one is added.
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from audio_reasoning.core.errors import stage_main
-from audio_reasoning.core.files import METRICS, QUESTIONS, atomic_write, read_json, write_json
+from audio_reasoning.core.files import METRICS, QUESTIONS, atomic_write
 from audio_reasoning.core.runs import Run
 from audio_reasoning.core.typed import Name, Strict
-from audio_reasoning.metrics.errors.analysis import analyse, in_common
+from audio_reasoning.metrics.errors.analysis import analysis_of
 from audio_reasoning.metrics.errors.params import Errors
+from audio_reasoning.metrics.errors.results import ErrorAnalysis
 from audio_reasoning.metrics.inputs import (
-    Questions,
-    Samples,
     Unanswerable,
     read_question_set,
     read_samples,
     told_unanswerable,
 )
+from audio_reasoning.metrics.results import read_result, write_result
 from audio_reasoning.render.errors_markdown import markdown, overview
 from audio_reasoning.render.tables import MINI_NOTE
 from stages.declared import Prompts
@@ -47,26 +46,6 @@ class Params(Strict):
     errors: Errors
     profile: Name
     prompts: Prompts
-
-
-def analysis_of(questions: Questions, runs: dict[str, Samples], params: Errors, notes: list[str]) -> dict[str, Any]:
-    """The analysis of each run and of all together, ready to be written.
-
-    The figures are fractions of one, over all runs; DVC shows these alone, since the rest is in lists.
-    """
-    analysed = [analyse(name, questions, samples, params) for name, samples in runs.items()]
-    responses = sum(run["responses"] for run in analysed)
-    invalid = sum(row["n"] for run in analysed for row in run["invalid"] if row["status"] != "missing")
-    looping = sum(run["thinking"]["looping"]["n"] for run in analysed)
-    return {
-        "questions": len(questions),
-        "invalid": round(invalid / responses, 4) if responses else None,
-        "looping": round(looping / responses, 4) if responses else None,
-        **in_common(questions, runs),
-        "params": [params.model_dump()],
-        "notes": notes,
-        "runs": analysed,
-    }
 
 
 def _arguments() -> argparse.Namespace:
@@ -93,7 +72,7 @@ def main() -> None:
     args = _arguments()
     params = load_params(Params, "errors", "profile", "prompts.variants")
     if args.show:
-        print(overview(read_json(ERRORS)))
+        print(overview(read_result(ERRORS, ErrorAnalysis)))
         return
     notes = [MINI_NOTE] if params.profile == "mini" and not args.questions else []
     if args.questions:
@@ -111,7 +90,7 @@ def main() -> None:
     stage = not (args.run or args.questions)
     json_path, page_path = (ERRORS, PAGE) if stage else (args.out_json, args.out_md)
     if json_path:
-        write_json(json_path, analysis)
+        write_result(json_path, analysis)
     if page_path:
         with atomic_write(page_path) as file:
             file.write(page)

@@ -5,11 +5,11 @@ with the iteration that it started from, where that is not the base.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from audio_reasoning.core.runs import BASE, Run, metrics_file, named_run
 from audio_reasoning.metrics.inputs import Questions, check_current, read_samples
-from audio_reasoning.metrics.paired import Method, Pair, judged, mirrored, none_answered, scores_of
+from audio_reasoning.metrics.paired import Method, Pair, judged, none_answered, scores_of
+from audio_reasoning.metrics.results import Judged
 from stages.declared import Declared
 
 Scores = dict[str, list[float]]  # by run: a strict score for each question, in order
@@ -69,17 +69,17 @@ def pairs_of(contrasts: Contrasts, scores: Scores) -> list[Pair]:
     return [Pair(a.name, b.name, scores[a.name], scores[b.name]) for a, b in contrasts]
 
 
-def judge_contrasts(contrasts: Contrasts, questions: Questions, method: Method) -> list[dict[str, Any]]:
+def judge_contrasts(contrasts: Contrasts, questions: Questions, method: Method) -> list[Judged]:
     """Read the runs of all contrasts and compare them as one family; UserError where one cannot be read."""
     scores, unread = read_scores((run for contrast in contrasts for run in contrast), questions)
     return judged(pairs_of(contrasts, scores), [*questions.values()], method, unread)
 
 
-def told_of(rows: Iterable[dict[str, Any]], a: str, b: str) -> dict[str, Any] | None:
+def as_declared(rows: Iterable[Judged], a: str, b: str) -> Judged | None:
     """The comparison of run `b` with run `a`, whichever way round it was declared; None where it was not."""
     for row in rows:
-        if (row["a"], row["b"]) == (a, b):
+        if (row.a, row.b) == (a, b):
             return row
-        if (row["a"], row["b"]) == (b, a):
-            return mirrored(row)
+        if (row.a, row.b) == (b, a):
+            return row.mirrored()
     return None

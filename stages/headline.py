@@ -6,9 +6,10 @@ python -m stages.headline
 import argparse
 
 from audio_reasoning.core.errors import stage_main
-from audio_reasoning.core.files import METRICS, read_json, write_json
+from audio_reasoning.core.files import METRICS
 from audio_reasoning.core.runs import Run, metrics_file
 from audio_reasoning.core.typed import Strict
+from audio_reasoning.metrics.results import HeadlineMetrics, Metrics, read_result, to_json, write_result
 from stages.declared import Headline
 from stages.params import load_params
 
@@ -24,7 +25,8 @@ def main() -> None:
     """Write metrics/headline.json: the metrics of `headline.variant`, and its name."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     variant = load_params(Params, "headline.variant").headline.variant
-    write_json(METRICS / "headline.json", {"variant": variant, **read_json(metrics_file(Run(variant)))})
+    metrics = read_result(metrics_file(Run(variant)), Metrics)
+    write_result(METRICS / "headline.json", HeadlineMetrics(variant=variant, **to_json(metrics)))
     print(f"{METRICS / 'headline.json'}: {variant}")
 
 

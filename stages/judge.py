@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import METRICS, QUESTIONS, sha256_file, write_json, write_jsonl
+from audio_reasoning.core.files import METRICS, QUESTIONS, sha256_file, write_jsonl
 from audio_reasoning.core.runs import Run, find_run
 from audio_reasoning.core.shown import printable
 from audio_reasoning.engines.cache import response_cache
@@ -35,6 +35,7 @@ from audio_reasoning.judging.rubric_file import Rubric, read_rubrics
 from audio_reasoning.judging.scores import Answer
 from audio_reasoning.judging.summary import summarise, table
 from audio_reasoning.metrics.inputs import Questions, read_question_set, read_samples, some
+from audio_reasoning.metrics.results import write_result
 from audio_reasoning.tasks.official import official_match
 from audio_reasoning.tasks.reward import correct
 from stages.declared import Declared
@@ -204,7 +205,7 @@ def main() -> None:
     judged = {run.name: [answer for answer in answers if answer.run == run.name] for run in runs if answers}
     summary = summarise(judged, params.judge, params.compare.resamples, params.compare.seed, len(questions), made_by)
     write_jsonl(RATINGS, rating_rows(answers, params.judge.kind))
-    write_json(OUT, summary)
+    write_result(OUT, summary)
     print(table(summary))
 
 

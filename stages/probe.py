@@ -15,7 +15,8 @@ from audio_reasoning.core.files import METRICS, QUESTIONS, read_json, write_json
 from audio_reasoning.core.records import Question, read_questions
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.metrics.leaks import Probed, judged, probe
-from audio_reasoning.render.tables import DASH, percent, points, points_range, text_table
+from audio_reasoning.render.table import Table, to_text
+from audio_reasoning.render.tables import DASH, percent, points, points_range
 from audio_reasoning.tasks.mmar_schema import SPLITS
 from audio_reasoning.tasks.probe_params import Probe
 from stages.params import load_params
@@ -56,7 +57,7 @@ def table(rows: Sequence[Probed]) -> str:
             above = [points(excess), points_range(low, high)]
         figures = [str(row.n), percent(row.accuracy), percent(row.chance), *above]
         lines.append([row.source, row.split, *figures, row.verdict_text])
-    return text_table(header, lines, words=("split", "verdict"))
+    return to_text(Table(header, lines, words=("split", "verdict")))
 
 
 def written(rows: Sequence[Probed]) -> dict[str, object]:

@@ -11,7 +11,7 @@ and metrics/rest/summary.json:
 - `gain` and `falls`, by prompt: what the iteration listed `last` gains over the base on all questions, and in how
   many sub-categories it falls significantly;
 - the list `versus_base`: a Comparison of each iteration with the base under the same prompt, judged as one family (the
-  keys of metrics/paired.py, `verdict` among them), the names of the sub-categories that `rise` and `fall`
+  keys of metrics/results.py, `verdict` among them), the names of the sub-categories that `rise` and `fall`
   significantly, and the figures of each sub-category with `q` (Benjamini-Hochberg, as in metrics/summary.json);
 - the list `versus_predecessor`: a Comparison with the iteration that it started from, where that is not the base,
   judged as a family of these alone;
@@ -22,17 +22,28 @@ and metrics/rest/summary.json:
 """
 
 import argparse
-from typing import Any
 
 from audio_reasoning.algorithms.rest.params import Rest
 from audio_reasoning.core.errors import stage_main
-from audio_reasoning.core.files import QUESTIONS, REST_METRICS, read_json, write_json
+from audio_reasoning.core.files import QUESTIONS, REST_METRICS
 from audio_reasoning.core.runs import BASE, Run, metrics_file
 from audio_reasoning.core.typed import Name, Strict
 from audio_reasoning.metrics.compare_params import Compare
 from audio_reasoning.metrics.dropped import dropped_ids, dropped_notes
 from audio_reasoning.metrics.inputs import Questions, read_question_set
-from audio_reasoning.metrics.paired import NO_VERDICT, Method, Pair, broken_down, judged, method_of, within
+from audio_reasoning.metrics.paired import Method, Pair, broken_down, judged, method_of
+from audio_reasoning.metrics.rest_results import (
+    Gate,
+    GateVerdict,
+    ModelComparison,
+    ModelRow,
+    PassRate,
+    PassRateRow,
+    RestSummary,
+    VersusBase,
+)
+from audio_reasoning.metrics.results import NO_VERDICT, AccuracyRow, read_result, to_json, write_result
+from audio_reasoning.metrics.results import Metrics as RunMetrics
 from audio_reasoning.render.compare_rest_table import Metrics, markdown, table
 from audio_reasoning.render.tables import MINI_NOTE
 from stages.family import Contrasts, Scores, pairs_of, read_scores, with_base, with_start
@@ -57,84 +68,64 @@ class Params(Strict):
     profile: Name
 
 
-def accuracy_rows(metrics: Metrics, profile: str) -> list[dict[str, Any]]:
+def accuracy_rows(metrics: Metrics, profile: str) -> list[ModelRow]:
     """One row for each model, prompt and group of questions."""
-    kept = ("by", "name", "low", "high", "n")
+    kept = {*AccuracyRow.model_fields}
     return [
-        {"profile": profile, "iteration": model, "prompt": prompt, "acc": row["acc_strict"]}
-        | {key: row[key] for key in kept}
+        ModelRow(profile=profile, iteration=model, prompt=prompt, acc=row.acc_strict, **row.model_dump(include=kept))
         for (model, prompt), values in metrics.items()
-        for row in values["detail"]
+        for row in values.detail
     ]
 
 
-def pass_rate_rows(starts: Starts, profile: str) -> list[dict[str, Any]]:
+def pass_rate_rows(starts: Starts, profile: str) -> list[PassRateRow]:
     """One row for each iteration and pass rate of its problems, which its `sampler`, the model before it, tried."""
     return [
-        {"profile": profile, "iteration": name, "sampler": start}
-        | {key: row[key] for key in ("pass_rate", "category", "problems")}
+        PassRateRow(profile=profile, iteration=name, sampler=start, **to_json(row))
         for name, start in starts.items()
-        for row in read_json(REST_METRICS / "pass_rates" / f"{name}.json")
+        for row in read_result(REST_METRICS / "pass_rates" / f"{name}.json", list[PassRate])
     ]
 
 
 def compare_models(
     contrasts: Contrasts, scores: Scores, unread: set[str], questions: Questions, method: Method
-) -> list[dict[str, Any]]:
+) -> list[ModelComparison]:
     """Compare the models of each contrast under its prompt, judged as one family; `a` and `b` name the models."""
     rows = judged(pairs_of(contrasts, scores), [*questions.values()], method, unread)
     return [
-        {"prompt": b.variant, **row, "a": a.model, "b": b.model} for (a, b), row in zip(contrasts, rows, strict=True)
+        ModelComparison(**{**to_json(row), "prompt": b.variant, "a": a.model, "b": b.model})
+        for (a, b), row in zip(contrasts, rows, strict=True)
     ]
 
 
-def with_sub_categories(row: dict[str, Any], pair: Pair, questions: Questions, method: Method) -> dict[str, Any]:
+def with_sub_categories(row: ModelComparison, pair: Pair, questions: Questions, method: Method) -> VersusBase:
     """A comparison, the sub-categories in which it holds, and all of them."""
-    found = broken_down(within(pair, [*questions.values()], "sub_category", method), method)
-    return {**row, "rise": found["rise"], "fall": found["fall"], "sub_categories": found["rows"]}
+    parts = broken_down(pair, [*questions.values()], "sub_category", method)
+    return VersusBase(**to_json(row), rise=parts.rise, fall=parts.fall, sub_categories=parts.rows)
 
 
-def summarise(
-    scores: Scores, unread: set[str], starts: Starts, prompts: list[str], questions: Questions, method: Method
-) -> dict[str, Any]:
-    """All comparisons, and the iteration listed last in a few figures; `unread` names runs without any answer."""
-    contrasts = with_base(starts, prompts)
+def versus_base(
+    contrasts: Contrasts, scores: Scores, unread: set[str], questions: Questions, method: Method
+) -> list[VersusBase]:
+    """Each iteration with the base under each prompt, by sub-category too; `unread` names runs without any answer."""
     rows = compare_models(contrasts, scores, unread, questions, method)
-    versus_base = [
-        with_sub_categories(row, pair, questions, method)
-        for row, pair in zip(rows, pairs_of(contrasts, scores), strict=True)
-    ]
-    last = [row for row in versus_base if row["b"] == [*starts][-1]]
-    return {
-        "last": [*starts][-1] if starts else BASE,
-        "gain": {row["prompt"]: row["difference"] for row in last},
-        "falls": {row["prompt"]: len(row["fall"]) for row in last},
-        "versus_base": versus_base,
-        "versus_predecessor": compare_models(with_start(starts, prompts), scores, unread, questions, method),
-    }
+    pairs = pairs_of(contrasts, scores)
+    return [with_sub_categories(row, pair, questions, method) for row, pair in zip(rows, pairs, strict=True)]
 
 
-def notes(found: dict[str, Any]) -> list[str]:
+def notes(with_bases: list[VersusBase], with_starts: list[ModelComparison]) -> list[str]:
     """What to keep in mind about the comparisons: which family they are, and which of them have no verdict."""
-    rows = [*found["versus_base"], *found["versus_predecessor"]]
+    rows = [*with_bases, *with_starts]
     silent = [
-        f"{row['b']} against {row['a']} under {row['prompt']}: {row['verdict_text']}"
-        for row in rows
-        if row["verdict"] == NO_VERDICT
+        f"{row.b} against {row.a} under {row.prompt}: {row.verdict_text}" for row in rows if row.verdict == NO_VERDICT
     ]
-    tests, others = len(found["versus_base"]), len(found["versus_predecessor"])
-    return [FAMILY_NOTE.format(tests=tests, others=others), *silent] if rows else []
+    return [FAMILY_NOTE.format(tests=len(with_bases), others=len(with_starts)), *silent] if rows else []
 
 
-def gate_verdicts(starts: Starts) -> list[dict[str, Any]]:
+def gate_verdicts(starts: Starts) -> list[Gate]:
     """Whether each iteration was accepted, as the gate wrote it."""
-    verdicts = {name: read_json(REST_METRICS / "gates" / f"{name}.json") for name in starts}
-    return [
-        {"iteration": name, "from": starts[name]}
-        | {key: verdict[key] for key in ("accepted", "scale", "reason")}
-        | {key: verdict[key] for key in ("refused",) if key in verdict}
-        for name, verdict in verdicts.items()
-    ]
+    verdicts = {name: read_result(REST_METRICS / "gates" / f"{name}.json", GateVerdict) for name in starts}
+    return [Gate(iteration=name, start=starts[name], **to_json(verdict)) for name, verdict in verdicts.items()]
 
 
 def _arguments() -> argparse.Namespace:
@@ -164,27 +155,40 @@ def main() -> None:
     prompts = params.rest.eval_prompts
     starts = {name: iteration.start for name, iteration in params.rest.iterations.items()}
     metrics = {
-        (model, prompt): read_json(metrics_file(Run(prompt, model))) for model in (BASE, *starts) for prompt in prompts
+        (model, prompt): read_result(metrics_file(Run(prompt, model)), RunMetrics)
+        for model in (BASE, *starts)
+        for prompt in prompts
     }
     if args.show or args.markdown:
-        print((markdown if args.markdown else table)(metrics, read_json(SUMMARY)))
+        print((markdown if args.markdown else table)(metrics, read_result(SUMMARY, RestSummary)))
         return
     questions = read_question_set(QUESTIONS / "test.jsonl")
     runs = [Run(prompt, model) for model, prompt in metrics]
     scores, unread = read_scores(runs, questions, scored=runs)
-    found = summarise(scores, unread, starts, prompts, questions, method_of(params.compare))
-    summary = {
-        "profile": params.profile,
-        "preset": params.rest.preset,
-        "seed": params.rest.seed,
-        **found,
-        "gate": gate_verdicts(starts),
-        "notes": notes(found) + ([MINI_NOTE] if params.profile == "mini" else []) + dropped_notes(dropped_ids()),
-    }
+    method = method_of(params.compare)
+    with_bases = versus_base(with_base(starts, prompts), scores, unread, questions, method)
+    with_starts = compare_models(with_start(starts, prompts), scores, unread, questions, method)
+    last = [*starts][-1] if starts else BASE
+    summary = RestSummary(
+        profile=params.profile,
+        preset=params.rest.preset,
+        seed=params.rest.seed,
+        last=last,
+        gain={row.prompt: row.difference for row in with_bases if row.b == last},
+        falls={row.prompt: len(row.fall) for row in with_bases if row.b == last},
+        versus_base=with_bases,
+        versus_predecessor=with_starts,
+        gate=gate_verdicts(starts),
+        notes=[
+            *notes(with_bases, with_starts),
+            *([MINI_NOTE] if params.profile == "mini" else []),
+            *dropped_notes(dropped_ids()),
+        ],
+    )
     pass_rates = pass_rate_rows(starts, params.profile)
-    write_json(COMPARE, accuracy_rows(metrics, params.profile))
-    write_json(PASS_RATES, pass_rates)
-    write_json(SUMMARY, summary)
+    write_result(COMPARE, accuracy_rows(metrics, params.profile))
+    write_result(PASS_RATES, pass_rates)
+    write_result(SUMMARY, summary)
     print(table(metrics, summary))
 
 

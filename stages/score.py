@@ -13,18 +13,17 @@ What the metrics are: metrics/scoring.py.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from audio_reasoning.core.errors import stage_main
-from audio_reasoning.core.files import QUESTIONS, read_json, write_json
+from audio_reasoning.core.files import QUESTIONS, read_json
 from audio_reasoning.core.runs import Run, metrics_file, named_run
 from audio_reasoning.metrics.dropped import dropped_ids, dropped_notes
 from audio_reasoning.metrics.inputs import Unanswerable, read_question_set, read_samples, some, told_unanswerable
+from audio_reasoning.metrics.results import Metrics, write_result
 from audio_reasoning.metrics.scoring import FATES, metrics_of
 from audio_reasoning.render.tables import percent_range
-
-BOUNDS = (("low", "high"), ("official_low", "official_high"))  # of the two accuracies, in the list `detail`
 
 
 def _arguments() -> argparse.Namespace:
@@ -40,26 +39,29 @@ def _arguments() -> argparse.Namespace:
     return args
 
 
-def _score_run(run: Run) -> tuple[Path, dict[str, Any]]:
+def _score_run(run: Run) -> tuple[Path, Metrics]:
     questions = read_question_set(QUESTIONS / "test.jsonl")
     samples = read_samples(run.predictions, questions, complete=True)
     dropped = dropped_ids()
     for note in dropped_notes(dropped):
         print(f"warning: {note}", file=sys.stderr)
-    named = {"dropped_ids": dropped} if dropped else {}
-    return metrics_file(run), {**metrics_of(questions, samples), **named, "run": [read_json(run.manifest)]}
+    return metrics_file(run), _without(dropped, metrics_of(questions, samples, [read_json(run.manifest)]))
 
 
-def _score_files(questions_path: Path, predictions_path: Path) -> dict[str, Any]:
+def _without(dropped: Sequence[str], metrics: Metrics) -> Metrics:
+    """The metrics with the ids of the questions that they do not count, where there are any."""
+    return metrics.model_copy(update={"dropped_ids": [*dropped]}) if dropped else metrics
+
+
+def _score_files(questions_path: Path, predictions_path: Path) -> Metrics:
     unanswerable: dict[str, Unanswerable] = {}
     questions = read_question_set(questions_path, unanswerable)
     for warning in told_unanswerable(questions_path, unanswerable):
         print(f"warning: {warning}", file=sys.stderr)
     samples = read_samples(predictions_path, {**questions, **unanswerable}, complete=False)
-    metrics = metrics_of(questions, {name: found for name, found in samples.items() if name in questions})
-    if unanswerable:
-        metrics["dropped_ids"] = [*unanswerable]
-    absent = metrics["missing_ids"]
+    counted = {name: found for name, found in samples.items() if name in questions}
+    metrics = _without([*unanswerable], metrics_of(questions, counted))
+    absent = metrics.missing_ids
     if absent:
         count = f"{len(absent)} of {len(questions)} questions"
         print(f"warning: {count} have no prediction and count as wrong: {some(absent)}", file=sys.stderr)
@@ -74,13 +76,14 @@ def main() -> None:
         out, metrics = _score_run(named_run(args.run))
     else:
         out, metrics = args.out, _score_files(args.questions, args.predictions)
-    write_json(out, metrics)
-    rates = ", ".join(f"{key} {metrics[key]:.1%}" for key in (*FATES, "missing"))
-    overall = metrics["detail"][0]
-    strict, official = (percent_range(overall[low], overall[high]) for low, high in BOUNDS)
+    write_result(out, metrics)
+    rates = ", ".join(f"{key} {getattr(metrics, key):.1%}" for key in (*FATES, "missing"))
+    overall = metrics.overall
+    strict = percent_range(overall.low, overall.high)
+    official = percent_range(overall.official_low, overall.official_high)
     print(
-        f"{out}: strict {metrics['acc_strict']:.1%} ({strict}), official {metrics['acc_official']:.1%} ({official}) "
-        f"of {metrics['n']}; {rates}"
+        f"{out}: strict {metrics.acc_strict:.1%} ({strict}), official {metrics.acc_official:.1%} ({official}) "
+        f"of {metrics.n}; {rates}"
     )
 
 

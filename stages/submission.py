@@ -21,10 +21,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import METRICS, atomic_dir, write_bytes, write_json
+from audio_reasoning.core.files import METRICS, atomic_dir, write_bytes
 from audio_reasoning.core.records import Response
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.metrics.inputs import (
@@ -35,6 +34,7 @@ from audio_reasoning.metrics.inputs import (
     some,
     told_unanswerable,
 )
+from audio_reasoning.metrics.results import write_result
 from audio_reasoning.render.submission.file import (
     MAX_BYTES,
     MEMBER,
@@ -47,6 +47,7 @@ from audio_reasoning.render.submission.file import (
     unpack,
 )
 from audio_reasoning.render.submission.params import Submission
+from audio_reasoning.render.submission.results import Accuracies, SubmissionManifest, Unsound
 from audio_reasoning.tasks.official import Asked, official_match
 from audio_reasoning.tasks.reward import correct
 from stages.params import load_params
@@ -73,7 +74,7 @@ class Params(Strict):
     submission: Submission
 
 
-def build(source: Source, max_trace_chars: int, allow_empty: bool) -> tuple[bytes, dict[str, Any]]:
+def build(source: Source, max_trace_chars: int, allow_empty: bool) -> tuple[bytes, SubmissionManifest]:
     """The zip and its manifest.
 
     Raises UnsoundError, naming every question concerned, for a trace that is too long, and an empty answer or trace
@@ -93,24 +94,24 @@ def build(source: Source, max_trace_chars: int, allow_empty: bool) -> tuple[byte
     dropped = [entry.id for entry, r in zip(entries, responses, strict=True) if r.thinking and not entry.thinking]
     forced = [response.question_id for response in responses if response.forced]
     reasked = [response.question_id for response in responses if response.reasked_chars is not None]
-    return data, {
-        "run": source.name,
-        "n": len(written),
-        **scores,
-        "longest_trace": max(len(entry.thinking) for entry in written),
-        "unanswered": len(unanswered),
-        "empty_traces": len(without_trace),
-        "dropped_traces": len(dropped),
-        "forced": len(forced),
-        "reasked": len(reasked),
-        "unanswered_ids": unanswered,
-        "empty_trace_ids": without_trace,
-        "dropped_trace_ids": dropped,
-        "forced_ids": forced,
-        "reasked_ids": reasked,
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "made_by": source.made_by,
-    }
+    return data, SubmissionManifest(
+        run=source.name,
+        n=len(written),
+        **vars(scores),
+        longest_trace=max(len(entry.thinking) for entry in written),
+        unanswered=len(unanswered),
+        empty_traces=len(without_trace),
+        dropped_traces=len(dropped),
+        forced=len(forced),
+        reasked=len(reasked),
+        unanswered_ids=unanswered,
+        empty_trace_ids=without_trace,
+        dropped_trace_ids=dropped,
+        forced_ids=forced,
+        reasked_ids=reasked,
+        sha256=hashlib.sha256(data).hexdigest(),
+        made_by=source.made_by,
+    )
 
 
 def _only_responses(source: Source) -> list[Response]:
@@ -167,9 +168,14 @@ def record_unsound(name: str, error: UnsoundError) -> None:
     """Write that `name` cannot be submitted as it is, and why, in place of the zip and its manifest."""
     with atomic_dir(SUBMISSION.parent) as folder:
         (folder / PROBLEMS.name).write_text(f"{error}\n", encoding="utf-8")
-    record = {"run": name, "sound": False, "problems": len(error.problems)}
-    record |= {"first_problems": error.problems[:_TOLD], "ways_out": error.ways_out}
-    write_json(MANIFEST, record)
+    record = Unsound(
+        run=name,
+        sound=False,
+        problems=len(error.problems),
+        first_problems=error.problems[:_TOLD],
+        ways_out=error.ways_out,
+    )
+    write_result(MANIFEST, record)
     rule = "─" * 100
     told = "\n  ".join([*error.problems[:_TOLD], *error.ways_out])
     print(
@@ -179,7 +185,7 @@ def record_unsound(name: str, error: UnsoundError) -> None:
     )
 
 
-def _check_scores(source: Source, written: Sequence[Entry], scores: dict[str, float]) -> None:
+def _check_scores(source: Source, written: Sequence[Entry], scores: Accuracies) -> None:
     """Raise UserError unless what is written scores as the predictions do, and these as their metrics say.
 
     The official match may accept what stands in the place of an answer that is no choice; there, nothing is submitted.
@@ -202,10 +208,10 @@ def _check_scores(source: Source, written: Sequence[Entry], scores: dict[str, fl
             file=sys.stderr,
         )
     strict = fmean(correct(question, sample.response) for question, sample, _ in pairs)
-    if round(strict, 4) != scores["acc_strict"]:
+    if round(strict, 4) != scores.acc_strict:
         otherwise = [q.id for q, s, e in pairs if bool(correct(q, s.response)) != (e.answer == q.choices[q.answer])]
         raise UserError(
-            f"{source.name}: scores {strict:.4f} strictly, but what would be submitted scores {scores['acc_strict']}; "
+            f"{source.name}: scores {strict:.4f} strictly, but what would be submitted scores {scores.acc_strict}; "
             f"they differ in {some(otherwise)}; nothing is written"
         )
     if source.metrics:
@@ -219,7 +225,7 @@ def validate(
     max_trace_chars: int,
     allow_empty: bool,
     unanswerable: Mapping[str, Unanswerable] | None = None,
-) -> dict[str, float]:
+) -> Accuracies:
     """Both accuracies of a submission; UserError with everything that is wrong with it.
 
     It must answer `unanswerable` questions too, which score nothing.
@@ -275,7 +281,7 @@ def main() -> None:
         for warning in told_unanswerable(args.questions, unanswerable):
             print(f"warning: {warning}", file=sys.stderr)
         scores = validate(args.submission, questions, limits.max_trace_chars, args.allow_empty, unanswerable)
-        print(f"{args.submission}: sound; strict {scores['acc_strict']:.1%}, official {scores['acc_official']:.1%}")
+        print(f"{args.submission}: sound; strict {scores.acc_strict:.1%}, official {scores.acc_official:.1%}")
         return
     if args.predictions:
         source = source_of_files(args.predictions, args.questions)
@@ -293,11 +299,11 @@ def main() -> None:
     write_bytes(out, data)
     if not args.out:
         PROBLEMS.unlink(missing_ok=True)
-    write_json(manifest_path, manifest)
+    write_result(manifest_path, manifest)
     print(
-        f"{out}: {manifest['n']} answers of {manifest['run']}, strict {manifest['acc_strict']:.1%}, "
-        f"official {manifest['acc_official']:.1%}; {manifest['unanswered']} without an answer"
-        + (f" ({some(manifest['unanswered_ids'])})" if manifest["unanswered"] else "")
+        f"{out}: {manifest.n} answers of {manifest.run}, strict {manifest.acc_strict:.1%}, "
+        f"official {manifest.acc_official:.1%}; {manifest.unanswered} without an answer"
+        + (f" ({some(manifest.unanswered_ids)})" if manifest.unanswered else "")
     )
 
 

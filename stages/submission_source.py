@@ -4,7 +4,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import QUESTIONS, read_json
@@ -18,6 +17,7 @@ from audio_reasoning.metrics.inputs import (
     read_samples,
     told_unanswerable,
 )
+from audio_reasoning.metrics.results import Manifest
 from audio_reasoning.tasks.official import Asked
 from stages.runs import existing_run
 
@@ -33,7 +33,7 @@ class Source:
     name: str
     questions: Questions
     samples: Samples
-    made_by: list[Any]
+    made_by: list[Manifest]
     metrics: Path | None
     files: tuple[Path, ...] = ()
     unanswerable: Mapping[str, Unanswerable] = field(default_factory=dict)

@@ -22,7 +22,8 @@ from audio_reasoning.core.errors import UserError, nearest, stage_main
 from audio_reasoning.core.files import METRICS
 from audio_reasoning.core.parse import parse_json
 from audio_reasoning.core.runs import BASE
-from audio_reasoning.render.tables import percent, percent_range, text_table
+from audio_reasoning.render.table import Table, to_text
+from audio_reasoning.render.tables import percent, percent_range
 from stages.draw import render
 
 PROMPTS = METRICS / "scores" / BASE
@@ -187,7 +188,7 @@ def main() -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_bytes(image)
     header = ["variant", args.param, "strict", "95 %", "thinking", "cut"]
-    print(text_table(header, [_cells(row) for row in rows]))
+    print(to_text(Table(header, [_cells(row) for row in rows])))
     print(args.out)
 
 

@@ -33,7 +33,8 @@ from audio_reasoning.core.runs import BASE, SAMPLES, VOTE, Run, metrics_file
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.metrics.compare_params import Compare
 from audio_reasoning.metrics.inputs import Questions, Samples, read_question_set, read_samples
-from audio_reasoning.metrics.paired import Method, method_of, rounded
+from audio_reasoning.metrics.paired import Method, compared, method_of, rounded
+from audio_reasoning.metrics.results import Manifest, write_result
 from audio_reasoning.metrics.scoring import metrics_of
 from audio_reasoning.metrics.stats import (
     Z,
@@ -45,6 +46,7 @@ from audio_reasoning.metrics.stats import (
     wilson,
 )
 from audio_reasoning.metrics.vote_params import Vote
+from audio_reasoning.metrics.vote_results import CalibrationBin, CurvePoint, End, VoteFigures
 from audio_reasoning.metrics.voting import (
     Bin,
     Votes,
@@ -99,57 +101,59 @@ def _spokesman(supporters: Sequence[Response], vote: Vote) -> Response:
 
 def vote_metrics(
     variant: str, questions: Questions, responses: dict[str, list[Response]], method: Method = DEFAULTS
-) -> dict[str, Any]:
+) -> VoteFigures:
     """The content of metrics/votes/base/<variant>.json; see the module's text. All questions have as many samples."""
     votes = [count_votes(responses[name], question.answer) for name, question in questions.items()]
     groups = [question.group for question in questions.values()]
     means, scores, bins = [v.right / v.n for v in votes], [vote_score(v) for v in votes], calibration(votes)
     of_samples, of_vote = (Run(variant, condition=condition).name for condition in (SAMPLES, VOTE))
     curve = _curve(votes, groups, method)
-    ends = [
-        {"name": name, "acc": row["vote"], "low": row["vote_low"], "high": row["vote_high"]}
-        for name, row in ((of_samples, curve[0]), (of_vote, curve[-1]))
-    ]
-    compared = compare_runs(of_samples, of_vote, means, scores, groups, resamples=method.resamples, seed=method.seed)
-    metrics: dict[str, Any] = rounded(
-        {
-            "acc_mean": fmean(means),
-            "acc_vote": fmean(scores),
-            "pass_at_n": curve[-1]["pass_at_k"],
+    versus = compare_runs(of_samples, of_vote, means, scores, groups, resamples=method.resamples, seed=method.seed)
+    return rounded(
+        VoteFigures(
+            acc_mean=fmean(means),
+            acc_vote=fmean(scores),
+            pass_at_n=curve[-1].pass_at_k,
             **_calibration_figures(votes, bins, groups, method),
-            "tied": fmean(v.winners > 1 for v in votes),
-            "unanswered": fmean(v.most == 0 for v in votes),
-            "n": len(votes),
-            "samples": votes[0].n,
-            "detail": ends,
-            "comparison": [asdict(compared)],
-            "curve": curve,
-            "calibration": [_bin_row(b) for b in bins],
-        }
+            tied=fmean(v.winners > 1 for v in votes),
+            unanswered=fmean(v.most == 0 for v in votes),
+            n=len(votes),
+            samples=votes[0].n,
+            detail=[
+                End(name=name, acc=point.vote, low=point.vote_low, high=point.vote_high)
+                for name, point in ((of_samples, curve[0]), (of_vote, curve[-1]))
+            ],
+            comparison=[compared(versus)],
+            curve=curve,
+            calibration=[_bin_row(b) for b in bins],
+        )
     )
-    return metrics
 
 
-def _curve(votes: Sequence[Votes], groups: Sequence[str], method: Method) -> list[dict[str, Any]]:
-    rows = []
+def _curve(votes: Sequence[Votes], groups: Sequence[str], method: Method) -> list[CurvePoint]:
+    points = []
     for k in range(1, votes[0].n + 1):
         vote = [vote_curve(v)[k - 1] for v in votes]
         passes = [pass_at_k(v.n, v.right, k) for v in votes]
-        rows.append(
-            {"k": k, "vote": fmean(vote), **_interval(vote, groups, method, "vote")}
-            | {"pass_at_k": fmean(passes), **_interval(passes, groups, method, "pass")}
+        low, high = mean_interval(vote, groups, method.resamples, method.seed)
+        pass_low, pass_high = mean_interval(passes, groups, method.resamples, method.seed)
+        points.append(
+            CurvePoint(
+                k=k,
+                vote=fmean(vote),
+                vote_low=low,
+                vote_high=high,
+                pass_at_k=fmean(passes),
+                pass_low=pass_low,
+                pass_high=pass_high,
+            )
         )
-    return rows
-
-
-def _interval(scores: Sequence[float], groups: Sequence[str], method: Method, prefix: str) -> dict[str, float]:
-    low, high = mean_interval(scores, groups, method.resamples, method.seed)
-    return {f"{prefix}_low": low, f"{prefix}_high": high}
+    return points
 
 
 def _calibration_figures(
     votes: Sequence[Votes], bins: Sequence[Bin], groups: Sequence[str], method: Method
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """`ece` and `brier` with their intervals, which reach at least as far as one question more going each way."""
     losses = brier_losses(votes)
     figures = {"ece": calibration_error(bins), "brier": fmean(losses)}
@@ -164,13 +168,13 @@ def _calibration_figures(
     return figures
 
 
-def _bin_row(b: Bin) -> dict[str, Any]:
+def _bin_row(b: Bin) -> CalibrationBin:
     low, high = wilson(b.accuracy * b.n, b.n)
-    return {**asdict(b), "accuracy_low": low, "accuracy_high": high}
+    return CalibrationBin(**asdict(b), accuracy_low=low, accuracy_high=high)
 
 
-def _scores(run: Run, questions: Questions, samples: Samples, manifest: dict[str, Any]) -> None:
-    write_json(metrics_file(run), {**metrics_of(questions, samples), "run": [manifest]})
+def _scores(run: Run, questions: Questions, samples: Samples, manifest: Manifest) -> None:
+    write_result(metrics_file(run), metrics_of(questions, samples, [manifest]))
 
 
 @stage_main
@@ -195,26 +199,24 @@ def main() -> None:
     _scores(sampled, questions, samples, manifest)
     _scores(votes, questions, chosen, {**manifest, "vote": rule})
     metrics = vote_metrics(variant, questions, responses, method_of(params.compare))
-    write_json(METRICS / "votes" / BASE / f"{variant}.json", metrics)
+    write_result(METRICS / "votes" / BASE / f"{variant}.json", metrics)
     print(told(variant, metrics))
 
 
-def told(variant: str, metrics: dict[str, Any]) -> str:
+def told(variant: str, metrics: VoteFigures) -> str:
     """The figures of metrics/votes/base/<variant>.json in a line for a terminal, with their 95 % intervals."""
-    (mean, vote), last = metrics["detail"], metrics["curve"][-1]
+    (mean, vote), last = metrics.detail, metrics.curve[-1]
     shown = (
-        ("mean", metrics["acc_mean"], mean["low"], mean["high"]),
-        ("vote", metrics["acc_vote"], vote["low"], vote["high"]),
-        (f"pass@{metrics['samples']}", metrics["pass_at_n"], last["pass_low"], last["pass_high"]),
+        ("mean", metrics.acc_mean, mean.low, mean.high),
+        ("vote", metrics.acc_vote, vote.low, vote.high),
+        (f"pass@{metrics.samples}", metrics.pass_at_n, last.pass_low, last.pass_high),
     )
     accuracies = ", ".join(f"{name} {value:.1%} ({percent_range(low, high)})" for name, value, low, high in shown)
-    errors = ", ".join(
-        f"{name} {metrics[key]:.3f} ({metrics[f'{key}_low']:.3f}–{metrics[f'{key}_high']:.3f})"
-        for name, key in (("ECE", "ece"), ("Brier", "brier"))
-    )
     return (
-        f"{variant}: {metrics['n']} questions x {metrics['samples']} samples; {accuracies}; {errors}; "
-        f"tied {metrics['tied']:.1%}, unanswered {metrics['unanswered']:.1%}"
+        f"{variant}: {metrics.n} questions x {metrics.samples} samples; {accuracies}; "
+        f"ECE {metrics.ece:.3f} ({metrics.ece_low:.3f}–{metrics.ece_high:.3f}), "
+        f"Brier {metrics.brier:.3f} ({metrics.brier_low:.3f}–{metrics.brier_high:.3f}); "
+        f"tied {metrics.tied:.1%}, unanswered {metrics.unanswered:.1%}"
     )
 
 

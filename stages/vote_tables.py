@@ -8,17 +8,17 @@ variant ece, ece_low, ece_high).
 """
 
 import argparse
-from typing import Any
 
 from audio_reasoning.core.errors import stage_main
-from audio_reasoning.core.files import METRICS, read_json, write_json
+from audio_reasoning.core.files import METRICS
 from audio_reasoning.core.runs import BASE
 from audio_reasoning.core.typed import Strict
+from audio_reasoning.metrics.results import read_result, write_result
 from audio_reasoning.metrics.vote_params import Vote
+from audio_reasoning.metrics.vote_results import CalibrationRow, CurveRow, VoteFigures
 from stages.params import load_params
 
 CURVE, CALIBRATION = METRICS / "vote_curve.json", METRICS / "calibration.json"
-SERIES = {"vote": ("vote", "vote"), "pass@k": ("pass_at_k", "pass")}  # a curve's columns: value, prefix of its bounds
 
 
 class Params(Strict):
@@ -27,27 +27,25 @@ class Params(Strict):
     vote: Vote
 
 
-def curve_rows(variant: str, metrics: dict[str, Any]) -> list[dict[str, Any]]:
+def curve_rows(variant: str, metrics: VoteFigures) -> list[CurveRow]:
     """One row for each number of samples, of the vote and of pass@k."""
-    return [
-        {
-            "variant": variant,
-            "what": what,
-            "k": row["k"],
-            "acc": row[value],
-            "low": row[f"{prefix}_low"],
-            "high": row[f"{prefix}_high"],
-        }
-        for what, (value, prefix) in SERIES.items()
-        for row in metrics["curve"]
+    votes = [
+        CurveRow(variant=variant, what="vote", k=row.k, acc=row.vote, low=row.vote_low, high=row.vote_high)
+        for row in metrics.curve
+    ]
+    return votes + [
+        CurveRow(variant=variant, what="pass@k", k=row.k, acc=row.pass_at_k, low=row.pass_low, high=row.pass_high)
+        for row in metrics.curve
     ]
 
 
-def calibration_rows(variant: str, metrics: dict[str, Any]) -> list[dict[str, Any]]:
+def calibration_rows(variant: str, metrics: VoteFigures) -> list[CalibrationRow]:
     """One row for each bin that holds questions."""
-    kept = ("confidence", "accuracy", "accuracy_low", "accuracy_high", "n")
-    error = {key: metrics[key] for key in ("ece", "ece_low", "ece_high")}
-    return [{"variant": variant, **{key: row[key] for key in kept}, **error} for row in metrics["calibration"]]
+    error = metrics.model_dump(include={"ece", "ece_low", "ece_high"})
+    return [
+        CalibrationRow(variant=variant, **row.model_dump(exclude={"low", "high"}), **error)
+        for row in metrics.calibration
+    ]
 
 
 @stage_main
@@ -55,9 +53,9 @@ def main() -> None:
     """Run the stage."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     variants = load_params(Params, "vote.variants").vote.variants
-    metrics = {variant: read_json(METRICS / "votes" / BASE / f"{variant}.json") for variant in variants}
-    write_json(CURVE, [row for variant, values in metrics.items() for row in curve_rows(variant, values)])
-    write_json(CALIBRATION, [row for variant, values in metrics.items() for row in calibration_rows(variant, values)])
+    metrics = {variant: read_result(METRICS / "votes" / BASE / f"{variant}.json", VoteFigures) for variant in variants}
+    write_result(CURVE, [row for variant, values in metrics.items() for row in curve_rows(variant, values)])
+    write_result(CALIBRATION, [row for variant, values in metrics.items() for row in calibration_rows(variant, values)])
     print(f"{CURVE}, {CALIBRATION}: {len(variants)} variants")
 
 

@@ -1,15 +1,19 @@
 """A project to build a report of: questions, runs that answer them, and what `score` and `compare` say of two runs."""
 
+import copy
 import random
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from audio_reasoning.core.files import QUESTIONS, write_json, write_jsonl
 from audio_reasoning.core.records import Audio, Question, Response, to_dict
 from audio_reasoning.core.runs import Run
+from audio_reasoning.metrics.results import Metrics, Summary
 
 ROOT = Path(__file__).parents[1]
 KINDS = [
@@ -84,6 +88,26 @@ def write_run(folder: Path, run: Run, responses: Sequence[Response]) -> None:
     write_json(folder / run.manifest, manifest)
 
 
+def filled(kind: Any, value: Any) -> Any:
+    """A metrics file of that kind with these values: zeros and blanks stand for what else it needs, in place."""
+    blanks = {"missing": 0, "string_type": "", "list_type": [], "dict_type": {}, "literal_error": "exploratory"}
+    blanks |= {"model_type": {}, "model_attributes_type": {}}
+    put: set[tuple[Any, ...]] = set()
+    while True:
+        try:
+            TypeAdapter(kind).validate_python(value)
+        except ValidationError as error:
+            mistakes = [one for one in error.errors() if one["type"] == "missing" or one["loc"] in put]
+            if not mistakes:
+                raise
+            for one in mistakes:
+                parent = reduce(lambda part, key: part[key], one["loc"][:-1], value)
+                parent[one["loc"][-1]] = copy.copy(blanks[one["type"]])
+                put.add(one["loc"])
+        else:
+            return value
+
+
 def versus(a: str, b: str, **other: Any) -> dict[str, Any]:
     """A judged comparison as `compare` writes it."""
     fields = {"a": a, "b": b, "difference": -0.1, "low": -0.3, "high": 0.1, "p": 0.7, "p_holm": 0.7}
@@ -102,20 +126,20 @@ def write_comparison(folder: Path, contrasts: Sequence[dict[str, Any]] = ()) -> 
         figures = {"n": 12, "acc_strict": round(acc, 4), "acc_official": 0.5}
         figures |= {"truncated": 0.0, "no_answer": 0.25, "error": 0.0}
         detail = {**row, "official_low": 0.21, "official_high": 0.79}
-        write_json(folder / f"metrics/scores/base/{name}.json", {**figures, "detail": [detail]})
+        write_json(folder / f"metrics/scores/base/{name}.json", filled(Metrics, {**figures, "detail": [detail]}))
     rows = [
         {"variant": name, "by": by, "name": group, "acc": acc, **row}
         for name in ("baseline", "expert_analyst")
         for by, group, acc in groups
     ]
     write_json(folder / "metrics/compare.json", rows)
-    parts = {"improves": 1, "worsens": 2, "rise": [], "fall": [HOSTILE], "rows": [{"n": 7}, {"n": 5}, {"n": 0}]}
+    parts = {"improves": 1, "worsens": 2, "rise": [], "fall": [HOSTILE], "rows": [{"n": n} for n in (7, 5, 0)]}
     summary = {
         "versus_baseline": [versus("baseline", "expert_analyst")],
         "contrasts": [{**contrast, "sub_category": parts} for contrast in contrasts],
         "notes": [],
     }
-    write_json(folder / "metrics/summary.json", summary)
+    write_json(folder / "metrics/summary.json", filled(Summary, copy.deepcopy(summary)))
 
 
 def write_large(folder: Path, questions: int, runs: int, thinking_words: int) -> list[str]:

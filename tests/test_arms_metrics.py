@@ -15,6 +15,7 @@ from audio_reasoning.conditions.orders import asked_orders
 from audio_reasoning.core.files import write_json, write_jsonl
 from audio_reasoning.core.records import Audio, Question, Response, to_dict
 from audio_reasoning.metrics import places
+from audio_reasoning.metrics.arms_results import ArmComparison, ArmsSummary, AudioGain
 from audio_reasoning.metrics.paired import Method
 from audio_reasoning.metrics.stats import wilson
 from stages import arms, score
@@ -260,17 +261,24 @@ def test_the_table_says_that_its_p_values_are_exploratory(workplace, monkeypatch
 
 
 def test_an_overall_gain_is_drawn_as_significant_only_if_it_holds_among_those_of_all_arms_and_variants():
-    def gain(variant: str, arm: str, p: float) -> dict:
-        return {"variant": variant, "arm": arm, "n": 9, "low": 0.0, "high": 0.2, "difference": 0.1, "p": p}
+    def gain(variant: str, arm: str, p: float) -> ArmComparison:
+        figures = {"n": 9, "low": 0.0, "high": 0.2, "difference": 0.1, "p": p, "only_a": 0, "only_b": 1, "method": ""}
+        figures |= {"p_holm": None, "detectable": 0.1, "p_equivalence": None, "verdict_text": "", "a": "a", "b": "b"}
+        return ArmComparison(variant=variant, arm=arm, verdict="exploratory", **figures)
 
-    found = [gain(v, arm, 0.02) for v in "vw" for arm in ("silence", "mismatched")]
-    found[0]["p"] = 0.012  # below 0.05 / 4, and the only one that Holm's first step lets through
-    summary = {"profile": "mini", "false_discovery_rate": 0.1, "sub_categories": []}
+    def rows_of(comparisons: list[ArmComparison]) -> list[AudioGain]:
+        lists = {"variants": {}, "sub_categories": [], "consistency": [], "places": [], "comparisons": comparisons}
+        return plot_rows(ArmsSummary(profile="mini", false_discovery_rate=0.1, **lists))
+
+    # 0.012 is below 0.05 / 4, and the only one that Holm's first step lets through
+    found = [
+        gain(v, arm, 0.012 if (v, arm) == ("v", "silence") else 0.02) for v in "vw" for arm in ("silence", "mismatched")
+    ]
     permuted = [gain("v", "permuted", 1e-9)]  # is not drawn, and takes no part
-    rows = plot_rows({**summary, "comparisons": [*found, *permuted]})
-    assert [(row["variant"], row["arm"]) for row in rows if row["significant"]] == [("v", "silence")]
+    rows = rows_of([*found, *permuted])
+    assert [(row.variant, row.arm) for row in rows if row.significant] == [("v", "silence")]
     assert len(rows) == 4
-    assert [row["significant"] for row in plot_rows({**summary, "comparisons": [found[1]]})] == [True]
+    assert [row.significant for row in rows_of([found[1]])] == [True]
 
 
 def test_the_plot_draws_every_arm_and_marks_what_is_significant(workplace, monkeypatch):

@@ -12,7 +12,9 @@ from dvc_render.vega import VegaRenderer
 
 from audio_reasoning.core.files import write_jsonl
 from audio_reasoning.core.records import Audio, Question, Response, to_dict
-from audio_reasoning.render.compare_table import starred
+from audio_reasoning.metrics.results import Judged
+from audio_reasoning.render.comparison import comparison_cells
+from audio_reasoning.render.table import Table, to_text
 from stages import check, compare, draw, headline, score
 
 ROOT = Path(__file__).parents[1]
@@ -304,10 +306,13 @@ def test_a_contrast_declared_the_other_way_round_is_no_exploratory_comparison(wo
 
 
 def test_a_star_stands_only_where_there_is_a_verdict():
-    row = {"difference": 0.05, "p_holm": 0.01, "low": -0.01, "high": 0.1}
-    assert starred({**row, "verdict": "not distinguishable"}) == starred({**row, "verdict": "no verdict"}) == "+5.0 "
-    assert starred({**row, "verdict": "better"}) == "+5.0*"
-    assert starred({**row, "p_holm": None, "verdict": "exploratory"}) == "+5.0 "
+    figures = {"a": "a", "b": "b", "n": 9, "difference": 0.05, "low": -0.01, "high": 0.1, "p": 0.01, "p_holm": 0.01}
+    figures |= {"only_a": 0, "only_b": 1, "method": "", "detectable": 0.1, "p_equivalence": 1.0, "verdict_text": ""}
+    shown = {}
+    for verdict in ("better", "worse", "not distinguishable", "no verdict", "exploratory"):
+        row = Judged(**figures, verdict=verdict)
+        shown[verdict] = to_text(Table(["run", "Δ"], [["b", *comparison_cells(row, "Δ*")]])).split()[-1]
+    assert shown == {"better": "+5.0*", "worse": "+5.0*"} | dict.fromkeys([*shown][2:], "+5.0")
 
 
 def test_each_variant_is_declared_against_the_first_if_so_asked(workplace, monkeypatch):

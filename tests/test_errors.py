@@ -15,15 +15,16 @@ from markdown_it import MarkdownIt
 from audio_reasoning.core.files import write_jsonl
 from audio_reasoning.core.records import Audio, Question, Response, to_dict
 from audio_reasoning.core.shown import code_span, plain_text, printable, shortened
-from audio_reasoning.metrics.errors.analysis import analyse
+from audio_reasoning.metrics.errors.analysis import analyse, analysis_of
 from audio_reasoning.metrics.errors.counts import Counted, confusion, numbers_of, summary
 from audio_reasoning.metrics.errors.loops import most_repeated, second_thoughts, words_of
 from audio_reasoning.metrics.errors.params import Errors
+from audio_reasoning.metrics.errors.results import Loop
 from audio_reasoning.metrics.inputs import Sample
+from audio_reasoning.metrics.results import to_json
 from audio_reasoning.metrics.stats import wilson
 from audio_reasoning.render.errors_markdown import markdown, overview
 from stages import errors
-from stages.errors import analysis_of
 
 ROOT = Path(__file__).parents[1]
 METADATA = Path(os.environ.get("MMAR_METADATA", Path(__file__).parents[2] / "shared/data/MMAR-meta.jsonl"))
@@ -72,7 +73,7 @@ def samples_of(*responses):
 
 
 def rows_of(analysis, by):
-    return {row["name"]: row for row in analysis["groups"] if row["by"] == by}
+    return {row.name: row for row in analysis.of(by)}
 
 
 def rendered(page):
@@ -123,7 +124,7 @@ def test_most_of_mmars_counting_questions_are_recognised():
 
 def test_counting_errors_are_signed_and_divide_by_all_answers():
     told = summary([Counted(2, 3), Counted(2, 2), Counted(4, 2), Counted(4, None)])
-    assert told == {
+    assert told.model_dump(exclude={"confusion"}) == {
         "n": 4,
         "accuracy": 0.25,
         "valid": 3,
@@ -136,16 +137,16 @@ def test_counting_errors_are_signed_and_divide_by_all_answers():
 
 
 def test_no_counts_at_all_are_no_crash():
-    assert summary([])["accuracy"] is None and confusion([]) == []
-    assert summary([Counted(2, 2)])["off_by_one"] is None
-    assert summary([Counted(2, None)])["mean_error"] is None
+    assert summary([]).accuracy is None and confusion([]) == []
+    assert summary([Counted(2, 2)]).off_by_one is None
+    assert summary([Counted(2, None)]).mean_error is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.none() | st.integers(0, 20)).map(lambda pair: Counted(*pair))))
 def test_the_confusion_counts_every_answer_once(answers):
     table = confusion(answers)
-    assert sum(row["n"] for row in table) == len(answers)
-    assert len({(row["right"], row["chosen"]) for row in table}) == len(table)
+    assert sum(row.n for row in table) == len(answers)
+    assert len({(row.right, row.chosen) for row in table}) == len(table)
 
 
 # ── Loops ────────────────────────────────────────────────────────────────────────────────────────
@@ -197,14 +198,14 @@ def test_groups_of_questions_have_intervals_over_all_their_questions():
     questions = asked(*(question(i) for i in range(8)))
     samples = samples_of(*(response(f"q{i}", i % 4 if i % 2 else 3 - i % 4) for i in range(8)))
     analysis = analyse("run", questions, samples, PARAMS)
-    worst, best = (row for row in analysis["groups"] if row["by"] == "sub_category")
-    assert (worst["name"], worst["n"], worst["acc"]) == ("Counting and Statistics", 4, 0.0)
-    assert (best["name"], best["acc"], best["chance"]) == ("Music Theory", 1.0, 0.25)
-    assert (best["low"], best["high"]) == tuple(round(x, 4) for x in wilson(4, 4))
-    assert {name: row["n"] for name, row in rows_of(analysis, "language").items()} == {"en": 4, "not given": 4}
+    worst, best = (row for row in analysis.groups if row.by == "sub_category")
+    assert (worst.name, worst.n, worst.acc) == ("Counting and Statistics", 4, 0.0)
+    assert (best.name, best.acc, best.chance) == ("Music Theory", 1.0, 0.25)
+    assert (best.low, best.high) == tuple(round(x, 4) for x in wilson(4, 4))
+    assert {name: row.n for name, row in rows_of(analysis, "language").items()} == {"en": 4, "not given": 4}
     assert list(rows_of(analysis, "clip_length")) == ["under 2 s", "10–20 s"]
     assert list(rows_of(analysis, "right_position")) == ["A", "B", "C", "D"]
-    assert rows_of(analysis, "choices")["4"]["acc"] == analysis["acc"] == 0.5
+    assert rows_of(analysis, "choices")["4"].acc == analysis.acc == 0.5
 
 
 def test_every_group_tells_how_many_of_its_responses_fail_and_how():
@@ -217,9 +218,11 @@ def test_every_group_tells_how_many_of_its_responses_fail_and_how():
     analysis = analyse("run", questions, samples_of(*responses), PARAMS)
     shares = ("truncated", "no_answer", "error")
     en, other = (rows_of(analysis, "language")[name] for name in ("en", "not given"))
-    assert [en[key] for key in shares] == [0.5, 0.0, 0.5] and [other[key] for key in shares] == [0.0, 0.0, 0.0]
-    none, some = (row for row in analysis["thinking_length"])
-    assert [none[key] for key in shares] == [0.0, 0.0, 1.0] and [some[key] for key in shares] == [0.3333, 0.0, 0.0]
+    of_each = [[getattr(row, key) for key in shares] for row in (en, other)]
+    assert of_each == [[0.5, 0.0, 0.5], [0.0, 0.0, 0.0]]
+    none, some = (row for row in analysis.thinking_length)
+    of_each = [[getattr(row, key) for key in shares] for row in (none, some)]
+    assert of_each == [[0.0, 0.0, 1.0], [0.3333, 0.0, 0.0]]
     page = markdown(analysis_of(questions, {"run": samples_of(*responses)}, PARAMS, []))
     assert re.search(r"\| en \|.*\| 50\.0 \| 0\.0 \| 50\.0 \|", page)
 
@@ -228,9 +231,9 @@ def test_failures_stay_in_every_denominator():
     questions = asked(*(question(i) for i in range(4)))
     failed = [response("q1", None, "truncated"), response("q2", None, "no_answer"), response("q3", None, "error")]
     analysis = analyse("run", questions, samples_of(response("q0", 0), *failed), PARAMS)
-    assert analysis["acc"] == 0.25 and analysis["counts"]["accuracy"] == 0.25
-    assert analysis["chosen_positions"] == {"A": 0.25}
-    assert {row["status"]: row["n"] for row in analysis["invalid"]} == {
+    assert analysis.acc == 0.25 and analysis.counts.accuracy == 0.25
+    assert analysis.chosen_positions == {"A": 0.25}
+    assert {row.status: row.n for row in analysis.invalid} == {
         "truncated": 1,
         "no_answer": 1,
         "error": 1,
@@ -241,42 +244,42 @@ def test_failures_stay_in_every_denominator():
 def test_a_question_without_a_prediction_is_wrong_and_missing():
     questions = asked(question(0), question(1))
     analysis = analyse("run", questions, samples_of(response("q0", 0)), PARAMS)
-    missing = analysis["invalid"][-1]
-    assert (analysis["acc"], missing["n"], missing["share"]) == (0.5, 1, 0.5)
-    assert [example["id"] for example in missing["examples"]] == ["q1"]
-    assert analysis["counts"]["n"] == 2
+    missing = analysis.invalid[-1]
+    assert (analysis.acc, missing.n, missing.share) == (0.5, 1, 0.5)
+    assert [example.id for example in missing.examples] == ["q1"]
+    assert analysis.counts.n == 2
 
 
 def test_looping_thinking_is_told_apart_with_its_accuracy_and_what_it_repeats():
     questions = asked(*(question(i) for i in range(4)))
     loop = response("q1", None, "truncated", thinking="so it barks " * 5)
     samples = samples_of(response("q0", 0), loop, response("q2", 2, thinking="so it barks " * 3), response("q3", 0))
-    thinking = analyse("run", questions, samples, PARAMS)["thinking"]
-    assert (thinking["looping"]["n"], thinking["looping"]["share"], thinking["looping"]["acc"]) == (2, 0.5, 0.5)
-    assert (thinking["looping"]["truncated"], thinking["others"]["truncated"]) == (0.5, 0.0)
-    assert thinking["loops"][0] == {"id": "q1", "sample": 0, "times": 5, "words": "so it barks"}
+    thinking = analyse("run", questions, samples, PARAMS).thinking
+    assert (thinking.looping.n, thinking.looping.share, thinking.looping.acc) == (2, 0.5, 0.5)
+    assert (thinking.looping.truncated, thinking.others.truncated) == (0.5, 0.0)
+    assert thinking.loops[0] == Loop(id="q1", sample=0, times=5, words="so it barks")
 
 
 def test_second_thoughts_are_told_in_1000_words():
     thinking = "Wait, " + "a " * 99
     analysis = analyse("run", asked(question(0)), samples_of(response("q0", 0, thinking=thinking)), PARAMS)
-    assert analysis["thinking"]["per_1000_words"] == {"wait": 10.0, "actually": 0.0, "hmm": 0.0}
+    assert analysis.thinking.per_1000_words == {"wait": 10.0, "actually": 0.0, "hmm": 0.0}
 
 
 def test_thinking_is_binned_by_quartiles_and_none_is_a_bin_of_its_own():
     questions = asked(*(question(i) for i in range(9)))
     responses = [response(f"q{i}", 0, thinking="x" * 10 * i) for i in range(9)]
-    rows = analyse("run", questions, samples_of(*responses), PARAMS)["thinking_length"]
-    assert [row["name"] for row in rows] == ["none", "10–20", "30–40", "50–60", "70–80"]
-    assert sum(row["n"] for row in rows) == 9
+    rows = analyse("run", questions, samples_of(*responses), PARAMS).thinking_length
+    assert [row.name for row in rows] == ["none", "10–20", "30–40", "50–60", "70–80"]
+    assert sum(row.n for row in rows) == 9
 
 
 def test_rules_have_the_accuracy_of_what_they_read():
     questions = asked(*(question(i) for i in range(4)))
     responses = [response("q0", 0), response("q1", 1), response("q2", 0, rule="letter")]
     responses.append(response("q3", None, "no_answer", rule="no_match"))
-    rows = analyse("run", questions, samples_of(*responses), PARAMS)["rules"]
-    assert [(row["name"], row["n"], row["share"], row["acc"]) for row in rows] == [
+    rows = analyse("run", questions, samples_of(*responses), PARAMS).rules
+    assert [(row.name, row.n, row.share, row.acc) for row in rows] == [
         ("verbatim", 2, 0.5, 1.0),
         ("letter", 1, 0.25, 0.0),
         ("no_match", 1, 0.25, 0.0),
@@ -288,9 +291,9 @@ def test_several_samples_narrow_no_interval():
     one = samples_of(response("q0", 0), response("q1", 0))
     many = samples_of(*(response(f"q{i}", 0, index=k) for i in range(2) for k in range(8)))
     first, second = (analyse("run", questions, samples, PARAMS) for samples in (one, many))
-    assert first["groups"] == second["groups"]
-    assert first["rules"][0]["low"] == second["rules"][0]["low"] and second["rules"][0]["n"] == 16
-    assert second["counts"]["n"] == second["responses"] == 16
+    assert first.groups == second.groups
+    assert first.rules[0].low == second.rules[0].low and second.rules[0].n == 16
+    assert second.counts.n == second.responses == 16
 
 
 @pytest.mark.parametrize("status", ["error", "truncated", "no_answer"])
@@ -298,21 +301,21 @@ def test_a_run_in_which_everything_fails_is_analysed(status):
     questions = asked(*(question(i) for i in range(4)))
     failed = [response(f"q{i}", None, status, thinking="", text="", error="boom") for i in range(4)]
     analysis = analysis_of(questions, {"run": samples_of(*failed)}, PARAMS, [])
-    assert (analysis["invalid"], analysis["none_right"], analysis["all_right"]) == (1.0, 1.0, 0.0)
-    assert analysis["runs"][0]["thinking_length"][0]["name"] == "none"
+    assert (analysis.invalid, analysis.none_right, analysis.all_right) == (1.0, 1.0, 0.0)
+    assert analysis.runs[0].thinking_length[0].name == "none"
     assert rendered(markdown(analysis)) and overview(analysis)
 
 
 def test_a_run_without_any_prediction_is_analysed():
     analysis = analysis_of(asked(question(0)), {"run": {}}, PARAMS, [])
-    assert analysis["invalid"] is None and analysis["runs"][0]["invalid"][-1]["n"] == 1
+    assert analysis.invalid is None and analysis.runs[0].invalid[-1].n == 1
     assert rendered(markdown(analysis)) and overview(analysis)
 
 
 def test_questions_that_are_no_counts_and_clips_of_unknown_length_are_analysed():
     unknown = question(0, choices=("yes", "no"), audio=Audio("", "", 0.0))
     analysis = analysis_of(asked(unknown), {"run": samples_of(response("q0", 0))}, PARAMS, [])
-    assert list(rows_of(analysis["runs"][0], "clip_length")) == ["not given"]
+    assert list(rows_of(analysis.runs[0], "clip_length")) == ["not given"]
     assert "No question has numbers as its choices." in markdown(analysis)
 
 
@@ -324,11 +327,11 @@ def test_what_no_run_gets_right_is_listed_by_how_many_agree():
     answers = {"a": (1, 1, 0, 0), "b": (2, 1, 0, 1), "c": (3, 1, 0, 1)}
     runs = {name: samples_of(*(response(f"q{i}", x) for i, x in enumerate(row))) for name, row in answers.items()}
     analysis = analysis_of(questions, runs, PARAMS, [])
-    assert [(row["id"], row["chosen"], row["times"]) for row in analysis["hardest"]] == [
+    assert [(row.id, row.chosen, row.times) for row in analysis.hardest] == [
         ("q1", "three", 3),
         ("q0", "three", 1),
     ]
-    assert (analysis["none_right"], analysis["all_right"], analysis["easiest"]) == (0.5, 0.25, ["q2"])
+    assert (analysis.none_right, analysis.all_right, analysis.easiest) == (0.5, 0.25, ["q2"])
 
 
 # ── The page ─────────────────────────────────────────────────────────────────────────────────────
@@ -352,7 +355,7 @@ def test_any_text_in_a_page_becomes_no_html(text):
     r = response("q0", None, "no_answer", thinking=text * 3, text=text)
     samples = {"q0": [Sample(r, text)]}
     analysis = analysis_of(asked(q), {"run": samples}, Errors(loop_ngram=1, loop_repeats=2), [])
-    json.dumps(analysis, ensure_ascii=False).encode("utf-8")
+    json.dumps(to_json(analysis), ensure_ascii=False).encode("utf-8")
     page = markdown(analysis)
     tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(page)
     inline = [child for token in tokens for child in token.children or ()]

@@ -145,26 +145,26 @@ def test_wrong_answers_score_zero_and_quality_looks_at_right_ones_alone() -> Non
         *(answer(n, False) for n in "34"),
     ]
     figures = metrics_of_run(answers, 5, 1000, 0)
-    assert figures["score"] == figures["score_per_run"] == figures["score_official"] == 0.4
-    assert figures["trace_quality"] == 0.8 and figures["acc_strict"] == 0.5
-    assert figures["low"] <= 0.4 <= figures["high"]
-    assert (figures["ratings"], figures["failed"], figures["n"]) == (10, 0, 4)
+    assert figures.score == figures.score_per_run == figures.score_official == 0.4
+    assert figures.trace_quality == 0.8 and figures.acc_strict == 0.5
+    assert figures.low <= 0.4 <= figures.high
+    assert (figures.ratings, figures.failed, figures.n) == (10, 0, 4)
     assert items_met(answers) == [1.0, 1.0, 1.0, 0.5, 0.5]
 
 
 def test_the_official_match_may_count_other_answers_as_right() -> None:
     answers = [answer("1", True, [ALL] * 3), answer("2", False, [ALL] * 3, official=True)]
     figures = metrics_of_run(answers, 3, 1000, 0)
-    assert (figures["score"], figures["score_official"], figures["ratings"]) == (0.5, 1.0, 6)
+    assert (figures.score, figures.score_official, figures.ratings) == (0.5, 1.0, 6)
 
 
 def test_failed_ratings_stay_in_the_denominator_and_what_they_could_have_been_is_told() -> None:
     answers = [answer("1", True, [ALL, ALL, ALL]), answer("2", True, [None, None, None]), answer("3", False)]
     figures = metrics_of_run(answers, 3, 1000, 0)
-    assert figures["score"] == figures["score_per_run"] == pytest.approx(1 / 3, abs=1e-4)
-    assert figures["score_excluded"] == figures["score_per_run_excluded"] == 0.5  # one of the two that are known
-    assert figures["score_at_most"] == pytest.approx(2 / 3, abs=1e-4)
-    assert figures["failed"] == 3
+    assert figures.score == figures.score_per_run == pytest.approx(1 / 3, abs=1e-4)
+    assert figures.score_excluded == figures.score_per_run_excluded == 0.5  # one of the two that are known
+    assert figures.score_at_most == pytest.approx(2 / 3, abs=1e-4)
+    assert figures.failed == 3
 
 
 def test_several_answers_to_a_question_share_its_weight() -> None:
@@ -175,14 +175,14 @@ def test_several_answers_to_a_question_share_its_weight() -> None:
         answer("2", False, sample=1),
     ]
     figures = metrics_of_run(answers, 3, 1000, 0)
-    assert (figures["n"], figures["score"]) == (2, 0.25)
+    assert (figures.n, figures.score) == (2, 0.25)
 
 
 def test_a_run_without_a_right_answer_has_no_trace_quality() -> None:
     figures = metrics_of_run([answer("1", False)], 5, 1000, 0)
-    assert figures["score"] == 0.0 and (figures["low"], figures["high"]) == (0.0, 1.0)  # one clip tells nothing
-    assert (figures["score_per_run_low"], figures["score_per_run_high"]) == (0.0, 1.0)
-    assert figures["trace_quality"] is figures["trace_quality_low"] is figures["trace_quality_high"] is None
+    assert figures.score == 0.0 and (figures.low, figures.high) == (0.0, 1.0)  # one clip tells nothing
+    assert (figures.score_per_run_low, figures.score_per_run_high) == (0.0, 1.0)
+    assert figures.trace_quality is figures.trace_quality_low is figures.trace_quality_high is None
 
 
 @pytest.mark.parametrize("right", [False, True])
@@ -190,9 +190,9 @@ def test_scores_that_are_all_alike_have_an_interval_of_some_width(right: bool) -
     answers = [answer(str(i), right, [ALL] * 5 if right else ()) for i in range(20)]
     figures = metrics_of_run(answers, 5, 1000, 0)
     low, high = (round(bound, 4) for bound in wilson(20 * right, 20))
-    assert figures["score"] == right and (figures["low"], figures["high"]) == (low, high)
+    assert figures.score == right and (figures.low, figures.high) == (low, high)
     for key in ("score_per_run", "score_excluded", "score_official", *(["trace_quality"] if right else [])):
-        assert (figures[f"{key}_low"], figures[f"{key}_high"]) == (low, high)
+        assert (getattr(figures, f"{key}_low"), getattr(figures, f"{key}_high")) == (low, high)
 
 
 def test_intervals_go_by_clips_and_trim_each_resample_anew() -> None:
@@ -207,12 +207,12 @@ def test_intervals_go_by_clips_and_trim_each_resample_anew() -> None:
     drawn = np.random.default_rng(9).integers(10, size=(500, 10))
     resampled = [per_run([rows[4 * clip + k] for clip in row for k in range(4)]) for row in drawn]
     low, high = np.quantile(np.asarray(resampled, dtype=float), [0.025, 0.975])
-    assert (figures["score_per_run_low"], figures["score_per_run_high"]) == pytest.approx((low, high), abs=1e-4)
-    assert (low, high) != pytest.approx((figures["low"], figures["high"]), abs=1e-3)
+    assert (figures.score_per_run_low, figures.score_per_run_high) == pytest.approx((low, high), abs=1e-4)
+    assert (low, high) != pytest.approx((figures.low, figures.high), abs=1e-3)
 
 
 def test_several_right_answers_to_a_question_are_no_more_evidence_than_one() -> None:
     once = [answer(str(i), True, [ALL] * 3) for i in range(10)]
     twice = [answer(str(i), True, [ALL] * 3, sample=k) for i in range(10) for k in (0, 1)]
-    bounds = [metrics_of_run(answers, 3, 1000, 0)["trace_quality_low"] for answers in (once, twice)]
+    bounds = [metrics_of_run(answers, 3, 1000, 0).trace_quality_low for answers in (once, twice)]
     assert bounds[0] == bounds[1] == round(wilson(10, 10)[0], 4)

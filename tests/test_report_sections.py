@@ -3,25 +3,28 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import write_json
+from audio_reasoning.judging.results import JudgeSummary
+from audio_reasoning.metrics.arms_results import ArmsSummary
+from audio_reasoning.metrics.errors.analysis import analysis_of
 from audio_reasoning.metrics.errors.params import Errors
+from audio_reasoning.metrics.errors.results import ErrorAnalysis
 from audio_reasoning.metrics.inputs import Sample
+from audio_reasoning.metrics.rest_results import ModelRow, PassRateRow, RestSummary
+from audio_reasoning.metrics.results import Judged, write_result
 from audio_reasoning.render.report.arms import arms_section
 from audio_reasoning.render.report.comparisons import count_verdicts
 from audio_reasoning.render.report.failures import errors_section, judge_section
-from audio_reasoning.render.report.node import Node
 from audio_reasoning.render.report.prompts import prompts_section, sub_categories_section
-from audio_reasoning.render.report.sections import Table
 from audio_reasoning.render.report.training import iterations_section, pass_rates_section
 from audio_reasoning.render.report.votes import votes_section
-from stages.errors import analysis_of
+from audio_reasoning.render.table import Table
 from stages.vote import vote_metrics
-from tests.report_project import question, response, versus, write_comparison
+from tests.report_project import filled, question, response, versus, write_comparison
 
 VARIANTS = ["baseline", "expert_analyst"]
 RANGE = r"[\d.]+ \([\d.]+–[\d.]+\)"  # a figure and its interval
@@ -29,10 +32,10 @@ RANGE = r"[\d.]+ \([\d.]+–[\d.]+\)"  # a figure and its interval
 
 def texts(table: Table) -> list[dict[str, str]]:
     """The rows of a table, each cell under its column; of columns of one name, the last."""
-    return [{name: cell.text for name, cell in zip(table.columns, row, strict=True)} for row in table.rows]
+    return [{name.text: cell.text for name, cell in zip(table.header, row, strict=True)} for row in table.body]
 
 
-def mistaken() -> dict[str, Any]:
+def mistaken() -> ErrorAnalysis:
     """The analysis of two runs on 12 questions, of which six ask how many: the wrong are 3, 4, 5, 10 and 11."""
     questions = [question(i, choices=("one", "two", "three"), answer=i % 3) for i in range(6)]
     questions += [question(i) for i in range(6, 12)]
@@ -51,9 +54,9 @@ def mistaken() -> dict[str, Any]:
 class TestSections:
     """Figures that all differ, so that none can stand in another's column."""
 
-    def test_verdicts_are_counted_apart(self, tmp_path):
+    def test_verdicts_are_counted_apart(self):
         verdicts = ["better", "worse", "not distinguishable", "not distinguishable", "exploratory", "no verdict"]
-        rows = [Node({"verdict": verdict, "verdict_text": verdict}, tmp_path) for verdict in verdicts]
+        rows = [Judged(**filled(Judged, {"verdict": verdict})) for verdict in verdicts]
         assert count_verdicts(rows, "baseline") == (
             "Of 4 prompts tested against baseline, 1 is better, 1 worse, and 2 cannot be told apart from it. "
             "Exploratory, so without a verdict: 1. No verdict, since a run has no answer at all: 1."
@@ -92,12 +95,14 @@ class TestSections:
         row = {"prompt": "baseline", "rise": ["Music Theory"], "fall": [], **versus("base", "iter1")}
         row |= {"p_holm": 0.01, "low": 0.02, "difference": 0.03, "high": 0.04}  # better, by the rule on figures alone
         accuracy = {"iteration": "iter1", "prompt": "baseline", "by": "all", "name": "all", "n": 12}
-        write_json(Path("metrics/rest/compare.json"), [{**accuracy, "acc": 0.5, "low": 0.2, "high": 0.8}])
+        accuracy |= {"acc": 0.5, "low": 0.2, "high": 0.8}
+        write_json(Path("metrics/rest/compare.json"), filled(list[ModelRow], [accuracy]))
         gate = {"iteration": "iter1", "from": "base", "accepted": True, "scale": 0.5, "reason": "dev rises"}
         write_json(
             Path("metrics/rest/gates/iter1.json"), {**gate, "dev_before": 0.5, "dev_after": 0.6, "dev": {"n": 100}}
         )
         summary = {"last": "iter1", "preset": "rest_em", "seed": 1, "versus_base": [row], "gate": [gate], "notes": []}
+        summary = filled(RestSummary, summary)
         write_json(Path("metrics/rest/summary.json"), summary)
         section = iterations_section()
         assert texts(section.tables[0])[0]["verdict"] == "not distinguishable: this test can see 40.0 points"
@@ -119,7 +124,7 @@ class TestSections:
         rates = [(0, "too_hard", 5), (0.25, "challenging", 3), (0.5, "learning_zone", 4), (1, "mastered", 8)]
         rows = [{"pass_rate": rate, "category": category, "problems": n} for rate, category, n in rates]
         rows = [{"iteration": "iter1", "sampler": "base", **row} for row in rows]
-        write_json(Path("metrics/rest/pass_rates.json"), rows)
+        write_json(Path("metrics/rest/pass_rates.json"), filled(list[PassRateRow], rows))
         section = pass_rates_section()
         assert section.lead.endswith(": 7 of 20 in iter1.")
         assert texts(section.figures[0].table)[0]["learning zone"] == "4"
@@ -130,9 +135,12 @@ class TestSections:
         nothing = dict.fromkeys(("difference", "low", "high", "p", "q"))
         part = {"variant": "baseline", "name": "Music Theory", "n": 40}
         fates = {"truncated": 0.25, "no_answer": 0.0, "error": 0.75}
-        figures = {"n": 100, "acc": 0.6, "silence": {"acc": 0.3}, "text_only": {"acc": 0.0, **fates}}
-        permuted = {"acc": 0.5, "consistency": 0.9, "consistency_low": 0.83, "consistency_high": 0.94}
-        permuted |= {"unanswered": 0.02, "place_p": 0.031}
+        none = dict.fromkeys(fates, 0.0)
+        silence = {"acc": 0.3, **none, "error": 0.04}
+        figures = {"n": 100, "acc": 0.6, "chance": 0.25, **none, "silence": silence, "text_only": {"acc": 0.0, **fates}}
+        permuted = {"acc": 0.5, **none, "consistency": 0.9, "consistency_low": 0.83, "consistency_high": 0.94}
+        permuted |= {"unanswered": 0.02, "place_p": 0.031, "place_statistic": 9.5, "place_freedom": 3}
+        permuted |= {"place_picks": 90, "place_left_out": 0}
         arms = {
             "false_discovery_rate": 0.1,
             "variants": {"baseline": {**figures, "permuted": permuted}},
@@ -146,7 +154,7 @@ class TestSections:
                 {**part, **nothing, "arm": "text_only"},
             ],
         }
-        write_json(Path("metrics/arms.json"), arms)
+        write_json(Path("metrics/arms.json"), filled(ArmsSummary, arms))
         section = arms_section()
         silence, _, text_only = texts(section.tables[0])
         assert silence == {
@@ -158,7 +166,7 @@ class TestSections:
             "interval": "",
             "exploratory p": "0.0123",
             "can see": "15.0",
-            "no answer": "–",
+            "no answer": "4.0 (1.6–9.8)",
         }
         assert [text_only[key] for key in ("gain", "95 %", "exploratory p", "can see")] == ["–"] * 4
         assert text_only["no answer"] == "100.0 (96.3–100.0)"
@@ -179,13 +187,12 @@ class TestSections:
         monkeypatch.chdir(tmp_path)
         run = {"run": "baseline", "n": 100, "score": 0.4, "low": 0.31, "high": 0.49, "acc_strict": 0.6}
         run |= {"trace_quality": 0.7, "trace_quality_low": 0.61, "trace_quality_high": 0.79}
-        run |= {"score_per_run": 0.35, "failed": 2, "ratings": 300}
+        run |= {"score_per_run": 0.35, "score_per_run_low": 0.27, "score_per_run_high": 0.44}
+        run |= {"failed": 2, "ratings": 300}
         versus = {"b": "iter1/baseline", "difference": 0.1, "low": -0.02, "high": 0.22, "p_holm": 0.045, "p": 0.01}
         judged = {"judge": "evidence", "note": "a fixed rule", "comparisons": [versus]}
-        write_json(
-            Path("metrics/judge.json"),
-            {**judged, "runs": [run, {**run, "run": "iter1/baseline", "trace_quality": None}]},
-        )
+        runs = [run, {**run, "run": "iter1/baseline", "trace_quality": None}]
+        write_json(Path("metrics/judge.json"), filled(JudgeSummary, {**judged, "runs": runs}))
         section = judge_section()
         first, second = texts(section.tables[0])
         assert second == {
@@ -196,7 +203,7 @@ class TestSections:
             "p Holm": "0.0450",
             "accuracy": "60.0 (50.2–69.1)",
             "right answers alone": "–",
-            "trimmed per run": "35.0",
+            "trimmed per run": "35.0 (27.0–44.0)",
             "ratings that failed": "2 of 300",
         }
         assert first["right answers alone"] == "70.0 (61.0–79.0)" and first["Δ baseline"] == ""
@@ -205,7 +212,7 @@ class TestSections:
 
     def test_mistakes_are_told_with_their_uncertainty(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        write_json(Path("metrics/errors.json"), mistaken())
+        write_result(Path("metrics/errors.json"), mistaken())
         section = errors_section("baseline")
         assert section.lead.startswith(
             "No prompt gets 5 of 12 questions right, 41.7 (19.3–68.0) %; every prompt gets 7"
@@ -244,7 +251,7 @@ class TestSections:
 
     def test_one_run_is_shown_in_detail_and_the_others_are_folded(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        write_json(Path("metrics/errors.json"), mistaken())
+        write_result(Path("metrics/errors.json"), mistaken())
         first, second = errors_section("expert").parts
         assert (first.title, first.folded) == ("expert in detail", False)
         assert (second.title, second.folded) == ("baseline in detail", True)
@@ -275,7 +282,7 @@ class TestSections:
         monkeypatch.chdir(tmp_path)
         questions = {q.id: q for q in (question(index) for index in range(20))}
         samples = {n: [response(q, (i + s) % 3 > 0, s) for s in range(4)] for i, (n, q) in enumerate(questions.items())}
-        write_json(Path("metrics/votes/base/baseline.json"), vote_metrics("baseline", questions, samples))
+        write_result(Path("metrics/votes/baseline.json"), vote_metrics("baseline", questions, samples))
         section = votes_section(["baseline"])
         assert len(section.figures[0].table.rows) == 4
         told = texts(section.tables[0])[0]

@@ -14,6 +14,7 @@ from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import write_jsonl
 from audio_reasoning.core.records import Audio, Question, Response, to_dict
 from audio_reasoning.metrics.inputs import Sample, read_question_set, read_samples
+from audio_reasoning.metrics.results import to_json
 from audio_reasoning.metrics.scoring import metrics_of
 from audio_reasoning.metrics.stats import wilson
 from audio_reasoning.tasks.official import official_match
@@ -160,14 +161,10 @@ def test_an_iteration_without_predictions_is_told(workplace, monkeypatch, capsys
 def test_the_official_match_reads_what_the_model_wrote_where_no_choice_was_found():
     q = question(1)
     text = "<think>x</think>I think it is a dog."
-    metrics = metrics_of(
-        {"q1": q}, {"q1": [Sample(response("q1", None, "no_answer", text=text), "I think it is a dog.")]}
-    )
-    assert (metrics["acc_strict"], metrics["acc_official"]) == (0, 1)
-    row, none, all_ = metrics["detail"][0], wilson(0, metrics["n"]), wilson(metrics["n"], metrics["n"])
-    assert (row["low"], row["high"], row["official_low"], row["official_high"]) == pytest.approx(
-        (*none, *all_), abs=1e-4
-    )
+    metrics = metrics_of({"q1": q}, {"q1": [Sample(response("q1", None, "no_answer", text), "I think it is a dog.")]})
+    assert (metrics.acc_strict, metrics.acc_official) == (0, 1)
+    row, none, all_ = metrics.detail[0], wilson(0, metrics.n), wilson(metrics.n, metrics.n)
+    assert (row.low, row.high, row.official_low, row.official_high) == pytest.approx((*none, *all_), abs=1e-4)
 
 
 def test_several_samples_count_as_their_mean():
@@ -177,13 +174,13 @@ def test_several_samples_count_as_their_mean():
         "q1": [Sample(response("q1", None, "error", sample_index=k), "") for k in range(4)],
     }
     metrics = metrics_of(questions, found)
-    assert (metrics["acc_strict"], metrics["error"], metrics["n"]) == (0.375, 0.5, 2)
+    assert (metrics.acc_strict, metrics.error, metrics.n) == (0.375, 0.5, 2)
 
 
 def test_lengths_that_nobody_knows_are_left_out():
     metrics = metrics_of({"q0": question(0)}, {})
-    assert "thinking_chars" not in metrics and "completion_tokens" not in metrics
-    assert (metrics["missing"], metrics["acc_strict"]) == (1, 0)
+    assert not {"thinking_chars", "completion_tokens"} & to_json(metrics).keys()
+    assert (metrics.missing, metrics.acc_strict) == (1, 0)
 
 
 def test_two_names_that_would_share_a_metric_are_refused():
@@ -205,14 +202,14 @@ def test_accuracy_divides_by_all_questions_and_the_parts_add_up(answers, data):
             found[f"q{i}"] = [Sample(response(f"q{i}", answer if status == "ok" else None, status), "")]
     metrics = metrics_of(questions, found)
     right = sum(correct(questions[name], samples[0].response) for name, samples in found.items())
-    assert metrics["acc_strict"] == round(right / len(questions), 4)
-    assert metrics["missing"] == round(1 - len(found) / len(questions), 4)
+    assert metrics.acc_strict == round(right / len(questions), 4)
+    assert metrics.missing == round(1 - len(found) / len(questions), 4)
     for by in ("category", "sub_category", "modality"):
-        rows = [row for row in metrics["detail"] if row["by"] == by]
-        assert sum(row["n"] for row in rows) == metrics["n"]
-        assert sum(row["n"] * row["acc_strict"] for row in rows) == pytest.approx(right, abs=0.01)
-        assert all(0 <= row["low"] <= row["acc_strict"] <= row["high"] <= 1 for row in rows)
-    json.dumps(metrics, allow_nan=False)
+        rows = [row for row in metrics.detail if row.by == by]
+        assert sum(row.n for row in rows) == metrics.n
+        assert sum(row.n * row.acc_strict for row in rows) == pytest.approx(right, abs=0.01)
+        assert all(0 <= row.low <= row.acc_strict <= row.high <= 1 for row in rows)
+    json.dumps(to_json(metrics), allow_nan=False)
 
 
 # ── Files from elsewhere ─────────────────────────────────────────────────────────────────────────
@@ -266,8 +263,8 @@ def test_a_challenge_line_is_scored_officially_as_it_stands():
         sample = read_samples(Path("p.jsonl"), questions, complete=False)["q1"][0]
         assert sample.submitted == text
         metrics = metrics_of(questions, {"q1": [sample]})
-        assert metrics["acc_official"] == official_match(text, "a dog", question(1).choices)
-        assert metrics["acc_strict"] == (text in {"(B) a dog", "B", "ANSWER: a dog"})
+        assert metrics.acc_official == official_match(text, "a dog", question(1).choices)
+        assert metrics.acc_strict == (text in {"(B) a dog", "B", "ANSWER: a dog"})
 
 
 def test_an_absent_answer_prediction_is_no_answer_and_warned_of(tmp_path, monkeypatch, capsys):
@@ -430,9 +427,9 @@ def scored(questions, answers, tmp_path):
 
 def test_mmars_own_answers_are_all_right(mmar_questions, tmp_path):
     metrics = scored(mmar_questions, {name: q.choices[q.answer] for name, q in mmar_questions.items()}, tmp_path)
-    assert (metrics["acc_strict"], metrics["acc_official"], metrics["n"]) == (1, 1, 1000)
-    assert len(metrics["sub_category"]) == 16 and len(metrics["category"]) == 4 and len(metrics["modality"]) == 7
-    assert {row["name"]: row["n"] for row in metrics["detail"]}["Content Analysis"] == 304
+    assert (metrics.acc_strict, metrics.acc_official, metrics.n) == (1, 1, 1000)
+    assert len(metrics.sub_category) == 16 and len(metrics.category) == 4 and len(metrics.modality) == 7
+    assert {row.name: row.n for row in metrics.detail}["Content Analysis"] == 304
 
 
 def test_on_mmar_no_wrong_choice_is_strictly_right(mmar_questions, tmp_path):
@@ -442,5 +439,5 @@ def test_on_mmar_no_wrong_choice_is_strictly_right(mmar_questions, tmp_path):
         for name, q in mmar_questions.items()
     }
     metrics = scored(mmar_questions, wrong, tmp_path)
-    assert metrics["acc_strict"] == 0
-    assert 0 < metrics["acc_official"] <= 0.02
+    assert metrics.acc_strict == 0
+    assert 0 < metrics.acc_official <= 0.02

@@ -12,7 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import ttost_paired
 
 from audio_reasoning.core.records import Audio, Question
-from audio_reasoning.metrics.paired import Method, Pair, adjusted, broken_down, judged, within
+from audio_reasoning.metrics.paired import Method, Pair, adjusted, broken_down, judged
 from audio_reasoning.metrics.stats import (
     benjamini_hochberg,
     bootstrap_differences,
@@ -234,7 +234,7 @@ def test_two_clips_prove_nothing_however_alike_they_are():
     c = compare_runs("a", "b", [0, 0], [0.5, 0.5], ["x", "y"])
     assert c.p == 0.5 and c.low < 0
     [row] = judged([Pair("a", "b", [0.0] * 40, [0.5] * 40)], [question(str(i % 2)) for i in range(40)], Method())
-    assert (row["p"], row["verdict"]) == (0.5, "not distinguishable")
+    assert (row.p, row.verdict) == (0.5, "not distinguishable")
 
 
 def test_the_same_flips_give_the_same_p_and_runs_may_be_swapped():
@@ -391,10 +391,10 @@ def test_a_gain_that_comes_from_one_clip_is_no_finding_anywhere():
     asked, pair = [question(name) for name in names], Pair("a", "b", [0] * 72, [1] * 12 + [0] * 60)
     [row] = judged([pair], asked, Method())
     assert mcnemar_mid_p(0, 12) < 0.001
-    assert row["p"] == row["p_holm"] == 1 and row["method"].startswith("larger p of mid-p McNemar and randomisation")
-    assert row["verdict"] == "not distinguishable"
-    parts = broken_down(within(pair, asked, "sub_category", Method()), Method())
-    assert (parts["improves"], parts["rise"], parts["rows"][0]["q"]) == (1, [], 1)
+    assert row.p == row.p_holm == 1 and row.method.startswith("larger p of mid-p McNemar and randomisation")
+    assert row.verdict == "not distinguishable"
+    parts = broken_down(pair, asked, "sub_category", Method())
+    assert (parts.improves, parts.rise, parts.rows[0].q) == (1, [], 1)
 
 
 def test_where_every_clip_has_one_question_p_is_the_mid_p_alone():
@@ -406,9 +406,9 @@ def test_what_is_adjusted_over_many_says_what_a_test_among_many_can_see():
     a, b = runs(300, 18)
     c = compare_runs("a", "b", a, b, [str(i) for i in range(300)])
     alone, among = adjusted([c])[0], adjusted([c] * 6)[0]
-    assert among["p_holm"] == pytest.approx(min(1, 6 * c.p), rel=1e-4)
-    assert alone["detectable"] == pytest.approx(detectable(c), rel=1e-4)
-    assert among["detectable"] == pytest.approx(detectable(c, 6), rel=1e-4)
+    assert among.p_holm == pytest.approx(min(1, 6 * c.p), rel=1e-4)
+    assert alone.detectable == pytest.approx(detectable(c), rel=1e-4)
+    assert among.detectable == pytest.approx(detectable(c, 6), rel=1e-4)
 
 
 def test_a_difference_that_holds_alone_may_not_hold_among_many():
@@ -416,9 +416,9 @@ def test_a_difference_that_holds_alone_may_not_hold_among_many():
     pair = Pair("a", "b", [1] * 6 + [0] * 194, [0] * 6 + [1] * 18 + [0] * 176)
     alone = judged([pair], asked, Method())
     many = judged([pair] + [Pair("a", "c", [1, 0] * 100, [0, 1] * 100)] * 6, asked, Method())
-    assert (alone[0]["verdict"], many[0]["verdict"]) == ("better", "not distinguishable")
-    assert many[0]["low"] == alone[0]["low"] > 0 and many[0]["detectable"] > alone[0]["detectable"]
-    assert "this test, one of 7, can see" in many[0]["verdict_text"]
+    assert (alone[0].verdict, many[0].verdict) == ("better", "not distinguishable")
+    assert many[0].low == alone[0].low > 0 and many[0].detectable > alone[0].detectable
+    assert "this test, one of 7, can see" in many[0].verdict_text
 
 
 # ── False alarms and coverage ────────────────────────────────────────────────────────────────────
@@ -465,10 +465,10 @@ def test_declared_contrasts_raise_a_false_alarm_in_one_family_of_twenty_at_most(
         scores = np.repeat(rng.random((8, 150 // each)) < 0.6, each, axis=1).astype(float)
         pairs = [Pair("0", str(i), scores[0], scores[i]) for i in range(1, 8)]
         rows = judged(pairs, asked, Method(resamples=400))
-        judgements += any(row["verdict"] in ("better", "worse") for row in rows)
-        adjusted_p += any(row["p_holm"] < 0.05 for row in rows)
-        naive += any(row["p"] < 0.05 for row in rows)
-        by_question += min(holm([mcnemar_mid_p(row["only_a"], row["only_b"]) for row in rows])) < 0.05
+        judgements += any(row.verdict in ("better", "worse") for row in rows)
+        adjusted_p += any(row.p_holm < 0.05 for row in rows)
+        naive += any(row.p < 0.05 for row in rows)
+        by_question += min(holm([mcnemar_mid_p(row.only_a, row.only_b) for row in rows])) < 0.05
     assert judgements <= adjusted_p and adjusted_p / 150 < 0.1 < naive / 150
     assert each == 1 or by_question / 150 > 0.3, "which is why p goes by clips"
 

@@ -18,6 +18,7 @@ from audio_reasoning.core.records import Audio, Question, Response, to_dict
 from audio_reasoning.metrics.inputs import Sample, read_question_set
 from audio_reasoning.render.submission import file as submission_file
 from audio_reasoning.render.submission.file import Entry, accuracies, pack
+from audio_reasoning.render.submission.results import Accuracies
 from stages import score, submission
 from stages.submission import Source, build, read_back
 
@@ -95,9 +96,9 @@ def test_what_is_built_is_one_sound_file_in_the_questions_order():
         rows = [json.loads(text) for text in archive.read("result.jsonl").decode().splitlines()]
     assert rows == [line("q0"), line("q1", answer="two birds "), line("q2", answer="a cat")]
     assert problems(data) == []
-    assert (manifest["run"], manifest["n"], manifest["longest_trace"]) == ("baseline", 3, 10)
-    assert (manifest["acc_strict"], manifest["acc_official"]) == (0.3333, 0.3333)
-    assert manifest["made_by"] == [{"prompt": "baseline"}]
+    assert (manifest.run, manifest.n, manifest.longest_trace) == ("baseline", 3, 10)
+    assert (manifest.acc_strict, manifest.acc_official) == (0.3333, 0.3333)
+    assert manifest.made_by == [{"prompt": "baseline"}]
 
 
 def test_the_same_answers_give_the_same_bytes():
@@ -122,8 +123,8 @@ def test_where_it_is_allowed_an_answer_that_is_not_there_is_left_empty_and_kept_
     data, manifest = build(source(response("q0"), response("q1", None, status="no_answer"), failed), LIMIT, True)
     entries, _ = read_back(data, QUESTIONS, LIMIT)
     assert [entry.answer for entry in entries] == ["a dog", "", ""]
-    assert manifest["unanswered_ids"] == ["q1", "q2"] and manifest["empty_trace_ids"] == ["q2"]
-    assert (manifest["n"], manifest["acc_strict"], manifest["acc_official"]) == (3, 0.3333, 0.3333)
+    assert manifest.unanswered_ids == ["q1", "q2"] and manifest.empty_trace_ids == ["q2"]
+    assert (manifest.n, manifest.acc_strict, manifest.acc_official) == (3, 0.3333, 0.3333)
     assert "'q2': the trace is empty" in capsys.readouterr().err
 
 
@@ -144,7 +145,7 @@ def test_traces_that_are_too_long_are_named_with_what_shortens_them():
 def test_endless_thinking_without_an_answer_is_dropped_where_empty_texts_are_allowed():
     endless = response("q1", None, "wait " * 3_000, "truncated")
     data, manifest = build(source(response("q0"), endless, response("q2")), LIMIT, True)
-    assert (manifest["dropped_trace_ids"], manifest["unanswered_ids"]) == (["q1"], ["q1"])
+    assert (manifest.dropped_trace_ids, manifest.unanswered_ids) == (["q1"], ["q1"])
     assert all("empty" in problem for problem in problems(data))
     with pytest.raises(UserError, match="15,000 characters"):
         build(source(response("q0"), endless, response("q2")), LIMIT, False)
@@ -153,7 +154,7 @@ def test_endless_thinking_without_an_answer_is_dropped_where_empty_texts_are_all
 def test_the_manifest_names_what_took_a_second_request():
     responses = [response("q0", forced=True), response("q1", reasked_chars=12_000), response("q2")]
     manifest = build(source(*responses), LIMIT, False)[1]
-    assert (manifest["forced_ids"], manifest["reasked_ids"]) == (["q0"], ["q1"])
+    assert (manifest.forced_ids, manifest.reasked_ids) == (["q0"], ["q1"])
 
 
 def test_several_samples_a_question_are_refused():
@@ -169,7 +170,7 @@ def test_several_samples_a_question_are_refused():
 def test_a_trace_of_nothing_but_spaces_is_empty_in_the_manifest_as_in_the_check(capsys):
     manifest = build(source(response("q0", thinking=" \n"), response("q1"), response("q2")), LIMIT, True)[1]
     assert "'q0': the trace is empty" in capsys.readouterr().err
-    assert (manifest["empty_trace_ids"], manifest["dropped_trace_ids"]) == (["q0"], [])
+    assert (manifest.empty_trace_ids, manifest.dropped_trace_ids) == (["q0"], [])
 
 
 def test_half_a_surrogate_pair_is_named_by_its_id():
@@ -190,7 +191,7 @@ def test_a_text_that_the_official_match_accepts_but_is_no_choice_is_not_submitte
     told.samples["q2"] = [Sample(responses[2], "it is a dog")]  # counts for acc_official of the run
     write_json(tmp_path / "metrics.json", {"acc_strict": 0.6667, "acc_official": 1.0})
     manifest = build(replace(told, metrics=tmp_path / "metrics.json"), LIMIT, True)[1]
-    assert (manifest["acc_strict"], manifest["acc_official"]) == (0.6667, 0.6667)
+    assert (manifest.acc_strict, manifest.acc_official) == (0.6667, 0.6667)
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=3, max_size=3))
@@ -364,9 +365,9 @@ def test_the_right_answers_of_mmar_score_one(tmp_path):
     entries = [Entry(q.id, "It is heard.", q.choices[q.answer]) for q in questions.values()]
     written, found = read_back(pack(entries), questions, LIMIT)
     assert found == [] and written == entries
-    assert accuracies(written, questions) == {"acc_strict": 1.0, "acc_official": 1.0}
+    assert accuracies(written, questions) == Accuracies(acc_strict=1.0, acc_official=1.0)
     half = [replace(entry, answer="") if i % 2 else entry for i, entry in enumerate(entries)]
-    assert accuracies(half, questions)["acc_official"] == pytest.approx(0.5, abs=0.001)
+    assert accuracies(half, questions).acc_official == pytest.approx(0.5, abs=0.001)
 
 
 # ── The stage and the commands ───────────────────────────────────────────────────────────────────

@@ -25,6 +25,7 @@ from audio_reasoning.engines.vllm import CONTINUE
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 from audio_reasoning.families.qwen3_omni.tokenizer import CHAT_TEMPLATE, train_tokenizer
 from audio_reasoning.metrics.inputs import Sample
+from audio_reasoning.metrics.results import to_json
 from audio_reasoning.metrics.scoring import metrics_of
 from audio_reasoning.prompts.registry import load_prompt
 from stages import answer as stage
@@ -392,8 +393,8 @@ def test_both_marks_survive_a_file_and_are_counted_only_where_they_occur() -> No
     assert response_from(to_dict(marked)) == marked
     questions = {"q0": question(0)}
     metrics = [metrics_of(questions, {"q0": [Sample(r, "rain")]}) for r in (plain, marked)]
-    assert not {"forced", "reasked"} & metrics[0].keys()
-    assert (metrics[1]["forced"], metrics[1]["reasked"]) == (1.0, 1.0)
+    assert not {"forced", "reasked"} & to_json(metrics[0]).keys()
+    assert (metrics[1].forced, metrics[1].reasked) == (1.0, 1.0)
 
 
 def test_the_stage_asks_each_question_once_for_all_its_samples(serve, monkeypatch) -> None:

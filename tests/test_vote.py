@@ -96,30 +96,30 @@ def test_where_no_sample_answered_the_vote_says_how_most_of_them_ended(fates, st
 def test_one_sample_a_question_votes_for_itself():
     questions = {name: question(name) for name in ("q0", "q1")}
     metrics = vote_metrics("v", questions, {"q0": [sample(0, 0)], "q1": [sample(0, 1, name="q1")]})
-    assert (metrics["acc_mean"], metrics["acc_vote"], metrics["pass_at_n"], metrics["tied"]) == (0.5, 0.5, 0.5, 0.0)
-    assert [row["k"] for row in metrics["curve"]] == [1]
-    (comparison,) = metrics["comparison"]
-    assert (comparison["difference"], comparison["p"]) == (0.0, 1.0)
+    assert (metrics.acc_mean, metrics.acc_vote, metrics.pass_at_n, metrics.tied) == (0.5, 0.5, 0.5, 0.0)
+    assert [row.k for row in metrics.curve] == [1]
+    (comparison,) = metrics.comparison
+    assert (comparison.difference, comparison.p) == (0.0, 1.0)
 
 
 def test_all_errors_are_wrong_and_counted():
     metrics = vote_metrics("v", {"q0": question("q0")}, {"q0": [sample(i, None, status="error") for i in range(3)]})
-    assert (metrics["acc_vote"], metrics["pass_at_n"], metrics["unanswered"]) == (0.0, 0.0, 1.0)
-    assert metrics["n"] == 1 and metrics["samples"] == 3
-    assert metrics["curve"][0]["vote_low"] == 0.0 and metrics["curve"][0]["vote_high"] == 1.0  # one clip tells nothing
+    assert (metrics.acc_vote, metrics.pass_at_n, metrics.unanswered) == (0.0, 0.0, 1.0)
+    assert metrics.n == 1 and metrics.samples == 3
+    assert metrics.curve[0].vote_low == 0.0 and metrics.curve[0].vote_high == 1.0  # one clip tells nothing
 
 
 def test_a_mean_of_ones_has_an_interval_like_wilsons_and_one_mean_has_one_interval():
     questions = {f"q{i}": question(f"q{i}", f"g{i // 2}") for i in range(20)}
     right = {name: [sample(0, 0, name=name), sample(1, 0, name=name)] for name in questions}
     metrics = vote_metrics("v", questions, right)
-    for row in metrics["curve"]:
-        assert (row["pass_low"], row["pass_high"]) == (pytest.approx(wilson(20, 20)[0], rel=1e-5), 1)
+    for row in metrics.curve:
+        assert (row.pass_low, row.pass_high) == (pytest.approx(wilson(20, 20)[0], rel=1e-5), 1)
     mixed = {name: [sample(0, i % 2, name=name), sample(1, i % 3, name=name)] for i, name in enumerate(questions)}
     metrics = vote_metrics("v", questions, mixed)
-    for end, row in zip(metrics["detail"], (metrics["curve"][0], metrics["curve"][-1]), strict=True):
-        assert (end["acc"], end["low"], end["high"]) == (row["vote"], row["vote_low"], row["vote_high"])
-    assert [end["acc"] for end in metrics["detail"]] == [metrics["acc_mean"], metrics["acc_vote"]]
+    for end, row in zip(metrics.detail, (metrics.curve[0], metrics.curve[-1]), strict=True):
+        assert (end.acc, end.low, end.high) == (row.vote, row.vote_low, row.vote_high)
+    assert [end.acc for end in metrics.detail] == [metrics.acc_mean, metrics.acc_vote]
 
 
 def several(rng, agreement, n=60, samples=8):
@@ -142,8 +142,8 @@ def test_ece_and_brier_score_have_the_interval_of_resampling_clips_and_binning_a
     resampled = [[one for index in row for one in of_clip[index]] for row in drawn]
     for key, figure in (("ece", lambda some: calibration_error(calibration(some))), ("brier", brier_by_hand)):
         expected = np.quantile([figure(some) for some in resampled], [0.025, 0.975])
-        assert [metrics[f"{key}_low"], metrics[f"{key}_high"]] == pytest.approx(expected, rel=1e-5)
-        assert metrics[f"{key}_low"] < metrics[key] < metrics[f"{key}_high"]
+        assert [getattr(metrics, f"{key}_low"), getattr(metrics, f"{key}_high")] == pytest.approx(expected, rel=1e-5)
+        assert getattr(metrics, f"{key}_low") < getattr(metrics, key) < getattr(metrics, f"{key}_high")
 
 
 def brier_by_hand(some):
@@ -154,13 +154,13 @@ def brier_by_hand(some):
 
 def test_perfect_agreement_on_right_answers_is_no_proof_of_perfect_calibration():
     metrics = vote_metrics("v", *several(random.Random(2), lambda rng: 1.0, n=20))
-    assert (metrics["ece"], metrics["ece_low"], metrics["brier"], metrics["brier_low"]) == (0, 0, 0, 0)
-    assert metrics["ece_high"] == metrics["brier_high"] == pytest.approx(1.96 * 2**0.5 / 22, rel=1e-3)
+    assert (metrics.ece, metrics.ece_low, metrics.brier, metrics.brier_low) == (0, 0, 0, 0)
+    assert metrics.ece_high == metrics.brier_high == pytest.approx(1.96 * 2**0.5 / 22, rel=1e-3)
 
 
 def test_one_clip_tells_nothing_of_calibration():
     metrics = vote_metrics("v", {"q0": question("q0")}, {"q0": [sample(0, 0), sample(1, 0)]})
-    assert [metrics[key] for key in ("ece_low", "ece_high", "brier_low", "brier_high")] == [0, 1, 0, 1]
+    assert [metrics.ece_low, metrics.ece_high, metrics.brier_low, metrics.brier_high] == [0, 1, 0, 1]
 
 
 # ── The stages ───────────────────────────────────────────────────────────────────────────────────

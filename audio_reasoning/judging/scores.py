@@ -9,6 +9,7 @@ import numpy as np
 
 from audio_reasoning.core.records import Question, Response
 from audio_reasoning.judging.ratings import Rating, Row, agreement, failed_as, per_item, per_run
+from audio_reasoning.judging.results import RunScores
 from audio_reasoning.metrics.stats import at_least_wilson, bootstrap_means, mean_interval
 
 INTERVALS = ("trace_quality", "score_per_run", "score_excluded", "score_official")
@@ -49,7 +50,7 @@ def question_scores(answers: Sequence[Answer], raters: int) -> dict[str, float]:
     return {name: fmean(scores) for name, scores in found.items()}
 
 
-def metrics_of_run(answers: Sequence[Answer], raters: int, resamples: int, seed: int) -> dict[str, Any]:
+def metrics_of_run(answers: Sequence[Answer], raters: int, resamples: int, seed: int) -> RunScores:
     """The figures of one run; `score` is the one to quote, and the others say how it came about.
 
     - `score`, with its 95 % interval `low` to `high` (see `mean_interval`): trimmed per item, as MMAR's script does;
@@ -75,7 +76,7 @@ def metrics_of_run(answers: Sequence[Answer], raters: int, resamples: int, seed:
     groups = {answer.question.id: answer.question.group for answer in answers}
     low, high = mean_interval(list(scores.values()), [groups[name] for name in scores], resamples, seed)
     kappa, unanimous = agreement(ratings)
-    figures = {
+    figures: dict[str, Any] = {
         "n": len(scores),
         "acc_strict": fmean(answer.strict for answer in answers),
         "acc_official": fmean(answer.official for answer in answers),
@@ -97,7 +98,8 @@ def metrics_of_run(answers: Sequence[Answer], raters: int, resamples: int, seed:
     bounds["score_per_run"] = _per_run_interval(rows, answers, resamples, seed)
     for key in INTERVALS:
         figures[f"{key}_low"], figures[f"{key}_high"] = bounds[key]
-    return {key: round(value, 4) if isinstance(value, float) else value for key, value in figures.items()}
+    rounded: dict[str, Any] = {k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}
+    return RunScores(**rounded)
 
 
 def items_met(answers: Sequence[Answer]) -> list[float]:

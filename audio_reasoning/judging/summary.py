@@ -8,7 +8,6 @@ so many tests can see (`detectable`).
 `left_out` of the `questions` cannot be judged: the evidence judge knows MMAR-mini's alone.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from audio_reasoning.core.errors import UserError
@@ -16,10 +15,14 @@ from audio_reasoning.core.labels import slug
 from audio_reasoning.judging.evidence import RULES
 from audio_reasoning.judging.params import Judge
 from audio_reasoning.judging.prompt import TEXT_HASH
+from audio_reasoning.judging.results import JudgeSummary, RunRow
 from audio_reasoning.judging.scores import Answer, items_met, metrics_of_run, question_scores
 from audio_reasoning.metrics.paired import adjusted
+from audio_reasoning.metrics.results import Adjusted, Manifest, to_json
 from audio_reasoning.metrics.stats import compare_runs
-from audio_reasoning.render.tables import DASH, p_value, percent, percent_range, points, points_range, text_table
+from audio_reasoning.render.comparison import bounded, comparison_cells
+from audio_reasoning.render.table import Table, cells, to_text
+from audio_reasoning.render.tables import percent, percent_range
 
 EVIDENCE_NOTE = "a fixed rule on what MMAR-mini's clips hold; not MMAR-Rubrics, and not to be compared with it"
 ENDPOINT_NOTE = "MMAR-Rubrics' protocol, with the judge {model} and this project's own wording of the request"
@@ -37,48 +40,53 @@ Judged = dict[str, list[Answer]]
 
 
 def summarise(
-    judged: Judged, judge: Judge, resamples: int, seed: int, questions: int, made_by: dict[str, Any]
-) -> dict[str, Any]:
+    judged: Judged, judge: Judge, resamples: int, seed: int, questions: int, made_by: Manifest
+) -> JudgeSummary:
     """The contents of metrics/judge.json for the answers of each run to those of the test questions with a rubric.
 
     `made_by` says where rubrics and ratings come from; what of the parameters decides them is added.
     """
     evidence = judge.kind == "evidence"
-    counts = {"questions": questions, "left_out": questions}
     if not judged:
         note = NOTHING_NOTE.format(questions=questions) if judge.runs else OFF_NOTE
-        return {"judge": judge.kind, "note": note, **counts, "runs": [], "comparisons": [], "made_by": []}
+        return JudgeSummary(
+            judge=judge.kind, note=note, questions=questions, left_out=questions, runs=[], comparisons=[], made_by=[]
+        )
     raters = 1 if evidence else judge.ratings
-    rows = {run: metrics_of_run(answers, raters, resamples, seed) for run, answers in judged.items()}
-    counts["left_out"] -= next(iter(rows.values()))["n"]  # the same questions are judged in every run
+    runs = []
+    for run, answers in judged.items():
+        row = RunRow(run=run, **to_json(metrics_of_run(answers, raters, resamples, seed)))
+        met = dict(zip(RULES, items_met(answers), strict=False))  # none if no answer is right
+        runs.append(row.model_copy(update={"items_met": met}) if evidence else row)
+    left_out = questions - runs[0].n  # the same questions are judged in every run
     note = EVIDENCE_NOTE if evidence else ENDPOINT_NOTE.format(model=judge.model)
-    if counts["left_out"]:
-        note += f"; {LEFT_OUT_NOTE.format(**counts)}"
+    if left_out:
+        note += f"; {LEFT_OUT_NOTE.format(left_out=left_out, questions=questions)}"
     made_by = {"ratings": raters, **made_by}
-    if evidence:
-        for run, answers in judged.items():
-            rows[run]["items_met"] = dict(zip(RULES, items_met(answers), strict=False))  # none if no answer is right
-    else:
+    if not evidence:
         made_by |= judge.model_dump(include={"model", "temperature", "seed", "max_tokens"}) | {"prompt_hash": TEXT_HASH}
-    return {
-        "judge": judge.kind,
-        "note": note,
-        **counts,
-        "evidence_score" if evidence else "rubrics_score": _by_key({run: row["score"] for run, row in rows.items()}),
-        "runs": [{"run": run, **row} for run, row in rows.items()],
-        "comparisons": _compared(judged, raters, resamples, seed),
-        "made_by": [made_by],
-    }
+    scores: dict[str, Any] = {"evidence_score" if evidence else "rubrics_score": _by_key(runs)}
+    return JudgeSummary(
+        judge=judge.kind,
+        note=note,
+        questions=questions,
+        left_out=left_out,
+        **scores,
+        runs=runs,
+        comparisons=_compared(judged, raters, resamples, seed),
+        made_by=[made_by],
+    )
 
 
-def _by_key(scores: dict[str, float]) -> dict[str, float]:
-    keyed = {slug(run): score for run, score in scores.items()}
-    if len(keyed) < len(scores):
-        raise UserError(f"judge.runs: two of {', '.join(scores)} become the same metric; judge them apart")
+def _by_key(runs: list[RunRow]) -> dict[str, float]:
+    keyed = {slug(row.run): row.score for row in runs}
+    if len(keyed) < len(runs):
+        names = ", ".join(row.run for row in runs)
+        raise UserError(f"judge.runs: two of {names} become the same metric; judge them apart")
     return keyed
 
 
-def _compared(judged: Judged, raters: int, resamples: int, seed: int) -> list[dict[str, Any]]:
+def _compared(judged: Judged, raters: int, resamples: int, seed: int) -> list[Adjusted]:
     scores = {run: list(question_scores(answers, raters).values()) for run, answers in judged.items()}
     first, *others = scores
     groups = list({answer.question.id: answer.question.group for answer in judged[first]}.values())
@@ -88,34 +96,23 @@ def _compared(judged: Judged, raters: int, resamples: int, seed: int) -> list[di
     return adjusted(comparisons)
 
 
-def table(summary: dict[str, Any]) -> str:
+def table(summary: JudgeSummary) -> str:
     """The figures for a terminal, in percent, under the judge's label."""
-    title = f"judge: {summary['judge']}, {summary['note']}"
-    if not summary["runs"]:
+    title = f"judge: {summary.judge}, {summary.note}"
+    if not summary.runs:
         return title
-    versus = {row["b"]: row for row in summary["comparisons"]}
-    first = summary["runs"][0]["run"]
-    header = ["run", "score", "95 %", f"Δ {first}", "95 %", "p Holm"]
+    versus = {row.b: row for row in summary.comparisons}
+    rows = [
+        cells(
+            row.run,
+            *(percent(row.score), percent_range(row.low, row.high)),
+            *comparison_cells(versus.get(row.run), "Δ", "95 %", "p Holm"),
+            percent(row.acc_strict),
+            *(bounded(row, key) for key in ("trace_quality", "score_per_run", "score_excluded")),
+            *(percent(row.score_at_most), f"{row.failed}/{row.ratings}"),
+        )
+        for row in summary.runs
+    ]
+    header = ["run", "score", "95 %", f"Δ {summary.runs[0].run}", "95 %", "p Holm"]
     header += ["strict", "trace", "per run", "excl.", "at most", "failed"]
-    lines = [_line(row, versus.get(row["run"])) for row in summary["runs"]]
-    return "\n".join([title, "", text_table(header, lines), "", LEGEND])
-
-
-def _line(row: dict[str, Any], versus: dict[str, Any] | None) -> Sequence[str]:
-    compared = [""] * 3
-    if versus:
-        compared = [
-            points(versus["difference"]),
-            points_range(versus["low"], versus["high"]),
-            p_value(versus["p_holm"]),
-        ]
-    score = [percent(row["score"]), percent_range(row["low"], row["high"])]
-    bounded = [_bounded(row, key) for key in ("trace_quality", "score_per_run", "score_excluded")]
-    at_most, failed = percent(row["score_at_most"]), f"{row['failed']}/{row['ratings']}"
-    return [row["run"], *score, *compared, percent(row["acc_strict"]), *bounded, at_most, failed]
-
-
-def _bounded(row: dict[str, Any], key: str) -> str:
-    if row[key] is None:
-        return DASH
-    return f"{percent(row[key])} ({percent_range(row[f'{key}_low'], row[f'{key}_high'])})"
+    return "\n".join([title, "", to_text(Table(header, rows, notes=[LEGEND]))])

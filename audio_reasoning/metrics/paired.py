@@ -1,28 +1,34 @@
-"""Two runs on the same questions, compared question by question: as a whole, and within groups of questions.
-
-What is written about a comparison is a dict: the fields of `Comparison`, and
-
-- `p_holm`, adjusted over the family of declared comparisons (None where it is exploratory), and `detectable`, the
-  smallest true difference that such a test finds in 80 % of runs, at the level that it has within the family;
-- `p_equivalence`, of two one-sided tests that the difference lies within `margin`, Holm-adjusted likewise;
-- `verdict`, one of the five below, and `verdict_text`, the same with what the test could have seen.
-"""
+"""Two runs on the same questions, compared question by question: as a whole, and within groups of questions."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from audio_reasoning.core.records import Comparison, Question
 from audio_reasoning.metrics.compare_params import Compare
 from audio_reasoning.metrics.inputs import Questions, Samples
+from audio_reasoning.metrics.results import (
+    BETTER,
+    EXPLORATORY,
+    NO_VERDICT,
+    SAME,
+    WORSE,
+    Adjusted,
+    Breakdown,
+    Compared,
+    Group,
+    Judged,
+    Result,
+    Verdict,
+    to_json,
+)
 from audio_reasoning.metrics.scoring import BREAKDOWNS, score_question
 from audio_reasoning.metrics.stats import ALPHA, benjamini_hochberg, compare_runs, detectable, equivalence_p, holm
 
-# The verdicts.
-BETTER, WORSE, SAME = "better", "worse", "not distinguishable"
-EXPLORATORY, NO_VERDICT = "exploratory", "no verdict"
 NO_ANSWER = "no verdict: one of the runs has no answer at all"
+
+Figures = TypeVar("Figures")
 
 
 @dataclass(frozen=True)
@@ -54,17 +60,6 @@ class Pair:
     scores_b: Sequence[float]
 
 
-@dataclass(frozen=True)
-class Part:
-    """A pair within one group of questions; without any question there are no figures."""
-
-    name: str
-    n: int
-    acc_a: float | None
-    acc_b: float | None
-    comparison: Comparison | None
-
-
 def scores_of(samples: Samples, questions: Questions, score: Literal["strict", "official"] = "strict") -> list[float]:
     """The score of each question in order: the mean over its samples."""
     scores = [score_question(question, samples[name]) for name, question in questions.items()]
@@ -84,115 +79,112 @@ def whole(pair: Pair, questions: Sequence[Question], method: Method) -> Comparis
     )
 
 
-def within(
+def broken_down(
     pair: Pair, questions: Sequence[Question], by: str, method: Method, names: Collection[str] = ()
-) -> list[Part]:
+) -> Breakdown:
     """Compare a pair within each group of a breakdown, by name; `names` adds groups that may have no question."""
     members: dict[str, list[int]] = {name: [] for name in names}
     for index, question in enumerate(questions):
         members.setdefault(BREAKDOWNS[by](question), []).append(index)
-    parts = []
-    for name, own in sorted(members.items()):
-        if not own:
-            parts.append(Part(name, 0, None, None, None))
-            continue
-        a, b = [pair.scores_a[i] for i in own], [pair.scores_b[i] for i in own]
-        comparison = whole(Pair(pair.a, pair.b, a, b), [questions[i] for i in own], method)
-        parts.append(Part(name, len(own), round(fmean(a), 4), round(fmean(b), 4), comparison))
-    return parts
+    within = {name: _within(pair, questions, inside, method) for name, inside in sorted(members.items()) if inside}
+    q_values = dict(zip(within, benjamini_hochberg([group.p for group in within.values()]), strict=True))
+    rows = [_group(name, pair, members[name], within.get(name), q_values.get(name)) for name in sorted(members)]
+    certain = [(row.name, row.difference) for row in rows if row.significant(method.false_discovery_rate)]
+    differences = [row.difference for row in rows if row.difference is not None]
+    return Breakdown(
+        improves=sum(difference > 0 for difference in differences),
+        worsens=sum(difference < 0 for difference in differences),
+        rise=[name for name, difference in certain if difference and difference > 0],
+        fall=[name for name, difference in certain if difference and difference < 0],
+        rows=rows,
+    )
 
 
-def adjusted(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """The comparisons of one family as they are written, with `p_holm` and `detectable` for so many of them."""
+def _within(pair: Pair, questions: Sequence[Question], inside: Sequence[int], method: Method) -> Comparison:
+    scores = ([scores[i] for i in inside] for scores in (pair.scores_a, pair.scores_b))
+    return whole(Pair(pair.a, pair.b, *scores), [questions[i] for i in inside], method)
+
+
+def _group(name: str, pair: Pair, inside: Sequence[int], found: Comparison | None, q: float | None) -> Group:
+    keys = ("difference", "low", "high", "p", "only_a", "only_b")
+    figures = {key: getattr(found, key, None) for key in keys}
+    accuracies = [
+        round(fmean(scores[i] for i in inside), 4) if inside else None for scores in (pair.scores_a, pair.scores_b)
+    ]
+    acc_a, acc_b = accuracies
+    return rounded(Group(name=name, n=len(inside), acc_a=acc_a, acc_b=acc_b, q=q, **figures))
+
+
+def adjusted(comparisons: Sequence[Comparison]) -> list[Adjusted]:
+    """The comparisons of one family, with `p_holm` and `detectable` for so many of them."""
     p_holm = holm([comparison.p for comparison in comparisons])
     return [
-        rounded({**asdict(comparison), "p_holm": p, "detectable": detectable(comparison, len(comparisons))})
+        rounded(Adjusted(**vars(comparison), p_holm=p, detectable=detectable(comparison, len(comparisons))))
         for comparison, p in zip(comparisons, p_holm, strict=True)
     ]
 
 
 def judged(
     pairs: Sequence[Pair], questions: Sequence[Question], method: Method, unread: Collection[str] = ()
-) -> list[dict[str, Any]]:
+) -> list[Judged]:
     """Compare the pairs of one declared family, each with its verdict; `unread` names runs without any answer."""
-    comparisons = [whole(pair, questions, method) for pair in pairs]
     groups = [question.group for question in questions]
     equivalence = [equivalence_p(pair.scores_a, pair.scores_b, groups, method.margin) for pair in pairs]
-    rows = []
-    for row, p in zip(adjusted(comparisons), holm(equivalence), strict=True):
-        row |= rounded({"p_equivalence": p})
-        row["verdict"] = NO_VERDICT if {row["a"], row["b"]} & {*unread} else verdict(row)
-        row["verdict_text"] = verdict_text(row, len(pairs), method.margin)
-        rows.append(row)
-    return rows
+    rows = adjusted([whole(pair, questions, method) for pair in pairs])
+    return [
+        _judged(row, rounded(p), NO_VERDICT if {row.a, row.b} & {*unread} else verdict(row), len(pairs), method.margin)
+        for row, p in zip(rows, holm(equivalence), strict=True)
+    ]
 
 
-def explored(pair: Pair, questions: Sequence[Question], method: Method) -> dict[str, Any]:
+def _judged(row: Adjusted, p_equivalence: float, called: Verdict, tests: int, margin: float) -> Judged:
+    text = verdict_text(called, row.detectable, p_equivalence, tests, margin)
+    return Judged(**to_json(row), p_equivalence=p_equivalence, verdict=called, verdict_text=text)
+
+
+def explored(pair: Pair, questions: Sequence[Question], method: Method, p_equivalence: float | None = None) -> Judged:
     """Compare a pair that nobody declared: no adjustment, and no verdict."""
     [row] = adjusted([whole(pair, questions, method)])
-    return {**row, "p_holm": None, "p_equivalence": None, "verdict": EXPLORATORY, "verdict_text": EXPLORATORY}
+    found = {**to_json(row), "p_holm": None, "p_equivalence": rounded(p_equivalence)}
+    return Judged(**found, verdict=EXPLORATORY, verdict_text=EXPLORATORY)
 
 
-def mirrored(row: dict[str, Any]) -> dict[str, Any]:
-    """The same judged comparison told the other way round: a against b."""
-    turned = {BETTER: WORSE, WORSE: BETTER}.get(row["verdict"], row["verdict"])
-    return {
-        **row,
-        "a": row["b"],
-        "b": row["a"],
-        "difference": -row["difference"],
-        "low": -row["high"],
-        "high": -row["low"],
-        "only_a": row["only_b"],
-        "only_b": row["only_a"],
-        "verdict": turned,
-        "verdict_text": row["verdict_text"].replace(row["verdict"], turned, 1),
-    }
-
-
-def broken_down(parts: Sequence[Part], method: Method) -> dict[str, Any]:
-    """The groups of one breakdown with `q` (Benjamini-Hochberg over them), how many improve, and which surely do."""
-    q_values = iter(benjamini_hochberg([part.comparison.p for part in parts if part.comparison]))
-    rows = []
-    for part in parts:
-        row = {"name": part.name, "n": part.n, "acc_a": part.acc_a, "acc_b": part.acc_b}
-        found = {"q": next(q_values), **asdict(part.comparison)} if part.comparison else {}
-        kept = ("difference", "low", "high", "p", "q", "only_a", "only_b")
-        rows.append({**row, **rounded({key: found.get(key) for key in kept})})
-    certain = [row for row in rows if row["n"] and row["q"] < method.false_discovery_rate]
-    return {
-        "improves": sum(row["n"] > 0 and row["difference"] > 0 for row in rows),
-        "worsens": sum(row["n"] > 0 and row["difference"] < 0 for row in rows),
-        "rise": [row["name"] for row in certain if row["difference"] > 0],
-        "fall": [row["name"] for row in certain if row["difference"] < 0],
-        "rows": rows,
-    }
-
-
-def verdict(row: dict[str, Any]) -> str:
+def verdict(row: Adjusted) -> Verdict:
     """Better or worse only where the adjusted p is below 0.05 *and* the interval excludes zero."""
-    if row["p_holm"] < ALPHA and row["low"] > 0:
+    if row.decisive_p < ALPHA and row.low > 0:
         return BETTER
-    return WORSE if row["p_holm"] < ALPHA and row["high"] < 0 else SAME
+    return WORSE if row.decisive_p < ALPHA and row.high < 0 else SAME
 
 
-def verdict_text(row: dict[str, Any], tests: int, margin: float) -> str:
+def verdict_text(called: Verdict, can_see: float, p_equivalence: float, tests: int, margin: float) -> str:
     """A verdict in words: what the test could have seen, and whether the difference is shown to be harmless."""
-    if row["verdict"] == NO_VERDICT:
+    if called == NO_VERDICT:
         return NO_ANSWER
-    text: str = row["verdict"]
-    if text == SAME:
+    text: str = called
+    if called == SAME:
         which = "this test" if tests == 1 else f"this test, one of {tests},"
-        text += f": {which} can see {100 * row['detectable']:.1f} points"
-    if row["p_equivalence"] < ALPHA:
+        text += f": {which} can see {100 * can_see:.1f} points"
+    if p_equivalence < ALPHA:
         text += f"; within ±{100 * margin:.1f} points: no harm"
     return text
 
 
-def rounded(value: Any) -> Any:
+def compared(comparison: Comparison) -> Compared:
+    """A comparison as it is written."""
+    return Compared(**vars(comparison))
+
+
+def rounded(value: Figures) -> Figures:
     """Figures to six significant digits: what is written does not hang on the last bits of a machine."""
+    result: Figures = _rounded(value)
+    return result
+
+
+def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.6g}")
+    if isinstance(value, Result):
+        return type(value).model_validate(_rounded(to_json(value)))
     if isinstance(value, dict):
-        return {key: rounded(part) for key, part in value.items()}
-    return [rounded(part) for part in value] if isinstance(value, list) else value
+        return {key: _rounded(part) for key, part in value.items()}
+    return [_rounded(part) for part in value] if isinstance(value, list) else value

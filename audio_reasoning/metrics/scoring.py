@@ -19,6 +19,7 @@ from typing import Any
 from audio_reasoning.core.labels import Spellings, slug
 from audio_reasoning.core.records import Question
 from audio_reasoning.metrics.inputs import Questions, Sample, Samples
+from audio_reasoning.metrics.results import Accuracy, Manifest, Metrics
 from audio_reasoning.metrics.stats import wilson
 from audio_reasoning.tasks.official import official_match
 from audio_reasoning.tasks.reward import correct
@@ -54,8 +55,8 @@ def score_question(question: Question, samples: Sequence[Sample]) -> Score:
     )
 
 
-def metrics_of(questions: Questions, samples: Samples) -> dict[str, Any]:
-    """All metrics of a set of predictions, ready to be written; see the module's text for the keys.
+def metrics_of(questions: Questions, samples: Samples, run: Sequence[Manifest] = ()) -> Metrics:
+    """All metrics of a set of predictions, and what made them; see the module's text for the keys.
 
     Raises UserError for two names of a category, sub-category or modality that would be one metric.
     """
@@ -64,44 +65,48 @@ def metrics_of(questions: Questions, samples: Samples) -> dict[str, Any]:
         spellings.add(((by, name_of(question)) for by, name_of in BREAKDOWNS.items()), f"question {question.id!r}")
     scored = [(question, score_question(question, samples.get(name, ()))) for name, question in questions.items()]
     scores = [score for _, score in scored]
+    every = [sample for several in samples.values() for sample in several]
     detail = [_row("all", "all", scores)]
-    tables: dict[str, dict[str, float]] = {}
+    tables: dict[str, Any] = {}
     for by, name_of in BREAKDOWNS.items():
         tables[by] = {}
         for name in sorted({name_of(question) for question in questions.values()}):
             row = _row(by, name, [score for question, score in scored if name_of(question) == name])
-            tables[by][slug(name)] = row["acc_strict"]
+            tables[by][slug(name)] = row.acc_strict
             detail.append(row)
-    return {
-        "acc_strict": detail[0]["acc_strict"],
-        "acc_official": detail[0]["acc_official"],
-        "n": len(questions),
-        **{fate: _mean([score.fates[i] for score in scores]) for i, fate in enumerate(FATES)},
-        "missing": _mean([score.missing for score in scores]),
-        **_lengths([sample for found in samples.values() for sample in found]),
-        **_second_requests([sample for found in samples.values() for sample in found]),
+    shares: dict[str, Any] = {fate: _mean([score.fates[i] for score in scores]) for i, fate in enumerate(FATES)}
+    rare: dict[str, Any] = {**_lengths(every), **_second_requests(every)}
+    made_by: dict[str, Any] = {"run": list(run)} if run else {}
+    return Metrics(
+        acc_strict=detail[0].acc_strict,
+        acc_official=detail[0].acc_official,
+        n=len(questions),
+        **shares,
+        missing=_mean([score.missing for score in scores]),
+        **rare,
         **tables,
-        "detail": detail,
-        "missing_ids": [name for name in questions if name not in samples],
-    }
+        detail=detail,
+        missing_ids=[name for name in questions if name not in samples],
+        **made_by,
+    )
 
 
-def _row(by: str, name: str, scores: Sequence[Score]) -> dict[str, Any]:
+def _row(by: str, name: str, scores: Sequence[Score]) -> Accuracy:
     strict = [score.strict for score in scores]
     official = [score.official for score in scores]
     low, high = wilson(sum(strict), len(scores))
     official_low, official_high = wilson(sum(official), len(scores))
-    return {
-        "by": by,
-        "name": name,
-        "n": len(scores),
-        "acc_strict": _mean(strict),
-        "acc_official": _mean(official),
-        "low": round(low, 4),
-        "high": round(high, 4),
-        "official_low": round(official_low, 4),
-        "official_high": round(official_high, 4),
-    }
+    return Accuracy(
+        by=by,
+        name=name,
+        n=len(scores),
+        acc_strict=_mean(strict),
+        acc_official=_mean(official),
+        low=round(low, 4),
+        high=round(high, 4),
+        official_low=round(official_low, 4),
+        official_high=round(official_high, 4),
+    )
 
 
 def _lengths(samples: Sequence[Sample]) -> dict[str, float]:

@@ -1,1 +1,1 @@
-"""Results as people see them: tables, Markdown, plots, the report, the submission."""
+"""Figures as people read them: one table, written for a terminal, as Markdown and as HTML."""

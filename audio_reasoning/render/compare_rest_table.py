@@ -1,12 +1,16 @@
 """The table of `compare_rest`, for a terminal and for Markdown."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.runs import BASE
-from audio_reasoning.render.compare_table import starred
-from audio_reasoning.render.tables import markdown_table, p_value, percent, percent_range, points_range, text_table
+from audio_reasoning.metrics import results
+from audio_reasoning.metrics.rest_results import Gate, ModelComparison, RestSummary, VersusBase
+from audio_reasoning.metrics.results import Accuracy
+from audio_reasoning.render.comparison import comparison_cells, with_range
+from audio_reasoning.render.table import Cell, Table, cells, to_markdown, to_text
+from audio_reasoning.render.tables import percent, percent_range, points, points_range
 
 LEGEND = """\
 {n} questions; percent, and for Δ, its interval and ±80 % points. *: better or worse, which takes p below 0.05, adjusted
@@ -20,56 +24,57 @@ adjusted over all comparisons of its column (Holm), and an interval without zero
 significantly (Benjamini-Hochberg over the {groups} of them)."""
 MARKDOWN_HEADER = ["prompt", "model", "accuracy", "Δ base", "p Holm", "↑", "↓", "Δ from", "gate"]
 
-Metrics = dict[tuple[str, str], dict[str, Any]]  # by model and prompt: what `score` wrote
+Metrics = dict[tuple[str, str], results.Metrics]  # by model and prompt: what `score` wrote
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A model under a prompt: its row over all questions, and its comparisons, as they are in the summary."""
 
     model: str
     prompt: str
-    overall: dict[str, Any]
-    versus_base: dict[str, Any] | None
-    versus_start: dict[str, Any] | None  # None too where it started from the base
+    overall: Accuracy
+    base: VersusBase | None
+    start: ModelComparison | None  # None too where it started from the base
+
+    @property
+    def changes(self) -> list[str]:
+        """How many sub-categories rise and fall significantly."""
+        return [str(len(self.base.rise)), str(len(self.base.fall))] if self.base else ["", ""]
 
 
-def table(metrics: Metrics, summary: dict[str, Any]) -> str:
+def table(metrics: Metrics, summary: RestSummary) -> str:
     """The comparison for a terminal: a block for each prompt, a line for each model, and the gate's verdicts."""
-    rows: list[list[str] | str] = []
+    rows: list[list[Cell] | str] = []
     for line in _lines(metrics, summary):
+        overall, start = line.overall, line.start
         rows += [line.prompt] if line.model == BASE else []
-        overall, versus, start = line.overall, line.versus_base, line.versus_start
-        cells = [f"  {line.model}", percent(overall["acc_strict"]), percent_range(overall["low"], overall["high"])]
-        cells += [*_versus_cells(versus), _count(versus["rise"]), _count(versus["fall"])] if versus else [""] * 7
-        cells += [f"{start['a']} {starred(start)}", points_range(start["low"], start["high"])] if start else [""] * 2
-        rows.append(cells)
-    gate = [f"{row['iteration']}, from {row['from']}: {_verdict(row)}; {_reason(row)}" for row in summary["gate"]]
-    return "\n".join([text_table(["model", *HEADER], rows), "", *gate, "", *_notes(LEGEND, metrics, summary)])
+        tested = comparison_cells(line.base, "Δ*", "95 %", "p", "p Holm", "±80 %")
+        change = Cell(f"{start.a} {points(start.difference)}", significant=start.decided) if start else Cell()
+        accuracy = cells(percent(overall.acc_strict), percent_range(overall.low, overall.high))
+        figures = [*accuracy, *tested, *cells(*line.changes), change, *comparison_cells(start, "95 %")]
+        rows.append(cells(f"  {line.model}", *figures))
+    gate = [f"{row.iteration}, from {row.start}: {_verdict(row)}; {_reason(row)}" for row in summary.gate]
+    return "\n".join([to_text(Table(["model", *HEADER], rows)), "", *gate, "", *_notes(LEGEND, metrics, summary)])
 
 
-def markdown(metrics: Metrics, summary: dict[str, Any]) -> str:
+def markdown(metrics: Metrics, summary: RestSummary) -> str:
     """The comparison as a Markdown table, with fewer figures, and what to keep in mind about it."""
-    verdicts = {row["iteration"]: _verdict(row) for row in summary["gate"]}
+    verdicts = {row.iteration: _verdict(row) for row in summary.gate}
     rows = []
     for line in _lines(metrics, summary):
-        overall, versus, start = line.overall, line.versus_base, line.versus_start
-        accuracy = f"{percent(overall['acc_strict'])} ({percent_range(overall['low'], overall['high'])})"
-        cells = [line.prompt, line.model, accuracy]
-        if versus:
-            cells += [_difference(versus), p_value(versus["p_holm"]), _count(versus["rise"]), _count(versus["fall"])]
-        else:
-            cells += [""] * 4
-        rows.append([*cells, f"{start['a']} {_difference(start)}" if start else "", verdicts.get(line.model, "")])
-    return "\n".join([markdown_table(MARKDOWN_HEADER, rows), "", *_notes(MARKDOWN_LEGEND, metrics, summary)])
+        overall = line.overall
+        accuracy = with_range(overall.acc_strict, overall.low, overall.high)
+        tested = cells(_difference(line.base), *comparison_cells(line.base, "p Holm"), *line.changes)
+        change = f"{line.start.a} {_difference(line.start)}" if line.start else ""
+        rows.append(cells(line.prompt, line.model, accuracy, *tested, change, verdicts.get(line.model, "")))
+    return to_markdown(Table(MARKDOWN_HEADER, rows, notes=_notes(MARKDOWN_LEGEND, metrics, summary)))
 
 
-def _lines(metrics: Metrics, summary: dict[str, Any]) -> list[Line]:
+def _lines(metrics: Metrics, summary: RestSummary) -> Iterator[Line]:
     """All models under the first prompt, the base first, then all under the second, and so on."""
-    starts = {verdict["iteration"]: verdict["from"] for verdict in summary["gate"]}
-    base = {(row["prompt"], row["b"]): row for row in summary["versus_base"]}
-    predecessor = {(row["prompt"], row["b"]): row for row in summary["versus_predecessor"]}
-    lines = []
+    starts = {verdict.iteration: verdict.start for verdict in summary.gate}
+    base = {(row.prompt, row.b): row for row in summary.versus_base}
+    predecessor = {(row.prompt, row.b): row for row in summary.versus_predecessor}
     for prompt in dict.fromkeys(prompt for _, prompt in metrics):
         for model in dict.fromkeys(model for model, _ in metrics):
             if model != BASE and (prompt, model) not in base:
@@ -77,40 +82,26 @@ def _lines(metrics: Metrics, summary: dict[str, Any]) -> list[Line]:
                     f"metrics/rest/summary.json does not compare {model} under {prompt}, which params.yaml lists: "
                     "it is out of date; `dvc repro` mends it"
                 )
-            overall = metrics[model, prompt]["detail"][0]
             start = predecessor[prompt, model] if starts.get(model, BASE) != BASE else None
-            lines.append(Line(model, prompt, overall, base.get((prompt, model)), start))
-    return lines
+            yield Line(model, prompt, metrics[model, prompt].overall, base.get((prompt, model)), start)
 
 
-def _versus_cells(row: dict[str, Any]) -> list[str]:
-    interval = points_range(row["low"], row["high"])
-    return [starred(row), interval, p_value(row["p"]), p_value(row["p_holm"]), percent(row["detectable"])]
+def _difference(row: ModelComparison | None) -> str:
+    return f"{points(row.difference)}{'*' if row.decided else ''} ({points_range(row.low, row.high)})" if row else ""
 
 
-def _difference(row: dict[str, Any]) -> str:
-    return f"{starred(row).strip()} ({points_range(row['low'], row['high'])})"
+def _verdict(row: Gate) -> str:
+    if row.refused:
+        return f"refused by {row.refused.stage}, so it is the model of {row.start}"
+    return f"accepted at scale {row.scale:g}" if row.accepted else "rejected"
 
 
-def _count(names: list[str]) -> str:
-    return str(len(names))
-
-
-def _verdict(row: dict[str, Any]) -> str:
-    if "refused" in row:
-        return f"refused by {row['refused']['stage']}, so it is the model of {row['from']}"
-    return f"accepted at scale {row['scale']:g}" if row["accepted"] else "rejected"
-
-
-def _reason(row: dict[str, Any]) -> str:
+def _reason(row: Gate) -> str:
     """Why, and of a refusal what could be done about it."""
-    told = [row["reason"]]
-    if "refused" in row:
-        told.append(f"ways out: {'; '.join(row['refused']['ways_out'])}")
-    return "; ".join(told)
+    return f"{row.reason}; ways out: {'; '.join(row.refused.ways_out)}" if row.refused else row.reason
 
 
-def _notes(legend: str, metrics: Metrics, summary: dict[str, Any]) -> list[str]:
+def _notes(legend: str, metrics: Metrics, summary: RestSummary) -> list[str]:
     values = next(iter(metrics.values()))
-    told = f"profile {summary['profile']}; preset {summary['preset']}; seed {summary['seed']}"
-    return [legend.format(n=values["n"], groups=len(values["sub_category"])), told, *summary["notes"]]
+    made_by = f"profile {summary.profile}; preset {summary.preset}; seed {summary.seed}"
+    return [legend.format(n=values.n, groups=len(values.sub_category)), made_by, *summary.notes]

@@ -1,22 +1,26 @@
 """The table of `compare`, for a terminal and for Markdown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from html import escape
-from typing import Any
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.shown import plain_text, printable
-from audio_reasoning.metrics.paired import BETTER, EXPLORATORY, NO_VERDICT, SAME, WORSE, Method
-from audio_reasoning.metrics.scoring import FATES
-from audio_reasoning.render.tables import (
-    markdown_table,
-    p_value,
-    percent,
-    percent_range,
-    points,
-    points_range,
-    text_table,
+from audio_reasoning.core.shown import printable
+from audio_reasoning.metrics.paired import Method
+from audio_reasoning.metrics.results import (
+    BETTER,
+    EXPLORATORY,
+    NO_VERDICT,
+    SAME,
+    WORSE,
+    Breakdown,
+    Contrast,
+    Metrics,
+    Summary,
+    Verdict,
 )
+from audio_reasoning.render.comparison import comparison_cells, group_cells, with_range
+from audio_reasoning.render.table import Table, cells, to_markdown, to_text
+from audio_reasoning.render.tables import percent, percent_range
 
 HEADER = ["variant", "strict", "95 %", "official", "Δ", "95 %", "p", "±80 %", "failed", "verdict"]
 LEGEND = """\
@@ -29,7 +33,7 @@ A contrast is called better or worse only if p, Holm-adjusted over the {tests} d
 interval excludes zero; each interval stands for itself, so it may exclude zero where p does not. "Can see": the
 smallest true difference that such a test finds in 80 % of runs. Exploratory comparisons were not declared in `compare`
 of params.yaml: their p is not adjusted, and they have no verdict."""
-CONCLUSIONS = {
+CONCLUSIONS: dict[Verdict, str] = {
     BETTER: "better than",
     WORSE: "worse than",
     SAME: "not distinguishable from",
@@ -37,13 +41,13 @@ CONCLUSIONS = {
     NO_VERDICT: "without a verdict, for want of answers, against",
 }
 VERDICT = ("verdict",)  # a column of words
+TESTED = ("Δ*", "95 %", "decisive p", "±80 %")
+CALLED = ("Δ (95 %)", "decisive p", "verdict in words")
 
-Metrics = dict[str, dict[str, Any]]  # by variant: what `score` wrote
 
-
-def table(metrics: Metrics, summary: dict[str, Any]) -> str:
+def table(metrics: Mapping[str, Metrics], summary: Summary) -> str:
     """The comparison for a terminal: percentages, and differences in percentage points."""
-    versus = {row["b"]: row for row in summary["versus_baseline"]}
+    versus = {row.b: row for row in summary.versus_baseline}
     first = next(iter(metrics))
     missing = [variant for variant in metrics if variant not in versus and variant != first]
     if missing:
@@ -51,93 +55,70 @@ def table(metrics: Metrics, summary: dict[str, Any]) -> str:
             f"metrics/summary.json does not compare {missing[0]}, which params.yaml lists: it is out of date; "
             "`dvc repro` mends it"
         )
-    lines = [_line(variant, metrics[variant], versus.get(variant)) for variant in metrics]
-    legend = LEGEND.format(n=metrics[first]["n"], first=first, tests=len(summary["contrasts"]))
-    notes = [f"profile {summary['profile']}; best: {summary['best']}", *summary["notes"]]
-    others = other_contrasts(summary, first)
-    more = [
-        text_table(["contrast", "Δ", "95 %", "p", "±80 %", "verdict"], [_other(row) for row in others], VERDICT),
-        "",
+    rows = [
+        cells(
+            variant,
+            percent(values.acc_strict),
+            percent_range(values.overall.low, values.overall.high),
+            percent(values.acc_official),
+            *comparison_cells(versus.get(variant), *TESTED),
+            percent(values.failed),
+            *comparison_cells(versus.get(variant), "verdict"),
+        )
+        for variant, values in metrics.items()
     ]
-    return "\n".join([text_table(HEADER, lines, VERDICT), "", *(more if others else []), legend, *notes])
+    legend = LEGEND.format(n=metrics[first].n, first=first, tests=len(summary.contrasts))
+    others = [
+        cells(f"{row.b} − {row.a}", *comparison_cells(row, *TESTED, "verdict"))
+        for row in summary.other_contrasts(first)
+    ]
+    tables = [Table(HEADER, rows, VERDICT)]
+    tables += [Table(["contrast", "Δ", "95 %", "p", "±80 %", "verdict"], others, VERDICT)] if others else []
+    return "\n\n".join([*map(to_text, tables), "\n".join([legend, *_notes(summary)])])
 
 
-def _line(variant: str, values: dict[str, Any], versus: dict[str, Any] | None) -> list[str]:
-    overall = values["detail"][0]
-    cells = [variant, percent(values["acc_strict"]), percent_range(overall["low"], overall["high"])]
-    cells += [percent(values["acc_official"]), *(_versus(versus) if versus else [""] * 4)]
-    return [*cells, percent(sum(values[fate] for fate in FATES)), versus["verdict"] if versus else ""]
+def _notes(summary: Summary) -> list[str]:
+    return [f"profile {summary.profile}; best: {summary.best}", *summary.notes]
 
 
-def _other(row: dict[str, Any]) -> list[str]:
-    return [f"{row['b']} − {row['a']}", *_versus(row), row["verdict"]]
-
-
-def _versus(row: dict[str, Any]) -> list[str]:
-    p = row["p"] if row["p_holm"] is None else row["p_holm"]
-    return [starred(row), points_range(row["low"], row["high"]), p_value(p), percent(row["detectable"])]
-
-
-def other_contrasts(summary: dict[str, Any], first: str) -> list[dict[str, Any]]:
-    """The declared contrasts that are not of a variant with the first one, whichever way round."""
-    shown = [{first, row["b"]} for row in summary["versus_baseline"]]
-    return [row for row in summary["contrasts"] if {row["a"], row["b"]} not in shown]
-
-
-def starred(row: dict[str, Any]) -> str:
-    """A comparison's difference in points, with a star if it is called better or worse."""
-    return points(row["difference"]) + ("*" if row["verdict"] in (BETTER, WORSE) else " ")
-
-
-def markdown(metrics: Metrics, summary: dict[str, Any], method: Method) -> str:
+def markdown(metrics: Mapping[str, Metrics], summary: Summary, method: Method) -> str:
     """reports/compare.md: approach, accuracy, difference to the first variant and verdict; then by sub-category."""
     first = next(iter(metrics))
-    versus = {row["b"]: row for row in summary["versus_baseline"]}
+    versus = {row.b: row for row in summary.versus_baseline}
     rows = []
     for variant, values in metrics.items():
-        overall = values["detail"][0]
-        accuracy = f"{percent(overall['acc_strict'])} ({percent_range(overall['low'], overall['high'])})"
-        rows.append([variant, accuracy, *(_markdown_cells(versus[variant]) if variant in versus else [""] * 3)])
-    tests = len(summary["contrasts"])
-    lines = [
+        overall = values.overall
+        accuracy = with_range(overall.acc_strict, overall.low, overall.high)
+        rows.append(cells(variant, accuracy, *comparison_cells(versus.get(variant), *CALLED)))
+    parts = [
         "# Which runs differ?",
-        "",
-        *_conclusion(summary, first),
-        "",
-        MARKDOWN_LEGEND.format(n=metrics[first]["n"], tests=tests),
-        "",
+        "\n".join(_conclusion(summary, first)),
+        MARKDOWN_LEGEND.format(n=metrics[first].n, tests=len(summary.contrasts)),
+        to_markdown(Table(["approach", "accuracy", f"Δ to {first}", "p", "verdict"], rows, VERDICT)),
     ]
-    lines += [markdown_table(["approach", "accuracy", f"Δ to {first}", "p", "verdict"], rows, VERDICT), ""]
-    others = other_contrasts(summary, first)
+    others = [
+        cells(row.b, percent(row.acc_b), row.a, percent(row.acc_a), *comparison_cells(row, *CALLED))
+        for row in summary.other_contrasts(first)
+    ]
     if others:
-        cells = [
-            [row["b"], percent(row["acc_b"]), row["a"], percent(row["acc_a"]), *_markdown_cells(row)] for row in others
-        ]
         header = ["run", "accuracy", "against", "accuracy", "Δ", "p", "verdict"]
-        lines += ["## Other declared contrasts", "", markdown_table(header, cells, ("against", *VERDICT)), ""]
-    lines += [f"- {note}" for note in (f"profile {summary['profile']}; best: {summary['best']}", *summary["notes"])]
-    lines += ["", "## By sub-category", "", _sub_category_legend(method)]
-    for row in summary["contrasts"]:
-        lines += ["", *_folded(row, method)]
-    return "\n".join(lines) + "\n"
+        parts += ["## Other declared contrasts", to_markdown(Table(header, others, ("against", *VERDICT)))]
+    parts += ["\n".join(f"- {note}" for note in _notes(summary)), "## By sub-category", _sub_category_legend(method)]
+    parts += [part for row in summary.contrasts for part in _folded(row, method.false_discovery_rate)]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _conclusion(summary: dict[str, Any], first: str) -> list[str]:
+def _conclusion(summary: Summary, first: str) -> list[str]:
     """One line for each verdict and run that others are compared with: which ones have it."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for row in [*summary["versus_baseline"], *other_contrasts(summary, first)]:
-        found.setdefault((row["verdict"], row["a"]), []).append(row["b"])
+    by: dict[tuple[str, str], list[str]] = {}
+    for row in [*summary.versus_baseline, *summary.other_contrasts(first)]:
+        by.setdefault((row.verdict, row.a), []).append(row.b)
     return [
         f"- **{words} {a}**: {', '.join(names)}"
         for verdict, words in CONCLUSIONS.items()
-        for (own, a), names in found.items()
-        if own == verdict
+        for (called, a), names in by.items()
+        if called == verdict
     ]
-
-
-def _markdown_cells(row: dict[str, Any]) -> list[str]:
-    delta = f"{points(row['difference'])} ({points_range(row['low'], row['high'])})"
-    return [delta, p_value(row["p"] if row["verdict"] == EXPLORATORY else row["p_holm"]), row["verdict_text"]]
 
 
 def _sub_category_legend(method: Method) -> str:
@@ -148,43 +129,29 @@ def _sub_category_legend(method: Method) -> str:
     )
 
 
-def _folded(row: dict[str, Any], method: Method) -> list[str]:
-    parts = [part_cells(part, method.false_discovery_rate, bold=True) for part in row["sub_category"]["rows"]]
-    header = ["sub-category", "n", row["a"], row["b"], "Δ", "95 %", "p", "q"]
-    told = improvement(row["sub_category"], "sub-categories", method.false_discovery_rate, shown=_in_html)
-    summary = f"<details><summary>{row['b']} against {row['a']}: {told}</summary>"
-    return [summary, "", markdown_table(header, parts), "", "</details>"]
+def _folded(row: Contrast, rate: float) -> Iterator[str]:
+    improves = improvement(row.sub_category, "sub-categories", rate, shown=_in_html)
+    yield f"<details><summary>{row.b} against {row.a}: {improves}</summary>"
+    yield to_markdown(breakdown_table(row.sub_category, "sub-category", row.a, row.b, rate))
+    yield "</details>"
 
 
 def _in_html(text: str) -> str:
     return escape(printable(text), quote=False)
 
 
-def part_cells(part: dict[str, Any], rate: float, *, bold: bool = False) -> list[str]:
-    """One group of questions: name, n, both accuracies, difference, its interval, p and q; dashes if it is empty.
-
-    A difference with q below `rate` is bold, and the name escaped, for Markdown (`bold`), or else starred.
-    """
-    name = plain_text(part["name"]) if bold else printable(part["name"])
-    if not part["n"]:
-        return [name, "0", *["–"] * 6]
-    certain, difference = part["q"] < rate, points(part["difference"])
-    if bold:
-        difference = f"**{difference}**" if certain else difference
-    else:
-        difference += "*" if certain else " "
-    cells = [name, str(part["n"]), percent(part["acc_a"]), percent(part["acc_b"]), difference]
-    return [*cells, points_range(part["low"], part["high"]), p_value(part["p"]), p_value(part["q"])]
+def breakdown_table(breakdown: Breakdown, by: str, a: str, b: str, rate: float) -> Table:
+    """A comparison of `a` and `b` within each group of questions."""
+    return Table([by, "n", a, b, "Δ", "95 %", "p", "q"], [group_cells(group, rate) for group in breakdown.rows])
 
 
-def improvement(breakdown: dict[str, Any], name: str, rate: float, *, shown: Callable[[str], str] = printable) -> str:
+def improvement(breakdown: Breakdown, name: str, rate: float, *, shown: Callable[[str], str] = printable) -> str:
     """In how many groups a run does better, and in which of them surely: "improves 5 of 16 sub-categories, …".
 
     `shown` makes the groups' names, which others wrote, safe to show.
     """
-    asked = sum(row["n"] > 0 for row in breakdown["rows"])
-    certain = [f"{shown(part)} {arrow}" for key, arrow in (("rise", "↑"), ("fall", "↓")) for part in breakdown[key]]
+    certain = [f"{shown(part)} ↑" for part in breakdown.rise] + [f"{shown(part)} ↓" for part in breakdown.fall]
     return (
-        f"improves {breakdown['improves']} of {asked} {name}, falls in {breakdown['worsens']}; "
+        f"improves {breakdown.improves} of {breakdown.asked} {name}, falls in {breakdown.worsens}; "
         f"significant (q < {rate:g}): {', '.join(certain) or 'none'}"
     )

@@ -1,6 +1,4 @@
-"""Figures as people read them, and tables of them for a terminal and for Markdown."""
-
-from collections.abc import Collection, Sequence
+"""Figures as people read them."""
 
 DASH = "–"  # stands for a figure that there is none of
 MINI_NOTE = "mini figures are evidence about mechanics, not about any 30B model"
@@ -49,43 +47,3 @@ def points_range(low: float, high: float) -> str:
     '-2.0 to +3.1'
     """
     return f"{points(low)} to {points(high)}"
-
-
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str] | str], words: Collection[str] = ()) -> str:
-    """A table with aligned columns; a row that is one text is a heading.
-
-    The first column and those whose header is among `words` are aligned to the left.
-
-    >>> print(text_table(["model", "n"], ["mine", ["base", "10"]]))
-    model   n
-    ─────────
-    mine
-    base   10
-    """
-    cells = [header, *(row for row in rows if not isinstance(row, str))]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    left = _left(header, words)
-    lines = [row if isinstance(row, str) else _aligned(row, widths, left) for row in (header, *rows)]
-    return "\n".join([lines[0], "─" * (sum(widths) + 2 * (len(widths) - 1)), *lines[1:]])
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> str:
-    cells = zip(row, widths, left, strict=True)
-    return "  ".join(cell.ljust(width) if to_left else cell.rjust(width) for cell, width, to_left in cells).rstrip()
-
-
-def _left(header: Sequence[str], words: Collection[str]) -> list[bool]:
-    return [column == 0 or name in words for column, name in enumerate(header)]
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[str] = ()) -> str:
-    """A Markdown table; the first column and those whose header is among `words` are aligned to the left.
-
-    >>> print(markdown_table(["model", "n"], [["base", "10"]]))
-    | model | n |
-    |---|---:|
-    | base | 10 |
-    """
-    lines = [f"| {' | '.join(row)} |" for row in (header, *rows)]
-    alignment = "".join("---|" if left else "---:|" for left in _left(header, words))
-    return "\n".join([lines[0], f"|{alignment}", *lines[1:]])

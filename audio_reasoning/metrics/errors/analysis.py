@@ -1,12 +1,11 @@
 """What goes wrong in one run, and what in all of them: pure, from questions and predictions to what is written."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
-from audio_reasoning.core.records import Question, Response
+from audio_reasoning.core.records import Question
 from audio_reasoning.core.shown import printable, shortened
 from audio_reasoning.metrics.errors.breakdowns import (
     Answered,
@@ -20,9 +19,20 @@ from audio_reasoning.metrics.errors.breakdowns import (
     response_accuracy,
     share,
 )
-from audio_reasoning.metrics.errors.counts import Counted, confusion, numbers_of, summary
+from audio_reasoning.metrics.errors.counts import Counted, numbers_of, summary
 from audio_reasoning.metrics.errors.loops import SECOND_THOUGHTS, Repetition, most_repeated, second_thoughts, words_of
 from audio_reasoning.metrics.errors.params import Errors
+from audio_reasoning.metrics.errors.results import (
+    ErrorAnalysis,
+    Example,
+    Hard,
+    Invalid,
+    Limits,
+    Loop,
+    LoopFate,
+    RunErrors,
+    Thinking,
+)
 from audio_reasoning.metrics.inputs import Questions, Sample, Samples
 from audio_reasoning.metrics.scoring import FATES, score_question
 
@@ -39,25 +49,50 @@ class Trace:
     repeated: Repetition
 
 
-def analyse(run: str, questions: Questions, samples: Samples, params: Errors) -> dict[str, Any]:
+def analysis_of(questions: Questions, runs: dict[str, Samples], params: Errors, notes: list[str]) -> ErrorAnalysis:
+    """The analysis of each run and of all together.
+
+    The figures are fractions of one, over all runs; DVC shows these alone, since the rest is in lists.
+    """
+    analysed = [analyse(name, questions, samples, params) for name, samples in runs.items()]
+    responses = sum(run.responses for run in analysed)
+    invalid = sum(row.n for run in analysed for row in run.invalid if row.status != "missing")
+    hardest, easiest = in_common(questions, runs)
+    return ErrorAnalysis(
+        questions=len(questions),
+        invalid=share(invalid, responses),
+        looping=share(sum(run.thinking.looping.n for run in analysed), responses),
+        none_right=share(len(hardest), len(questions)),
+        all_right=share(len(easiest), len(questions)),
+        hardest=hardest,
+        easiest=easiest,
+        params=[Limits(**params.model_dump())],
+        notes=notes,
+        runs=analysed,
+    )
+
+
+def analyse(run: str, questions: Questions, samples: Samples, params: Errors) -> RunErrors:
     """Everything about one run; see docs/error-analysis.md for the keys."""
     scores = {name: score_question(question, samples.get(name, ())) for name, question in questions.items()}
     answered = pairs(questions, samples)
-    counts = _counted(questions, samples)
     whole = overall(questions, scores)
-    return {
-        "run": run,
-        "n": whole["n"],
-        "responses": len(answered),
-        **{key: whole[key] for key in ("acc", "low", "high", "chance")},
-        "groups": by_question(questions, scores),
-        "chosen_positions": chosen_positions(answered),
-        "thinking_length": by_response("thinking_length", by_thinking_length(answered), len(answered)),
-        "rules": by_response("rule", by_rule(answered), len(answered)),
-        "counts": {**summary(counts), "confusion": confusion(counts)},
-        "thinking": _thinking(answered, params),
-        "invalid": _invalid(questions, samples, answered),
-    }
+    return RunErrors(
+        run=run,
+        n=whole.n,
+        responses=len(answered),
+        acc=whole.acc,
+        low=whole.low,
+        high=whole.high,
+        chance=whole.chance,
+        groups=by_question(questions, scores),
+        chosen_positions=chosen_positions(answered),
+        thinking_length=by_response("thinking_length", by_thinking_length(answered), len(answered)),
+        rules=by_response("rule", by_rule(answered), len(answered)),
+        counts=summary(_counted(questions, samples)),
+        thinking=_thinking(answered, params),
+        invalid=_invalid(questions, samples, answered),
+    )
 
 
 def _counted(questions: Questions, samples: Samples) -> list[Counted]:
@@ -72,24 +107,29 @@ def _counted(questions: Questions, samples: Samples) -> list[Counted]:
     return found
 
 
-def _thinking(answered: Sequence[Answered], params: Errors) -> dict[str, Any]:
+def _thinking(answered: Sequence[Answered], params: Errors) -> Thinking:
     traces = [_trace(pair, params.loop_ngram) for pair in answered]
     looping = [trace for trace in traces if trace.repeated.times >= params.loop_repeats]
     others = [trace for trace in traces if trace.repeated.times < params.loop_repeats]
     longest_loops = sorted(looping, key=lambda trace: -trace.repeated.times)[:EXAMPLES]
     words = sum(trace.words for trace in traces)
     said = sum((trace.second_thoughts for trace in traces), Counter[str]())
-    return {
-        "words": words,
-        "mean_words": round(words / len(traces), 1) if traces else None,
-        "per_1000_words": {word: round(1000 * said[word] / words, 2) if words else None for word in SECOND_THOUGHTS},
-        "looping": _fate_of(looping, len(traces)),
-        "others": _fate_of(others, len(traces)),
-        "loops": [
-            {**_named(loop.answered[1].response), "times": loop.repeated.times, "words": " ".join(loop.repeated.words)}
+    return Thinking(
+        words=words,
+        mean_words=round(words / len(traces), 1) if traces else None,
+        per_1000_words={word: round(1000 * said[word] / words, 2) if words else None for word in SECOND_THOUGHTS},
+        looping=_fate_of(looping, len(traces)),
+        others=_fate_of(others, len(traces)),
+        loops=[
+            Loop(
+                id=printable(loop.answered[1].response.question_id),
+                sample=loop.answered[1].response.sample_index,
+                times=loop.repeated.times,
+                words=" ".join(loop.repeated.words),
+            )
             for loop in longest_loops
         ],
-    }
+    )
 
 
 def _trace(pair: Answered, ngram: int) -> Trace:
@@ -97,47 +137,41 @@ def _trace(pair: Answered, ngram: int) -> Trace:
     return Trace(pair, len(words), second_thoughts(words), most_repeated(words, ngram))
 
 
-def _fate_of(traces: Sequence[Trace], total: int) -> dict[str, Any]:
+def _fate_of(traces: Sequence[Trace], total: int) -> LoopFate:
     members = [trace.answered for trace in traces]
     truncated = sum(sample.response.status == "truncated" for _, sample in members)
-    return {
-        "n": len(members),
-        "share": share(len(members), total),
-        **response_accuracy(members),
-        "truncated": share(truncated, len(members)),
-    }
+    return LoopFate(
+        n=len(members),
+        share=share(len(members), total),
+        **vars(response_accuracy(members)),
+        truncated=share(truncated, len(members)),
+    )
 
 
-def _invalid(questions: Questions, samples: Samples, answered: Sequence[Answered]) -> list[dict[str, Any]]:
+def _invalid(questions: Questions, samples: Samples, answered: Sequence[Answered]) -> list[Invalid]:
     """What is no valid answer, by what became of it, with the rules that found nothing and the first examples."""
     rows = []
     for fate in FATES:
-        found = [pair for pair in answered if pair[1].response.status == fate]
-        rules = Counter(sample.response.extraction for _, sample in found)
-        examples = [
-            {
-                **_named(sample.response),
-                "rule": sample.response.extraction,
-                "text": _evidence(sample),
-                "choices": _choices(question),
-            }
-            for question, sample in found[:EXAMPLES]
-        ]
-        rows.append({**_tally(fate, len(found), len(answered)), "rules": dict(rules), "examples": examples})
+        pairs_of = [pair for pair in answered if pair[1].response.status == fate]
+        rules = Counter(sample.response.extraction for _, sample in pairs_of)
+        examples = [_example(question, sample) for question, sample in pairs_of[:EXAMPLES]]
+        rows.append(_tally(fate, len(pairs_of), len(answered), rules, examples))
     missing = [question for name, question in questions.items() if name not in samples]
-    examples = [
-        {"id": printable(question.id), "sample": 0, "rule": "", "text": "", "choices": _choices(question)}
-        for question in missing[:EXAMPLES]
-    ]
-    return [*rows, {**_tally("missing", len(missing), len(questions)), "rules": {}, "examples": examples}]
+    return [*rows, _tally("missing", len(missing), len(questions), {}, [_example(q) for q in missing[:EXAMPLES]])]
 
 
-def _tally(status: str, n: int, total: int) -> dict[str, Any]:
-    return {"status": status, "n": n, "share": share(n, total)}
+def _tally(status: str, n: int, total: int, rules: Mapping[str, int], examples: list[Example]) -> Invalid:
+    return Invalid(status=status, n=n, share=share(n, total), rules=dict(rules), examples=examples)
 
 
-def _named(response: Response) -> dict[str, Any]:
-    return {"id": printable(response.question_id), "sample": response.sample_index}
+def _example(question: Question, sample: Sample | None = None) -> Example:
+    return Example(
+        id=printable(question.id),
+        sample=sample.response.sample_index if sample else 0,
+        rule=sample.response.extraction if sample else "",
+        text=_evidence(sample) if sample else "",
+        choices=_choices(question),
+    )
 
 
 def _choices(question: Question) -> str:
@@ -151,9 +185,9 @@ def _evidence(sample: Sample) -> str:
     return shortened(sample.response.error if sample.response.status == "error" else sample.submitted)
 
 
-def in_common(questions: Questions, runs: dict[str, Samples]) -> dict[str, Any]:
+def in_common(questions: Questions, runs: dict[str, Samples]) -> tuple[list[Hard], list[str]]:
     """The questions that no run ever gets right, those most agreed on first, and the ids that all always do."""
-    none_right: list[dict[str, Any]] = []
+    none_right: list[Hard] = []
     all_right: list[str] = []
     for name, question in questions.items():
         scores = [score_question(question, samples.get(name, ())).strict for samples in runs.values()]
@@ -164,20 +198,14 @@ def in_common(questions: Questions, runs: dict[str, Samples]) -> dict[str, Any]:
             chosen = Counter(response.answer for response in responses if response.answer is not None)
             favourite, times = chosen.most_common(1)[0] if chosen else (None, 0)
             none_right.append(
-                {
-                    "id": printable(name),
-                    "sub_category": printable(question.sub_category),
-                    "question": shortened(question.question),
-                    "right": shortened(question.choices[question.answer]),
-                    "chosen": None if favourite is None else shortened(question.choices[favourite]),
-                    "times": times,
-                    "responses": len(responses),
-                }
+                Hard(
+                    id=printable(name),
+                    sub_category=printable(question.sub_category),
+                    question=shortened(question.question),
+                    right=shortened(question.choices[question.answer]),
+                    chosen=None if favourite is None else shortened(question.choices[favourite]),
+                    times=times,
+                    responses=len(responses),
+                )
             )
-    none_right.sort(key=lambda row: -int(row["times"]))
-    return {
-        "none_right": share(len(none_right), len(questions)),
-        "all_right": share(len(all_right), len(questions)),
-        "hardest": none_right,
-        "easiest": all_right,
-    }
+    return sorted(none_right, key=lambda row: -row.times), all_right

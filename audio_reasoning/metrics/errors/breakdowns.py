@@ -14,13 +14,13 @@ from typing import Any
 
 from audio_reasoning.core.records import Question
 from audio_reasoning.core.shown import printable
+from audio_reasoning.metrics.errors.results import Bounded, QuestionGroup, ResponseGroup
 from audio_reasoning.metrics.inputs import Questions, Sample, Samples
 from audio_reasoning.metrics.scoring import FATES, Score
 from audio_reasoning.metrics.stats import wilson
 from audio_reasoning.tasks.reward import correct
 
 Answered = tuple[Question, Sample]
-Row = dict[str, Any]
 
 CLIP_EDGES_S = (2, 5, 10, 20, 30)
 THINKING_BINS = 4  # quartiles
@@ -46,70 +46,73 @@ def letter(position: int) -> str:
     return chr(ord("A") + position) if position < 26 else str(position + 1)
 
 
-def by_question(questions: Questions, scores: dict[str, Score]) -> list[Row]:
+def by_question(questions: Questions, scores: dict[str, Score]) -> list[QuestionGroup]:
     """A row for each group of questions: names, worst first, then sizes and positions in their order."""
-    rows: list[Row] = []
+    rows: list[QuestionGroup] = []
     for by, name_of in NOMINAL.items():
         names = sorted({name_of(question) for question in questions.values()})
         found = [_row(by, name, [q for q in questions.values() if name_of(q) == name], scores) for name in names]
-        rows += sorted(found, key=lambda row: float(row["acc"]))
+        rows += sorted(found, key=lambda row: row.acc or 0.0)
     for by, key_of in ORDINAL.items():
         keys = sorted({key_of(question) for question in questions.values()})
         rows += [_row(by, key[1], [q for q in questions.values() if key_of(q) == key], scores) for key in keys]
     return rows
 
 
-def overall(questions: Questions, scores: dict[str, Score]) -> Row:
+def overall(questions: Questions, scores: dict[str, Score]) -> QuestionGroup:
     """The row of all questions."""
     return _row("all", "all", list(questions.values()), scores)
 
 
-def _row(by: str, name: str, members: Sequence[Question], scores: dict[str, Score]) -> Row:
+def _row(by: str, name: str, members: Sequence[Question], scores: dict[str, Score]) -> QuestionGroup:
     found = [scores[question.id] for question in members]
     chance = fmean(1 / len(question.choices) for question in members)
-    return {
-        "by": by,
-        "name": printable(name),
-        "n": len(members),
-        **accuracy(sum(score.strict for score in found), len(found)),
-        "chance": round(chance, 4),
-        **{fate: share(sum(score.fates[i] for score in found), len(found)) for i, fate in enumerate(FATES)},
-    }
+    truncated, no_answer, error = (share(sum(score.fates[i] for score in found), len(found)) for i in range(len(FATES)))
+    return QuestionGroup(
+        by=by,
+        name=printable(name),
+        n=len(members),
+        **vars(accuracy(sum(score.strict for score in found), len(found))),
+        chance=round(chance, 4),
+        truncated=truncated,
+        no_answer=no_answer,
+        error=error,
+    )
 
 
-def accuracy(right: float, n: int) -> Row:
+def accuracy(right: float, n: int) -> Bounded:
     """Accuracy and its interval; None where there is nothing to be right about.
 
     >>> accuracy(0, 0)
-    {'acc': None, 'low': None, 'high': None}
+    Bounded(acc=None, low=None, high=None)
     """
     if not n:
-        return {"acc": None, "low": None, "high": None}
+        return Bounded(acc=None, low=None, high=None)
     low, high = wilson(right, n)
-    return {"acc": round(right / n, 4), "low": round(low, 4), "high": round(high, 4)}
+    return Bounded(acc=round(right / n, 4), low=round(low, 4), high=round(high, 4))
 
 
-def by_response(by: str, groups: dict[str, list[Answered]], total: int) -> list[Row]:
+def by_response(by: str, groups: dict[str, list[Answered]], total: int) -> list[ResponseGroup]:
     """A row for each group of responses, in the order given; `share` is of all `total` responses."""
     return [
-        {
-            "by": by,
-            "name": name,
-            "n": len(members),
-            "share": share(len(members), total),
-            **response_accuracy(members),
+        ResponseGroup(
+            by=by,
+            name=name,
+            n=len(members),
+            share=share(len(members), total),
+            **vars(response_accuracy(members)),
             **_fates(members),
-        }
+        )
         for name, members in groups.items()
     ]
 
 
-def _fates(members: Sequence[Answered]) -> Row:
+def _fates(members: Sequence[Answered]) -> dict[str, Any]:
     statuses = Counter[str](sample.response.status for _, sample in members)
     return {fate: share(statuses[fate], len(members)) for fate in FATES}
 
 
-def response_accuracy(members: Sequence[Answered]) -> Row:
+def response_accuracy(members: Sequence[Answered]) -> Bounded:
     """The share of right responses, with an interval for as many observations as there are questions."""
     asked = len({question.id for question, _ in members})
     right = sum(correct(question, sample.response) for question, sample in members)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from audio_reasoning.metrics.errors.breakdowns import share
+from audio_reasoning.metrics.errors.results import Confusion, Counts
 
 LARGEST = 20
 NUMBERS = {
@@ -56,18 +57,18 @@ def _is_number(word: str) -> bool:
     return word in NUMBERS or re.fullmatch(r"\d{1,3}", word) is not None
 
 
-def confusion(answers: Iterable[Counted]) -> list[dict[str, int | None]]:
+def confusion(answers: Iterable[Counted]) -> list[Confusion]:
     """How often each number was chosen for each right one; `chosen` None, last, is no valid answer.
 
     >>> confusion([Counted(2, 3), Counted(2, None), Counted(2, 3)])
-    [{'right': 2, 'chosen': 3, 'n': 2}, {'right': 2, 'chosen': None, 'n': 1}]
+    [Confusion(right=2, chosen=3, n=2), Confusion(right=2, chosen=None, n=1)]
     """
     table = Counter((answer.right, answer.chosen) for answer in answers)
     keys = sorted(table, key=lambda key: (key[0], key[1] is None, key[1] or 0))
-    return [{"right": right, "chosen": chosen, "n": table[right, chosen]} for right, chosen in keys]
+    return [Confusion(right=right, chosen=chosen, n=table[right, chosen]) for right, chosen in keys]
 
 
-def summary(answers: Sequence[Counted]) -> dict[str, float | int | None]:
+def summary(answers: Sequence[Counted]) -> Counts:
     """How far off the counts are, over all answers; a figure of no answers at all is None.
 
     `mean_error` is chosen minus right over valid answers: below zero, too few were counted. `off_by_one` is the
@@ -75,13 +76,14 @@ def summary(answers: Sequence[Counted]) -> dict[str, float | int | None]:
     """
     errors = [answer.chosen - answer.right for answer in answers if answer.chosen is not None]
     wrong = sum(answer.chosen != answer.right for answer in answers)
-    return {
-        "n": len(answers),
-        "accuracy": share(len(answers) - wrong, len(answers)),
-        "valid": len(errors),
-        "mean_error": round(sum(errors) / len(errors), 4) if errors else None,
-        "too_few": share(sum(error < 0 for error in errors), len(answers)),
-        "too_many": share(sum(error > 0 for error in errors), len(answers)),
-        "wrong": wrong,
-        "off_by_one": share(sum(abs(error) == 1 for error in errors), wrong),
-    }
+    return Counts(
+        n=len(answers),
+        accuracy=share(len(answers) - wrong, len(answers)),
+        valid=len(errors),
+        mean_error=round(sum(errors) / len(errors), 4) if errors else None,
+        too_few=share(sum(error < 0 for error in errors), len(answers)),
+        too_many=share(sum(error > 0 for error in errors), len(answers)),
+        wrong=wrong,
+        off_by_one=share(sum(abs(error) == 1 for error in errors), wrong),
+        confusion=confusion(answers),
+    )

@@ -5,13 +5,15 @@ from typing import Any
 
 from audio_reasoning.core.files import METRICS
 from audio_reasoning.core.runs import PERMUTED
-from audio_reasoning.metrics.scoring import FATES
+from audio_reasoning.metrics.arms_results import ArmComparison, ArmsSummary, OfArm, OrderFigures
+from audio_reasoning.metrics.results import existing_result
+from audio_reasoning.render.comparison import bounded, comparison_cells, delta
 from audio_reasoning.render.report.drawing import draw
 from audio_reasoning.render.report.figures import gains
-from audio_reasoning.render.report.node import Node, read_node
-from audio_reasoning.render.report.sections import Cell, Figure, Section, Table, browser_link, cells
-from audio_reasoning.render.report.shares import bounded, gain, of_questions
-from audio_reasoning.render.tables import DASH, p_value, percent, points, points_range
+from audio_reasoning.render.report.sections import Figure, Section, browser_link
+from audio_reasoning.render.report.shares import of_questions
+from audio_reasoning.render.table import Cell, Table, cells
+from audio_reasoning.render.tables import DASH, p_value
 
 ARMS = METRICS / "arms.json"
 WORDS = {"silence": "silence", "mismatched": "another clip", "text_only": "text alone"}
@@ -28,93 +30,84 @@ Rows = list[dict[str, Any]]
 def arms_section() -> Section:
     """Accuracy under each control arm, and the audio gain by sub-category."""
     shown = Section("section-arms", "Was it the audio?", [str(ARMS)])
-    found = read_node(ARMS)
-    unanswered = found.get("unanswered") if found else None
-    compared = found["comparisons"].rows() if found else []
-    overall = [*compared, *(unanswered.rows() if unanswered else [])]
-    if found is None or not overall:
+    summary = existing_result(ARMS, ArmsSummary)
+    overall = [*summary.comparisons, *summary.unanswered] if summary else []
+    if summary is None or not overall:
         return shown.missing("no control arms have been compared (arms.variants)", "dvc repro arms")
-    variants = list(dict.fromkeys(row.text("variant") for row in overall))
-    figures = [_gains(variant, found, found.number("false_discovery_rate")) for variant in variants]
+    variants = list(dict.fromkeys(row.variant for row in overall))
+    figures = [_gains(variant, summary) for variant in variants]
     return replace(
         shown,
-        lead=" ".join(_brings(variant, compared) for variant in variants),
-        tables=[_arms(found, overall), *_orders(found, variants)],
+        lead=" ".join(_brings(variant, summary.comparisons) for variant in variants),
+        tables=[_arms(summary, overall), *_orders(summary, variants)],
         figures=[figure for figure in figures if figure],
         notes=NOTES,
     )
 
 
-def _brings(variant: str, compared: list[Node]) -> str:
+def _brings(variant: str, compared: list[ArmComparison]) -> str:
     """What hearing its clip is worth to a variant."""
-    told = [
-        f"{gain(row)} over {WORDS.get(row.text('arm'), row.text('arm'))}"
+    brought = [
+        f"{delta(row)} over {WORDS.get(row.arm, row.arm)}"
         for row in compared
-        if row.text("variant") == variant and row.text("arm") != PERMUTED
+        if row.variant == variant and row.arm != PERMUTED
     ]
-    return f"Points that hearing the clip brings {variant}: {', '.join(told) or 'not measured'}."
+    return f"Points that hearing the clip brings {variant}: {', '.join(brought) or 'not measured'}."
 
 
-def _arms(found: Node, overall: list[Node]) -> Table:
+def _arms(summary: ArmsSummary, overall: list[OfArm]) -> Table:
     rows = []
     for row in overall:
-        variant, arm = row.text("variant"), row.text("arm")
-        figures = found["variants"][variant]
-        n = figures.count("n")
+        figures = summary.variants[row.variant]
+        own, arm, n = figures.own, figures.arms[row.arm], figures.n
+        run = f"{row.variant}@{row.arm}"
         rows.append(
             [
-                Cell(f"{variant}@{arm}", link=browser_link(a=f"{variant}@{arm}", b=variant)),
-                *(Cell(of_questions(part.number_or_none("acc"), n)) for part in (figures, figures[arm])),
+                Cell(run, link=browser_link(a=run, b=row.variant)),
+                *cells(of_questions(own.acc, n), of_questions(arm.acc, n)),
                 *_gain(row),
-                *cells(percent(row.number_or_none("detectable")), _no_answer(figures[arm], n)),
+                Cell(of_questions(arm.failed, n)),
             ]
         )
     columns = ["run", "with the clip", "in this arm", "gain", "95 %", "interval", "exploratory p"]
     caption = "Accuracy in percent, in brackets 95 % intervals; gain in percentage points"
-    return Table(caption, [*columns, "can see", "no answer"], rows)
+    return Table([*columns, "can see", "no answer"], rows, caption=caption)
 
 
-def _no_answer(figures: Node, n: int) -> str:
-    shares = [figures.number_or_none(fate) for fate in FATES]
-    return DASH if None in shares else of_questions(sum(value or 0.0 for value in shares), n)
+def _gain(row: OfArm) -> list[Cell]:
+    """Difference, interval, its drawing, p and what can be seen; dashes for an arm without any answer."""
+    if isinstance(row, ArmComparison):
+        return comparison_cells(row, "Δ", "95 %", "interval", "p", "±80 %")
+    return [*cells(DASH, DASH), Cell(), *cells(DASH, DASH)]
 
 
-def _orders(found: Node, variants: list[str]) -> list[Table]:
+def _orders(summary: ArmsSummary, variants: list[str]) -> list[Table]:
     """Whether the order of the choices decides; nothing where no variant was asked in other orders."""
     rows = []
     for variant in variants:
-        figures = found["variants"][variant].get(PERMUTED)
-        if figures:
-            p = figures.number_or_none("place_p")
-            unanswered = of_questions(figures.number_or_none("unanswered"), found["variants"][variant].count("n"))
-            same = bounded(figures, "consistency")
-            rows.append(cells(variant, same, unanswered, DASH if p is None else p_value(p)))
+        figures = summary.variants[variant]
+        permuted = figures.arms.get(PERMUTED)
+        if isinstance(permuted, OrderFigures):
+            p = DASH if permuted.place_p is None else p_value(permuted.place_p)
+            unanswered = of_questions(permuted.unanswered, figures.n)
+            rows.append(cells(variant, bounded(permuted, "consistency"), unanswered, p))
     caption = (
         "Does the order of the choices decide? Questions in percent, in brackets 95 % intervals; a small p says that "
         "some places in the list are picked more often than others"
     )
     columns = ["prompt", "same choice in all orders", "an order without answer", "exploratory p of places"]
-    return [Table(caption, columns, rows)] if rows else []
+    return [Table(columns, rows, caption=caption)] if rows else []
 
 
-def _gain(row: Node) -> list[Cell]:
-    """Difference, interval, its drawing and p; dashes for an arm without any answer, which has no gain."""
-    found = [row.number_or_none(key) for key in ("low", "difference", "high", "p")]
-    if None in found:
-        return [*cells(DASH, DASH), Cell(), Cell(DASH)]
-    low, value, high, p = (row.number(key) for key in ("low", "difference", "high", "p"))
-    return [*cells(points(value), points_range(low, high)), Cell(interval=(low, value, high)), Cell(p_value(p))]
-
-
-def _gains(variant: str, found: Node, rate: float) -> Figure | None:
+def _gains(variant: str, summary: ArmsSummary) -> Figure | None:
+    rate = summary.false_discovery_rate
     rows: Rows = []
-    for row in found["sub_categories"].rows():
-        measured = row.text("arm") != PERMUTED and row.count("n") and row.get("difference") is not None
-        if row.text("variant") == variant and measured:
-            figures = {key: row.number(key) for key in ("low", "high", "q")}
-            label = f"{row.text('name')} ({row.count('n')})"
-            rows.append({"series": row.text("arm"), "label": label, "value": row.number("difference"), **figures})
-            rows[-1] |= {"n": row.count("n"), "significant": rows[-1]["q"] < rate, "told": gain(row)}
+    for row in summary.sub_categories:
+        if row.variant == variant and row.arm != PERMUTED and row.difference is not None:
+            figures = row.model_dump(include={"low", "high", "q", "n"})
+            label, significant = f"{row.name} ({row.n})", row.significant(rate)
+            rows.append({"series": row.arm, "label": label, "value": row.difference, **figures})
+            rows[-1] |= {"significant": significant, "told": delta(row)}
     if not rows:
         return None
     rows.sort(key=lambda row: (-row["n"], row["label"]))
@@ -126,5 +119,5 @@ def _gains(variant: str, found: Node, rate: float) -> Figure | None:
     how = f" significant (Benjamini-Hochberg over the sub-categories of one arm, {rate:g})."
     strong = sum(row["significant"] for row in rows)
     alt = f"Audio gain with intervals for {len(labels)} sub-categories in {len(arms)} arms; {strong} are significant."
-    table = Table(f"{caption} In points; *:{how}", ["sub-category (questions)", *arms], lines)
+    table = Table(["sub-category (questions)", *arms], lines, caption=f"{caption} In points; *:{how}")
     return Figure(f"{caption} Filled:{how}", draw(gains(rows), alt), table)

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from audio_reasoning.metrics.errors.results import QuestionGroup, ResponseGroup, RunErrors
+from audio_reasoning.render.comparison import accuracy
 from audio_reasoning.render.report.drawing import draw
 from audio_reasoning.render.report.figures import kinds
-from audio_reasoning.render.report.node import Node
-from audio_reasoning.render.report.sections import Cell, Figure, Part, Table, cells
-from audio_reasoning.render.report.shares import accuracy
+from audio_reasoning.render.report.sections import Figure, Part
+from audio_reasoning.render.table import Cell, Table, cells
 from audio_reasoning.render.tables import DASH, percent
 
 TITLES = {
@@ -22,27 +23,26 @@ STATUSES = {"truncated": "cut off", "no_answer": "no answer", "error": "failed",
 Rows = list[dict[str, Any]]
 
 
-def run_part(run: Node, folded: bool) -> Part:
+def run_part(run: RunErrors, folded: bool) -> Part:
     """A run of metrics/errors.json: tables of counts, rules and failures, and a figure of the kinds of question."""
     tables = [*_confusion(run), _rules(run), *_invalid(run)]
-    return Part(f"{run.text('run')} in detail", tables, [_kinds(run)], folded)
+    return Part(f"{run.run} in detail", tables, [_kinds(run)], folded)
 
 
-def _kinds(run: Node) -> Figure:
+def _kinds(run: RunErrors) -> Figure:
     rows: Rows = []
     lines = []
-    found = [*run["groups"].rows(), *run["thinking_length"].rows()]
+    groups: list[QuestionGroup | ResponseGroup] = [*run.groups, *run.thinking_length]
     for by, title in TITLES.items():
-        members = [row for row in found if row.text("by") == by and row.count("n")]
+        members = [row for row in groups if row.by == by and row.n]
         if len(members) < 2:  # one language is no breakdown
             continue
         for row in members:
-            figures = {key: row.number(key) for key in ("acc", "low", "high")}
-            chance = row.number_or_none("chance")
-            label = f"{row.text('name')} ({row.count('n')})"
-            rows.append({"panel": title, "label": label, "chance": chance, **figures})
-            lines.append(cells(f"{title}: {row.text('name')}", str(row.count("n")), accuracy(row), percent(chance)))
-    name = run.text("run")
+            chance = row.chance if isinstance(row, QuestionGroup) else None
+            figures = row.model_dump(include={"acc", "low", "high"})
+            rows.append({"panel": title, "label": f"{row.name} ({row.n})", "chance": chance, **figures})
+            lines.append(cells(f"{title}: {row.name}", str(row.n), accuracy(row), percent(chance)))
+    name = run.run
     caption = (
         f"Accuracy of {name} by kind and length, with 95 % intervals (in brackets questions; of thinking, responses). "
         "Dashed: all questions; grey ticks: what guessing would get."
@@ -54,19 +54,19 @@ def _kinds(run: Node) -> Figure:
         if rows
         else ""
     )
-    table = Table(f"Accuracy of {name} in percent", ["group", "n", "accuracy (95 %)", "by chance"], lines)
-    return Figure(caption, draw(kinds(rows, run.number("acc")), alt), table)
+    columns = ["group", "n", "accuracy (95 %)", "by chance"]
+    table = Table(columns, lines, caption=f"Accuracy of {name} in percent")
+    return Figure(caption, draw(kinds(rows, run.acc or 0.0), alt), table)
 
 
-def _confusion(run: Node) -> list[Table]:
+def _confusion(run: RunErrors) -> list[Table]:
     """How many were counted for each right number; nothing where no question asks how many."""
-    pairs = run["counts"]["confusion"].rows()
-    found = {(row.count("right"), row.number_or_none("chosen")): row.count("n") for row in pairs}
+    found = {(row.right, row.chosen): row.n for row in run.counts.confusion}
     if not found:
         return []
     rights = sorted({right for right, _ in found})
-    numbers = sorted({number for _, number in found if number is not None} | {float(right) for right in rights})
-    columns: list[float | None] = [*numbers, *([None] if any(chosen is None for _, chosen in found) else [])]
+    numbers = sorted({number for _, number in found if number is not None} | {*rights})
+    columns: list[int | None] = [*numbers, *([None] if any(chosen is None for _, chosen in found) else [])]
     rows = []
     for right in rights:
         of_row = [found.get((right, chosen), 0) for chosen in columns]
@@ -74,9 +74,9 @@ def _confusion(run: Node) -> list[Table]:
         rows.append([Cell(str(right)), *heat])
     return [
         Table(
-            "How many? Right ↓ and chosen →",
-            ["right", *("no answer" if n is None else f"{n:.0f}" for n in columns)],
+            ["right", *("no answer" if n is None else str(n) for n in columns)],
             rows,
+            caption="How many? Right ↓ and chosen →",
         )
     ]
 
@@ -87,22 +87,18 @@ def _heat(n: int, total: int, right: bool) -> Cell:
     return Cell(str(n or "·"), tone=f"heat{shade} hit" if right else f"heat{shade}")
 
 
-def _rules(run: Node) -> Table:
-    rows = [
-        cells(row.text("name"), str(row.count("n")), percent(row.number_or_none("share")), accuracy(row))
-        for row in run["rules"].rows()
-    ]
+def _rules(run: RunErrors) -> Table:
+    rows = [cells(row.name, str(row.n), percent(row.share), accuracy(row)) for row in run.rules]
     columns = ["rule", "responses", "in percent", "accuracy (95 %)"]
-    return Table("Which rule read each answer", columns, rows)
+    return Table(columns, rows, caption="Which rule read each answer")
 
 
-def _invalid(run: Node) -> list[Table]:
+def _invalid(run: RunErrors) -> list[Table]:
     """Responses without a valid answer by what became of them; nothing where all have one."""
     rows = []
-    for row in run["invalid"].rows():
-        if row.count("n"):
-            rules = ", ".join(f"{name or 'none'} {n.value}" for name, n in row["rules"].items()) or DASH
-            status = STATUSES.get(row.text("status"), row.text("status"))
-            rows.append(cells(status, str(row.count("n")), percent(row.number_or_none("share")), rules))
+    for row in run.invalid:
+        if row.n:
+            rules = ", ".join(f"{name or 'none'} {n}" for name, n in row.rules.items()) or DASH
+            rows.append(cells(STATUSES.get(row.status, row.status), str(row.n), percent(row.share), rules))
     columns = ["status", "responses", "in percent", "rules"]
-    return [Table("Responses without a valid answer", columns, rows, words=[3])] if rows else []
+    return [Table(columns, rows, ["rules"], "Responses without a valid answer")] if rows else []

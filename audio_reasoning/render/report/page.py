@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.runs import Run
 from audio_reasoning.metrics.inputs import Questions
+from audio_reasoning.render.html import environment_of
 from audio_reasoning.render.report.answers import RunAnswers
 from audio_reasoning.render.report.sections import Section
 from audio_reasoning.render.tables import MINI_NOTE
@@ -60,26 +59,8 @@ def _model(answers: RunAnswers) -> str:
 
 def render(header: Header, sections: Sequence[Section]) -> str:
     """The page's HTML; everything that is not our own text is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(ASSETS),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["typeset"] = typeset
-    template = environment.get_template("template.html")
+    template = environment_of(ASSETS).get_template("template.html")
     return template.render(header=header, sections=sections, scripts=SCRIPTS, styles=STYLES)
-
-
-def typeset(text: str) -> str:
-    r"""The text with a real minus before each negative number, as wide as a plus, and no line's end before a percent.
-
-    >>> typeset("-7.9 to +0.7 in 2024-01"), typeset("text-only -"), typeset("95 %")
-    ('−7.9 to +0.7 in 2024-01', 'text-only -', '95\xa0%')
-    """
-    return re.sub(r"(?<!\w)-(?=\d)", "−", text).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def write_assets(folder: Path) -> None:

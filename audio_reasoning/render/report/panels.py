@@ -1,25 +1,25 @@
 """Accuracies by sub-category: the rows of a figure of panels, the same in figures, and in words."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from audio_reasoning.render.report.node import Node
-from audio_reasoning.render.report.sections import Table, cells
-from audio_reasoning.render.report.shares import with_range
+from audio_reasoning.metrics.rest_results import ModelRow
+from audio_reasoning.metrics.results import VariantRow
+from audio_reasoning.render.comparison import with_range
+from audio_reasoning.render.table import Table, cells
 from audio_reasoning.render.tables import percent
 
 Rows = list[dict[str, Any]]
 
 
-def panel_rows(found: Node, kept: tuple[str, ...]) -> Rows:
+def panel_rows(found: Sequence[VariantRow | ModelRow], kept: tuple[str, ...]) -> Rows:
     """Rows of all questions and of sub-categories, those with many questions first, labelled for panels."""
     rows: Rows = []
-    for row in found.rows(least=1):
-        by, name, n = row.text("by"), row.text("name"), row.count("n")
-        if by in ("all", "sub_category") and n:
-            texts = {key: row.text(key) for key in kept}
-            figures = {key: row.number(key) for key in ("acc", "low", "high")}
-            label = f"{'All questions' if by == 'all' else name} ({n})"
-            rows.append({**texts, **figures, "name": name, "label": label, "n": n, "all": by == "all"})
+    for row in found:
+        if row.by in ("all", "sub_category") and row.n:
+            label = f"{'All questions' if row.by == 'all' else row.name} ({row.n})"
+            figures = row.model_dump(include={*kept, "acc", "low", "high", "name", "n"})
+            rows.append({**figures, "label": label, "all": row.by == "all"})
     return sorted(rows, key=lambda row: (not row["all"], -row["n"], row["name"]))
 
 
@@ -29,7 +29,7 @@ def pivot(rows: Rows, across: str, caption: str) -> Table:
     by = {(row["label"], row[across]): with_range(row["acc"], row["low"], row["high"]) for row in rows}
     labels = dict.fromkeys(row["label"] for row in rows)
     lines = [cells(label, *(by.get((label, member), "") for member in members)) for label in labels]
-    return Table(caption, ["sub-category (questions)", *members], lines)
+    return Table(["sub-category (questions)", *members], lines, caption=caption)
 
 
 def alt_text(rows: Rows, across: str) -> str:

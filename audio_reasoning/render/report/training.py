@@ -4,13 +4,16 @@ from dataclasses import replace
 from typing import Any
 
 from audio_reasoning.core.files import REST_METRICS
+from audio_reasoning.metrics.rest_results import GateOutcome, ModelRow, PassRateRow, RestSummary
+from audio_reasoning.metrics.results import existing_result
+from audio_reasoning.render.comparison import delta
 from audio_reasoning.render.report.comparisons import COLUMNS, versus_cells
 from audio_reasoning.render.report.drawing import draw
 from audio_reasoning.render.report.figures import iteration_panels, pass_rates
-from audio_reasoning.render.report.node import Node, read_node
 from audio_reasoning.render.report.panels import alt_text, panel_rows, pivot
-from audio_reasoning.render.report.sections import Cell, Figure, Section, Table, browser_link, cells
-from audio_reasoning.render.report.shares import gain, of_questions
+from audio_reasoning.render.report.sections import Figure, Section, browser_link
+from audio_reasoning.render.report.shares import of_questions
+from audio_reasoning.render.table import Cell, Table, cells
 from audio_reasoning.render.tables import MINI_NOTE
 
 PASS_RATES = REST_METRICS / "pass_rates.json"
@@ -20,8 +23,9 @@ def iterations_section() -> Section:
     """What each iteration gained, what the gate said of it, and accuracy by sub-category."""
     files = [str(REST_METRICS / name) for name in ("summary.json", "compare.json", "gates")]
     shown = Section("section-iterations", "Did self-training help?", files)
-    summary, compare = read_node(REST_METRICS / "summary.json"), read_node(REST_METRICS / "compare.json")
-    if summary is None or compare is None or not summary["versus_base"].rows():
+    summary = existing_result(REST_METRICS / "summary.json", RestSummary)
+    compare = existing_result(REST_METRICS / "compare.json", list[ModelRow])
+    if summary is None or compare is None or not summary.versus_base:
         return shown.missing("no iterations of self-training have been compared", "dvc repro rest_compare")
     rows = panel_rows(compare, ("iteration", "prompt"))
     for row in rows:
@@ -31,76 +35,67 @@ def iterations_section() -> Section:
         draw(iteration_panels(rows), alt_text(rows, "member")),
         pivot(rows, "member", "Accuracy in percent by sub-category, iteration and prompt"),
     )
-    last = summary.text("last")
-    gains = [
-        f"{gain(row)} under {row.text('prompt')}, {row.text('verdict')}"
-        for row in summary["versus_base"].rows()
-        if row.text("b") == last
-    ]
+    gains = [f"{delta(row)} under {row.prompt}, {row.verdict}" for row in summary.versus_base if row.b == summary.last]
     return replace(
         shown,
         lead=(
-            f"Points over the base model after {last} (preset {summary.text('preset')}, "
-            f"seed {summary.count('seed')}): {'; '.join(gains)}."
+            f"Points over the base model after {summary.last} (preset {summary.preset}, seed {summary.seed}): "
+            f"{'; '.join(gains)}."
         ),
         tables=[_versus_base(summary), _gates(summary)],
         figures=[figure],
-        notes=[str(note.value) for note in summary["notes"].rows() if note.value != MINI_NOTE],
+        notes=[note for note in summary.notes if note != MINI_NOTE],
     )
 
 
-def _versus_base(summary: Node) -> Table:
+def _versus_base(summary: RestSummary) -> Table:
     rows = []
-    for row in summary["versus_base"].rows():
-        prompt, run = row.text("prompt"), f"{row.text('b')}/{row.text('prompt')}"
-        changes = [str(len(row[key].rows())) for key in ("rise", "fall")]
-        rows.append([Cell(run, link=browser_link(a=prompt, b=run)), *versus_cells(row, prompt, run), *cells(*changes)])
-    return Table(
+    for row in summary.versus_base:
+        run = f"{row.b}/{row.prompt}"
+        name = Cell(run, link=browser_link(a=row.prompt, b=run))
+        changes = cells(str(len(row.rise)), str(len(row.fall)))
+        rows.append([name, *versus_cells(row, row.prompt, run), *changes])
+    caption = (
         "Each iteration against the base model under the same prompt; sub-categories that rise and fall significantly, "
-        "by Benjamini-Hochberg over all of them",
-        ["iteration and prompt", "Δ base", *COLUMNS[1:], "rise", "fall"],
-        rows,
-        words=[7],
+        "by Benjamini-Hochberg over all of them"
     )
+    return Table(["iteration and prompt", "Δ base", *COLUMNS[1:], "rise", "fall"], rows, ["verdict"], caption)
 
 
-def _gates(summary: Node) -> Table:
+def _gates(summary: RestSummary) -> Table:
     rows = []
-    for listed in summary["gate"].rows():
-        name = listed.text("iteration")
-        gate = read_node(REST_METRICS / "gates" / f"{name}.json") or listed
-        accepted = gate["accepted"].value is True
-        refused = gate.get("refused")
-        word = f"accepted at scale {gate.number('scale'):g}" if accepted else "refused" if refused else "rejected"
-        asked = gate.get("dev")
-        n = asked.count("n") if asked else 0
-        dev = [of_questions(gate.number_or_none(key), n) for key in ("dev_before", "dev_after")]
-        verdict = Cell(word, tone="good" if accepted else "bad")
-        reason = gate.text("reason")
-        if refused:
-            ways_out = "; ".join(str(way.value) for way in refused["ways_out"].rows())
-            kept = f"its model is that of {listed.text('from')}"
-            reason = f"{refused.text('stage')}: {reason}; {kept}; ways out: {ways_out}"
-        rows.append([Cell(name), Cell(listed.text("from")), verdict, *cells(*dev, reason)])
+    for listed in summary.gate:
+        file = REST_METRICS / "gates" / f"{listed.iteration}.json"
+        gate = existing_result(file, GateOutcome) or GateOutcome(
+            accepted=listed.accepted, scale=listed.scale, reason=listed.reason, refused=listed.refused
+        )
+        word = f"accepted at scale {gate.scale:g}" if gate.accepted else "refused" if gate.refused else "rejected"
+        dev = [of_questions(acc, gate.dev.n if gate.dev else 0) for acc in (gate.dev_before, gate.dev_after)]
+        verdict = Cell(word, tone="good" if gate.accepted else "bad")
+        rows.append(cells(listed.iteration, listed.start, verdict, *dev, _reason(gate, listed.start)))
     columns = ["iteration", "from", "gate", "dev before", "dev after", "reason"]
     caption = "What the gate said of each trained adapter; accuracy on dev in percent, in brackets 95 % intervals"
-    return Table(caption, columns, rows, words=[1, 2, 5])
+    return Table(columns, rows, ["from", "gate", "reason"], caption)
+
+
+def _reason(gate: GateOutcome, start: str) -> str:
+    """Why, and of a refusal whose model is kept, and what could be done about it."""
+    if not gate.refused:
+        return gate.reason
+    ways_out = "; ".join(gate.refused.ways_out)
+    return f"{gate.refused.stage}: {gate.reason}; its model is that of {start}; ways out: {ways_out}"
 
 
 def pass_rates_section() -> Section:
     """How often the sampler answers each training problem rightly, by iteration."""
     shown = Section("section-pass-rates", "What was there to learn from?", [str(PASS_RATES)])
-    found = read_node(PASS_RATES)
-    if found is None or not found.rows():
+    found = existing_result(PASS_RATES, list[PassRateRow])
+    if not found:
         return shown.missing("no pass rates of training problems", "dvc repro rest_compare")
     rows: list[dict[str, Any]] = [
-        {
-            "label": f"{row.text('iteration')}, sampled from {row.text('sampler')}",
-            "pass_rate": row.number("pass_rate"),
-            "category": row.text("category"),
-            "problems": row.count("problems"),
-        }
-        for row in found.rows()
+        {"label": f"{row.iteration}, sampled from {row.sampler}"}
+        | row.model_dump(include={"pass_rate", "category", "problems"})
+        for row in found
     ]
     labels, zones = (list(dict.fromkeys(row[key] for row in rows)) for key in ("label", "category"))
     counts = {label: [_problems(rows, label, zone) for zone in zones] for label in labels}
@@ -110,22 +105,22 @@ def pass_rates_section() -> Section:
         for label, found_of in counts.items()
     )
     lines = [cells(label, *map(str, found_of)) for label, found_of in counts.items()]
+    caption = "Problems by iteration and how hard they are for the model that samples"
     figure = Figure(
         "Training problems by the share of samples that answer them rightly.",
         draw(pass_rates(rows), f"Histograms of problems by pass rate. {told}."),
-        Table("Problems by iteration and how hard they are for the model that samples", ["iteration", *names], lines),
+        Table(["iteration", *names], lines, caption=caption),
     )
     return replace(shown, lead=_sometimes(found), figures=[figure])
 
 
-def _sometimes(found: Node) -> str:
+def _sometimes(found: list[PassRateRow]) -> str:
     """How many problems of each iteration are sometimes answered rightly, which is what a model can learn from."""
     problems: dict[str, list[int]] = {}
-    for row in found.rows():
-        teaches = 0 < row.number("pass_rate") < 1
-        counts = problems.setdefault(row.text("iteration"), [0, 0])
-        counts[0] += row.count("problems") * teaches
-        counts[1] += row.count("problems")
+    for row in found:
+        counts = problems.setdefault(row.iteration, [0, 0])
+        counts[0] += row.problems * (0 < row.pass_rate < 1)
+        counts[1] += row.problems
     told = ", ".join(f"{some} of {all_of} in {iteration}" for iteration, (some, all_of) in problems.items())
     return f"Problems that are answered rightly sometimes, so that there is something to learn from them: {told}."
 

@@ -5,12 +5,15 @@ from typing import Any
 
 from audio_reasoning.core.files import METRICS
 from audio_reasoning.core.runs import BASE
+from audio_reasoning.metrics.results import existing_result
+from audio_reasoning.metrics.vote_results import VoteFigures
+from audio_reasoning.render.comparison import accuracy, bounded, comparison_cells, delta, with_range
 from audio_reasoning.render.report.drawing import draw
 from audio_reasoning.render.report.figures import calibration, curves
-from audio_reasoning.render.report.node import Node, read_node
-from audio_reasoning.render.report.sections import Cell, Figure, Section, Table, browser_link, cells
-from audio_reasoning.render.report.shares import accuracy, bounded, gain, of_questions, with_range
-from audio_reasoning.render.tables import p_value, percent, percent_range, points, points_range
+from audio_reasoning.render.report.sections import Figure, Section, browser_link
+from audio_reasoning.render.report.shares import of_questions
+from audio_reasoning.render.table import Cell, Table, cells
+from audio_reasoning.render.tables import percent, percent_range
 
 VOTES = METRICS / "votes" / BASE
 NOTES = (
@@ -25,16 +28,15 @@ Rows = list[dict[str, Any]]
 def votes_section(variants: list[str]) -> Section:
     """What voting is worth, for how many samples, and whether agreement can be trusted."""
     shown = Section("section-votes", "What do more samples bring?", [str(VOTES)])
-    read = {variant: read_node(VOTES / f"{variant}.json") for variant in variants}
-    found = {variant: node for variant, node in read.items() if node}
+    read = {variant: existing_result(VOTES / f"{variant}.json", VoteFigures) for variant in variants}
+    found = {variant: votes for variant, votes in read.items() if votes}
     if not found:
         return shown.missing("no samples have been voted on (vote.variants)", "dvc repro vote")
     figures = [
-        figure for variant, node in found.items() for figure in (_curve(variant, node), _calibration(variant, node))
+        figure for variant, votes in found.items() for figure in (_curve(variant, votes), _calibration(variant, votes))
     ]
     brings = [
-        f"{gain(node['comparison'].rows(least=1)[0])} to {variant} with {node.count('samples')} samples"
-        for variant, node in found.items()
+        f"{delta(votes.comparison[0])} to {variant} with {votes.samples} samples" for variant, votes in found.items()
     ]
     return replace(
         shown,
@@ -45,83 +47,77 @@ def votes_section(variants: list[str]) -> Section:
     )
 
 
-def _votes(found: dict[str, Node]) -> Table:
+def _votes(found: dict[str, VoteFigures]) -> Table:
     rows = []
-    for variant, node in found.items():
-        versus = node["comparison"].rows(least=1)[0]
-        low, value, high = (versus.number(key) for key in ("low", "difference", "high"))
-        mean, vote = (accuracy(detail) for detail in node["detail"].rows(least=2)[:2])
-        best = [node["curve"].rows(least=1)[-1].number(key) for key in ("pass_at_k", "pass_low", "pass_high")]
-        name = Cell(variant, link=browser_link(a=f"{variant}@samples", b=f"{variant}@vote"))
-        figures = cells(str(node.count("samples")), mean, vote, with_range(*best), points(value))
-        gained = [Cell(points_range(low, high)), Cell(interval=(low, value, high)), Cell(p_value(versus.number("p")))]
-        rows.append([name, *figures, *gained])
+    for variant, votes in found.items():
+        last = votes.curve[-1]
+        rows.append(
+            [
+                Cell(variant, link=browser_link(a=f"{variant}@samples", b=f"{variant}@vote")),
+                *cells(str(votes.samples), *map(accuracy, votes.detail)),
+                Cell(with_range(last.pass_at_k, last.pass_low, last.pass_high)),
+                *comparison_cells(votes.comparison[0], "Δ", "95 %", "interval", "p"),
+            ]
+        )
     columns = ["prompt", "samples", "mean", "vote", "pass@n", "vote − mean", "95 %", "interval", "exploratory p"]
     caption = (
         "Accuracy in percent of single samples (mean), of their majority vote, and of the best of them (pass@n: at "
         "least one is right), in brackets 95 % intervals"
     )
-    return Table(caption, columns, rows)
+    return Table(columns, rows, caption=caption)
 
 
-def _trust(found: dict[str, Node]) -> Table:
+def _trust(found: dict[str, VoteFigures]) -> Table:
     rows = [
-        cells(variant, of_questions(node.number("tied"), node.count("n")), bounded(node, "ece"), _brier(node))
-        for variant, node in found.items()
+        cells(
+            variant,
+            *(of_questions(votes.tied, votes.n), bounded(votes, "ece")),
+            f"{votes.brier:.3f} ({votes.brier_low:.3f}–{votes.brier_high:.3f})",
+        )
+        for variant, votes in found.items()
     ]
     caption = (
         "Whether agreement of the samples is confidence to trust: expected calibration error (ECE) in percent, 0 at "
         "best; Brier score, 0 at best and 1 at worst; in brackets 95 % intervals"
     )
-    return Table(caption, ["prompt", "tied questions", "ECE", "Brier score"], rows)
+    return Table(["prompt", "tied questions", "ECE", "Brier score"], rows, caption=caption)
 
 
-def _brier(node: Node) -> str:
-    low, high = (node.number_or_none(key) for key in ("brier_low", "brier_high"))
-    known = f" ({low:.3f}–{high:.3f})" if low is not None and high is not None else ""
-    return f"{node.number('brier'):.3f}{known}"
-
-
-def _curve(variant: str, node: Node) -> Figure:
+def _curve(variant: str, votes: VoteFigures) -> Figure:
     rows: Rows = []
     lines = []
-    for row in node["curve"].rows(least=1):
-        k, vote, passed = row.count("k"), row.number("vote"), row.number("pass_at_k")
-        bounds = [(row.number(f"{name}_low"), row.number(f"{name}_high")) for name in ("vote", "pass")]
-        for series, y, (low, high) in zip(("vote", "pass@k"), (vote, passed), bounds, strict=True):
-            rows.append({"series": series, "x": k, "y": y, "low": low, "high": high})
-        lines.append(
-            cells(str(k), percent(vote), percent_range(*bounds[0]), percent(passed), percent_range(*bounds[1]))
-        )
+    for row in votes.curve:
+        rows.append({"series": "vote", "x": row.k, "y": row.vote, "low": row.vote_low, "high": row.vote_high})
+        rows.append({"series": "pass@k", "x": row.k, "y": row.pass_at_k, "low": row.pass_low, "high": row.pass_high})
+        bounds = percent_range(row.vote_low, row.vote_high), percent_range(row.pass_low, row.pass_high)
+        lines.append(cells(str(row.k), percent(row.vote), bounds[0], percent(row.pass_at_k), bounds[1]))
     caption = f"Accuracy of {variant} by the number of samples, with 95 % intervals."
-    ends = f"from {percent(rows[0]['y'])} % with one sample to {lines[-1][1].text} % by vote of {lines[-1][0].text}"
-    table = Table(caption, ["samples", "vote", "95 %", "pass@k", "95 %"], lines)
-    return Figure(
-        caption, draw(curves(rows, "samples"), f"Curves of accuracy: {ends}; pass@k {lines[-1][3].text} %."), table
-    )
+    first, last = votes.curve[0], votes.curve[-1]
+    ends = f"from {percent(first.vote)} % with one sample to {percent(last.vote)} % by vote of {last.k}"
+    alt = f"Curves of accuracy: {ends}; pass@k {percent(last.pass_at_k)} %."
+    table = Table(["samples", "vote", "95 %", "pass@k", "95 %"], lines, caption=caption)
+    return Figure(caption, draw(curves(rows, "samples"), alt), table)
 
 
-def _calibration(variant: str, node: Node) -> Figure:
+def _calibration(variant: str, votes: VoteFigures) -> Figure:
     rows = [
         {
-            "confidence": row.number("confidence"),
-            "acc": row.number("accuracy"),
-            "low": row.number("accuracy_low"),
-            "high": row.number("accuracy_high"),
-            "n": row.count("n"),
+            "confidence": row.confidence,
+            "acc": row.accuracy,
+            "low": row.accuracy_low,
+            "high": row.accuracy_high,
+            "n": row.n,
         }
-        for row in node["calibration"].rows(least=1)
+        for row in votes.calibration
     ]
     caption = (
         f"Accuracy of {variant}’s vote by the share of samples that agree on it, with 95 % intervals (larger dots: "
         "more questions). On the dashed line, agreement tells the accuracy."
     )
     lines = [
-        cells(percent(row["confidence"]), percent(row["acc"]), percent_range(row["low"], row["high"]), str(row["n"]))
-        for row in rows
+        cells(percent(b.confidence), percent(b.accuracy), percent_range(b.accuracy_low, b.accuracy_high), str(b.n))
+        for b in votes.calibration
     ]
-    table = Table(caption, ["agreement", "accuracy", "95 %", "questions"], lines)
-    error = percent(node.number("ece"))
-    return Figure(
-        caption, draw(calibration(rows), f"Accuracy against agreement; expected calibration error {error} %."), table
-    )
+    alt = f"Accuracy against agreement; expected calibration error {percent(votes.ece)} %."
+    table = Table(["agreement", "accuracy", "95 %", "questions"], lines, caption=caption)
+    return Figure(caption, draw(calibration(rows), alt), table)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from audio_reasoning.metrics.inputs import Questions, Unanswerable
+from audio_reasoning.render.submission.results import Accuracies
 from audio_reasoning.tasks.official import Asked, official_match
 
 MEMBER = "result.jsonl"
@@ -210,12 +211,13 @@ def _wrong(entry: Entry, question: Asked, max_trace_chars: int, where: str) -> I
         )
 
 
-def accuracies(entries: Sequence[Entry], questions: Questions) -> dict[str, float]:
+def accuracies(entries: Sequence[Entry], questions: Questions) -> Accuracies:
     """Both accuracies over all questions that have a right choice, from nothing but what is submitted."""
     right = [(entry.answer, questions[entry.id]) for entry in entries if entry.id in questions]
     strict = sum(answer == question.choices[question.answer] for answer, question in right)
     official = sum(official_match(answer, q.choices[q.answer], q.choices) for answer, q in right)
-    return {"acc_strict": round(strict / len(questions), 4), "acc_official": round(official / len(questions), 4)}
+    n = len(questions)
+    return Accuracies(acc_strict=round(strict / n, 4), acc_official=round(official / n, 4))
 
 
 def _surrogates(text: str) -> bool:
