@@ -48,7 +48,7 @@ def test_a_judge_model_needs_its_address_and_its_key(problems: Change, monkeypat
 def test_a_branch_of_the_hub_is_warned_of_and_a_commit_is_not(problems: Change) -> None:
     def warned(revision: str) -> list[str]:
         problems(model={"kind": "hub", "revision": revision, "tiny": None})
-        return check.branches(check.load_params())
+        return check.branches(check.load_project())
 
     assert warned("3bd051123480e80d273ae9e8e9f1653f49010ac7") == []
     [warning] = warned("main")

@@ -161,7 +161,9 @@ def test_an_iteration_without_predictions_is_told(workplace, monkeypatch, capsys
 def test_the_official_match_reads_what_the_model_wrote_where_no_choice_was_found():
     q = question(1)
     text = "<think>x</think>I think it is a dog."
-    metrics = metrics_of({"q1": q}, {"q1": [Sample(response("q1", None, "no_answer", text), "I think it is a dog.")]})
+    metrics = metrics_of(
+        {"q1": q}, {"q1": [Sample(response("q1", None, "no_answer", text=text), "I think it is a dog.")]}
+    )
     assert (metrics.acc_strict, metrics.acc_official) == (0, 1)
     row, none, all_ = metrics.detail[0], wilson(0, metrics.n), wilson(metrics.n, metrics.n)
     assert (row.low, row.high, row.official_low, row.official_high) == pytest.approx((*none, *all_), abs=1e-4)

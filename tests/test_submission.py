@@ -618,7 +618,7 @@ def test_a_run_that_was_never_asked_all_questions_is_not_submitted(workplace, mo
     assert "baseline: 1 problem(s)" in message and "id 'q9': is a question of the benchmark that was dropped" in message
     assert "questions_file of the source in conf/profile/" in message
     assert not Path("data/submission/submission.zip").exists()
-    monkeypatch.setattr("sys.argv", ["score", "--variant", "baseline"])
+    monkeypatch.setattr("sys.argv", ["score", "baseline"])
     score.main()
     assert json.loads(Path("metrics/scores/base/baseline.json").read_text())["dropped_ids"] == ["q9"]
     assert "1 questions of the test set are dropped" in capsys.readouterr().err
