@@ -13,7 +13,7 @@ from audio_reasoning.algorithms.rest.params import Rest
 from audio_reasoning.conditions.params import Arms
 from audio_reasoning.core.errors import nearest
 from audio_reasoning.core.run_names import Headline
-from audio_reasoning.core.typed import Name
+from audio_reasoning.core.typed import Name, Strict
 from audio_reasoning.engines.params import Infer, Runtime, Serve, Thinking
 from audio_reasoning.families.params import Model
 from audio_reasoning.judging.params import Judge
@@ -26,6 +26,12 @@ from stages.contrasts import Declared
 from stages.params import PARAMS, load_params, parse_params
 
 
+class Code(Strict):
+    """Files that stages depend on because a parameter names what is in them; only dvc.yaml reads this group."""
+
+    engine: str
+
+
 class Project(Declared):
     """The whole of `params.yaml`."""
 
@@ -36,6 +42,7 @@ class Project(Declared):
     data: Data
     model: Model
     infer: Infer
+    code: Code
     thinking: Thinking
     serve: Serve
     errors: Errors

@@ -68,6 +68,11 @@ def test_an_endpoint_that_answers_needs_its_address_and_its_key(
     ]
 
 
+def test_a_part_of_ones_own_has_to_be_there(problems: Change) -> None:
+    [engine] = about(problems(infer={"backend": "no_such_module:engine"}), "infer.backend")
+    assert "cannot load 'no_such_module:engine'" in engine and "module:object" in engine
+
+
 @pytest.mark.parametrize("judge", [{"kind": "endpoint", "model": "judge", "runs": []}, {"kind": "evidence"}])
 def test_no_judge_model_needs_nothing(problems: Change, judge: dict[str, Any]) -> None:
     assert about(problems(judge=judge), "judge.") == []

@@ -1,6 +1,6 @@
 """The parameters of self-training (ReST), typed; `conf/rest/` documents them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -19,6 +19,9 @@ class Iteration(Start):
     model_config = Strict.model_config
 
     learning_rate: Positive
+    # What trains on the bank: one of algorithms/algorithm.py, or module:object of anybody's, and what that alone reads.
+    method: Annotated[str, Field(pattern=r"^(rest|[\w.]+:\w+)$")] = "rest"
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class Generate(Strict):
