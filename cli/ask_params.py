@@ -7,6 +7,7 @@ from typing import Any
 
 from audio_reasoning.core.errors import UserError, nearest
 from audio_reasoning.core.files import PROMPTS
+from audio_reasoning.core.plugins import load_object
 from audio_reasoning.core.runs import SAMPLES, VOTE, Run, named_run
 from audio_reasoning.engines.engine import ENGINES, Setup
 from audio_reasoning.prompts.registry import Prompt, load_prompt
@@ -86,8 +87,10 @@ def asked_params(
     run = named_run(name)
     if run.condition == VOTE:
         raise UserError(f"{name}: votes are counted, not asked; `dvc repro vote` makes them of samples")
-    if engine and ":" not in engine and engine not in ENGINES:
-        raise UserError(f"--engine {engine}: no such engine; {nearest(engine, ENGINES)}, or module:object")
+    if ":" in engine:
+        load_object(engine, "--engine")  # a mistake is told before anything else
+    elif engine and engine not in ENGINES:
+        raise UserError(f"--engine {engine}: no such engine, and no module:object; {nearest(engine, ENGINES)}")
     read_manifest(run.model)
     loaded, in_project = _prompt(prompt or run.variant)
     run = replace(run, variant=loaded.name)

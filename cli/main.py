@@ -5,7 +5,6 @@ import sys
 from typing import Any
 
 import typer
-from click import Context
 from typer.core import TyperGroup
 
 from audio_reasoning.core.errors import UserError
@@ -22,7 +21,7 @@ Examples:
 class Commands(TyperGroup):
     """Commands whose mistakes are one line on stderr and exit code 2; Ctrl-C ends with 130."""
 
-    def invoke(self, ctx: Context) -> Any:
+    def invoke(self, ctx: typer.Context) -> Any:
         """Run the command that was chosen."""
         try:
             return super().invoke(ctx)

@@ -1,5 +1,6 @@
 """`audio-reasoning show`: what the last run of the pipeline found."""
 
+import sys
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated
@@ -33,6 +34,7 @@ def command(
     md: Annotated[bool, typer.Option("--md", help="The table of training as Markdown")] = False,
 ) -> None:
     """Print the tables of results as they are in metrics/; nothing is computed or written."""
+    from audio_reasoning.core.errors import UserError
     from audio_reasoning.render.compare_rest_table import markdown
     from cli import show_results
 
@@ -51,6 +53,12 @@ def command(
             raise typer.BadParameter("--md goes with training")
         print(show_results.training(markdown))
         return
-    print("\n\n".join(tables[which]() for which in several.get(part, [part])))
+    for which in several.get(part, [part]):
+        try:
+            print(tables[which](), end="\n\n" if part in several else "\n")
+        except UserError as error:
+            if part is not Part.all:
+                raise
+            print(f"warning: {which.value}: {error}", file=sys.stderr)
     if part in several:
         print("All of it, to look at and to listen to: reports/index.html")

@@ -1,7 +1,7 @@
 """One local vLLM server for all stages: found, started, replaced and stopped as needed.
 
-    python -m audio_reasoning.engines.server.server status
-    python -m audio_reasoning.engines.server.server stop
+    audio-reasoning server status
+    audio-reasoning server stop
 
 A server is not a stage: `dvc repro` with nothing to do starts none. It stops when no process has used it
 for a while, and a few seconds after the dvc command that used it has ended; AUDIO_REASONING_KEEP_SERVER=1
