@@ -13,9 +13,8 @@ ARGS ?=
 export PYTHON
 # DVC's stages are `python -m …`: theirs must be .venv's.
 IN_VENV := export PATH="$(CURDIR)/.venv/bin:$$PATH" DVC_NO_ANALYTICS=1;
-SHOW_RESULTS := python -m stages.compare --show && python -m stages.arms --show \
-    && python -m stages.rest_compare --show && echo "All of it, to look at and to listen to: reports/index.html"
-STOP_SERVER := python -m audio_reasoning.engines.server.server stop
+SHOW_RESULTS := python -m cli show
+STOP_SERVER := python -m cli server stop
 
 .PHONY: help setup repro test lint check plots diff bench bench-client bench-rest bench-report screenshots stop clean distclean
 
@@ -26,7 +25,7 @@ setup: ## Build .venv from requirements/$PROFILE.lock (cpu or gpu); does nothing
 	@requirements/install.sh $(PROFILE)
 
 repro: setup ## Run every stage whose inputs changed, then show the results
-	@$(IN_VENV) python -m stages.check \
+	@$(IN_VENV) python -m cli check \
 	&& dvc repro $(ARGS) \
 	&& $(SHOW_RESULTS)
 
@@ -34,16 +33,16 @@ test: setup ## Run the tests
 	@$(IN_VENV) python -m pytest $(ARGS)
 
 lint: setup ## Check style, formatting and types
-	@$(IN_VENV) ruff check . && ruff format --check . && mypy audio_reasoning stages
+	@$(IN_VENV) ruff check . && ruff format --check . && mypy audio_reasoning cli stages
 
 check: setup ## Check the parameters and dvc.yaml before anything expensive
-	@$(IN_VENV) python -m stages.check $(ARGS)
+	@$(IN_VENV) python -m cli check $(ARGS)
 
 plots: setup ## Draw the metrics and comparisons as a web page
 	@$(IN_VENV) dvc plots show $(ARGS)
 
 diff: setup ## Compare two Git revisions as Markdown: make diff A=main B=workspace (HEAD~1, workspace)
-	@$(IN_VENV) python -m stages.diff "$(or $(A),HEAD~1)" "$(or $(B),workspace)" $(ARGS)
+	@$(IN_VENV) python -m cli diff "$(or $(A),HEAD~1)" "$(or $(B),workspace)" $(ARGS)
 
 bench: setup ## Measure the pipeline's speed
 	@$(IN_VENV) python -m benchmarks.run $(ARGS)
@@ -69,7 +68,7 @@ clean: ## Remove the outputs that Git does not hold (`dvc checkout` restores the
 	@[ ! -f dvc.lock ] || awk '/^    [a-z]+:/ { outs = /outs:/ } outs && /- path: (data\/|models\/|reports\/(index.html|report_files))/ { print $$3 }' dvc.lock \
 	    | xargs -r rm -rf
 	@rm -rf build dvc_plots .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
-	@find audio_reasoning stages tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	@find audio_reasoning cli stages tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## Remove also .venv, the response cache and DVC's cache: all is then computed again
 	@rm -rf .venv .cache .dvc/cache .dvc/tmp

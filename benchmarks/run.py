@@ -246,7 +246,7 @@ def temporary_clone() -> Iterator[Path]:
 
 
 def _stop_server(clone: Path) -> None:
-    command = [sys.executable, "-m", "audio_reasoning.engines.server.server", "stop"]
+    command = [sys.executable, "-m", "cli", "server", "stop"]
     subprocess.run(command, cwd=clone, env=environment(), check=False, stdout=subprocess.DEVNULL)
 
 

@@ -1,7 +1,6 @@
 """What the control arms say: how much of the accuracy comes from the audio, and whether the order of choices decides.
 
-    python -m stages.arms          # the DVC stage
-    python -m stages.arms --show   # print the tables of the last run
+    python -m stages.arms
 
 Writes metrics/arms.json: for each variant of `arms.variants` what guessing would give (`chance`), its accuracy and each
 arm's, with the shares of responses `truncated`, with `no_answer` or an `error`; the audio gain, which is the accuracy
@@ -188,10 +187,8 @@ def _plot_row(profile: str, name: str, row: ArmComparison | ArmGroup, significan
 
 @stage_main
 def main() -> None:
-    """Summarise the arms of `arms.variants`, or show the last summary."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--show", action="store_true", help="print the last summary and write nothing")
-    show = parser.parse_args().show
+    """Summarise the arms of `arms.variants`."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     params = load_params(
         Params,
         "arms.kinds",
@@ -201,13 +198,10 @@ def main() -> None:
         "compare.seed",
         "profile",
     )
-    if not show:
-        questions = read_question_set(QUESTIONS / "test.jsonl")
-        summary = summarise(
-            params.arms.variants, params.arms.kinds, questions, method_of(params.compare), params.profile
-        )
-        write_result(SUMMARY, summary)
-        write_result(GAIN, plot_rows(summary))
+    questions = read_question_set(QUESTIONS / "test.jsonl")
+    summary = summarise(params.arms.variants, params.arms.kinds, questions, method_of(params.compare), params.profile)
+    write_result(SUMMARY, summary)
+    write_result(GAIN, plot_rows(summary))
     print(table(read_result(SUMMARY, ArmsSummary)))
 
 

@@ -209,10 +209,8 @@ def _exists_or_is_made(path: Path, outputs: set[Path]) -> bool:
     return path.exists() or any(out == path or path in out.parents for out in outputs)
 
 
-@stage_main
-def main() -> None:
-    """Print every problem and exit with 2, or say that all is well."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+def check() -> None:
+    """Say that all is well, and what else to know; UserError with every problem."""
     found = problems()
     if found:
         raise UserError(f"{len(found)} problem(s) before anything ran\n" + "\n".join(f"  - {p}" for p in found))
@@ -229,6 +227,13 @@ def main() -> None:
             f"note: {PARAMS} has values of its own, not those of conf/: {', '.join(keys)}; "
             "`python -m stages.compose --write` takes what conf/ says"
         )
+
+
+@stage_main
+def main() -> None:
+    """Check everything."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    check()
 
 
 if __name__ == "__main__":

@@ -1,14 +1,11 @@
 """Put all prompt variants side by side, and say which of the declared contrasts between runs are differences.
 
-    python -m stages.compare          # the DVC stage
-    python -m stages.compare --show   # print the table of the last run
-    python -m stages.compare A B --questions Q [--score official] [--md | --json]
+    python -m stages.compare
 
-The last form compares any two prediction files (the challenge's format or Response records) on the questions of Q
-(MMAR's metadata or Question records); A and B may also be names of runs, such as baseline or iter1/baseline. It writes
-no file, and judges two runs of this project only where their comparison is declared: stages/compare_files.py.
+`audio-reasoning show prompts` prints the table of its last run; `audio-reasoning compare A B` compares any two runs or
+prediction files (stages/compare_files.py).
 
-The stage writes metrics/compare.json, one long table for plots (variant, by, name, acc, low, high, n);
+Writes metrics/compare.json, one long table for plots (variant, by, name, acc, low, high, n);
 metrics/summary.json; and reports/compare.md, the same for people. The summary holds the best variant; in
 `versus_baseline` the comparison of each variant with the first in `prompts.variants`; and in `contrasts` those that
 `compare.contrasts` declares, with `acc_a`, `acc_b` and `sub_category`. metrics/results.py explains their keys.
@@ -40,7 +37,6 @@ from audio_reasoning.metrics.results import (
 )
 from audio_reasoning.render.compare_table import markdown, table
 from audio_reasoning.render.tables import MINI_NOTE
-from stages import compare_files
 from stages.contrasts import Declared, declared_contrasts
 from stages.family import Contrasts, Scores, as_declared, pairs_of, read_scores
 from stages.params import load_params
@@ -119,14 +115,8 @@ def summarise(
 
 @stage_main
 def main() -> None:
-    """Compare the runs that the parameters name, show the last comparison, or compare two files."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--show", action="store_true", help="print the last comparison and write nothing")
-    compare_files.add_arguments(parser)
-    args = parser.parse_args()
-    if compare_files.wanted(args):
-        compare_files.run(parser, args)
-        return
+    """Compare the runs that the parameters name."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     params = load_params(
         Params,
         "profile",
@@ -140,9 +130,6 @@ def main() -> None:
     )
     variants = [Run(variant) for variant in params.prompts.variants]
     metrics = {run.name: read_result(metrics_file(run), Metrics) for run in variants}
-    if args.show:
-        print(table(metrics, read_result(SUMMARY, Summary)))
-        return
     wanted = declared_contrasts(params)
     questions = read_question_set(QUESTIONS / "test.jsonl")
     runs = [*variants, *(run for contrast in wanted for run in contrast)]

@@ -1,4 +1,4 @@
-"""Two prediction files side by side: what `python -m stages.compare A B` prints.
+"""Two prediction files side by side: what `audio-reasoning compare A B` prints.
 
 A verdict is for a comparison that was declared beforehand:
 
@@ -10,18 +10,13 @@ A verdict is for a comparison that was declared beforehand:
 Where a run is named, resamples, seed, rate and margin are those of params.yaml; else they are the defaults.
 """
 
-import argparse
-import json
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import QUESTIONS
-from audio_reasoning.core.shown import printable
 from audio_reasoning.metrics.dropped import dropped_ids, dropped_notes
 from audio_reasoning.metrics.file_results import FileComparison, FileRun, Settings
 from audio_reasoning.metrics.inputs import (
@@ -39,19 +34,16 @@ from audio_reasoning.metrics.paired import (
     broken_down,
     explored,
     judged,
-    method_of,
     none_answered,
     scores_of,
 )
 from audio_reasoning.metrics.results import Judged, to_json
 from audio_reasoning.metrics.scoring import BREAKDOWNS, FATES
 from audio_reasoning.metrics.stats import equivalence_p, wilson
-from audio_reasoning.render.compare_files_table import as_markdown, as_text
 from audio_reasoning.tasks.official import Asked
-from stages.contrasts import Declared, families, project_comparisons
+from stages.contrasts import Declared, families
 from stages.family import as_declared, judge_contrasts
-from stages.params import PARAMS
-from stages.sides import Side, names_of, plain, side_of
+from stages.sides import Side, names_of, plain
 
 BY = ("category", "sub_category")
 TEST = QUESTIONS / "test.jsonl"
@@ -64,47 +56,6 @@ ALONE = "one comparison, unadjusted"
 
 
 Score = Literal["strict", "official"]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of a comparison of two files."""
-    group = parser.add_argument_group("two prediction files")
-    group.add_argument("files", nargs="*", metavar="A B", help="what is compared, B against A: files, or names of runs")
-    group.add_argument("--questions", type=Path, help=f"default: {TEST}")
-    group.add_argument("--score", choices=("strict", "official"), help="default: strict")
-    group.add_argument("--margin", type=float, help="a difference within it does no harm, in fractions of one")
-    form = group.add_mutually_exclusive_group()
-    form.add_argument("--md", action="store_true", help="print Markdown")
-    form.add_argument("--json", action="store_true", help="print JSON")
-
-
-def wanted(args: argparse.Namespace) -> bool:
-    """Whether two files are to be compared: they are named, or an option is given that belongs to them."""
-    options = (args.questions, args.score, args.margin)
-    return bool(args.files) or args.md or args.json or any(option is not None for option in options)
-
-
-def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Compare the two files that the arguments name, and print the result; warnings go to stderr as well."""
-    if len(args.files) != 2 or args.show:
-        parser.error("give two prediction files, or none and no option that belongs to them")
-    if args.margin is not None and not 0 < args.margin < 1:
-        parser.error("--margin is a fraction of one: 0.02 is two points")
-    path = args.questions or TEST
-    a, b = (side_of(name) for name in args.files)
-    params = project_comparisons() if a.run or b.run else None
-    method = method_of(params.compare) if params else Method()
-    source = str(PARAMS) if params else "the defaults"
-    if args.margin is not None:
-        method, source = replace(method, margin=args.margin), f"{source}, the margin from --margin"
-    settings = Settings(**asdict(method), source=source)
-    result = compare_files(a, b, path, args.score or "strict", method, params, settings)
-    for warning in result.warnings:
-        print(f"warning: {printable(warning)}", file=sys.stderr)
-    if args.json:
-        print(json.dumps(to_json(result), indent=2))  # in ASCII: a terminal obeys some other characters
-    else:
-        print(as_markdown(result) if args.md else as_text(result))
 
 
 def compare_files(

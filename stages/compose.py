@@ -84,6 +84,17 @@ def _differing(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
     return [key for key in keys if key not in one or key not in other or one[key] != other[key]]
 
 
+def compare_or_write(overrides: list[str], write: bool) -> None:
+    """Write params.yaml, or raise UserError where it differs from its composition."""
+    values = composed(overrides)
+    if write:
+        with atomic_write(PARAMS) as file:
+            file.write(OmegaConf.to_yaml(OmegaConf.create(values)))  # the very bytes that `dvc exp run` writes
+        print(f"{PARAMS}: profile {values['profile']}")
+    elif keys := _differing(yaml.safe_load(PARAMS.read_text(encoding="utf-8")), values):
+        raise UserError(f"{PARAMS} differs from its composition in {', '.join(keys)}; `--write` composes it anew")
+
+
 @stage_main
 def main() -> None:
     """Write or check params.yaml."""
@@ -91,13 +102,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="Hydra overrides, for example profile=a100")
     parser.add_argument("--write", action="store_true", help="write params.yaml instead of comparing with it")
     args = parser.parse_args()
-    values = composed(args.overrides)
-    if args.write:
-        with atomic_write(PARAMS) as file:
-            file.write(OmegaConf.to_yaml(OmegaConf.create(values)))  # the very bytes that `dvc exp run` writes
-        print(f"{PARAMS}: profile {values['profile']}")
-    elif keys := _differing(yaml.safe_load(PARAMS.read_text(encoding="utf-8")), values):
-        raise UserError(f"{PARAMS} differs from its composition in {', '.join(keys)}; `--write` composes it anew")
+    compare_or_write(args.overrides, args.write)
 
 
 if __name__ == "__main__":

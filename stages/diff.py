@@ -1,7 +1,7 @@
 """What changed between two Git revisions, as Markdown for a pull request: verdicts, answers, metrics, parameters.
 
-    python -m stages.diff                    # what the workspace changes against the last commit but one
-    python -m stages.diff main workspace     # or: make diff A=main B=workspace
+    audio-reasoning diff                    # what the workspace changes against the last commit but one
+    audio-reasoning diff main workspace     # or: make diff A=main B=workspace
 
 Verdicts are those of metrics/summary.json at each revision. Where the answers of both revisions are in DVC's cache,
 each run that both have is compared with itself, question by question, as `compare` in params.yaml of the second
@@ -9,21 +9,20 @@ revision says: nobody declared that, so it is exploratory. Metrics and parameter
 could not read.
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from audio_reasoning.core.errors import UserError, stage_main
+from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import METRICS
 from audio_reasoning.metrics.inputs import read_question_set, read_samples, some
 from audio_reasoning.metrics.paired import NO_ANSWER, Method, Pair, adjusted, method_of, none_answered, scores_of, whole
 from audio_reasoning.metrics.results import EXPLORATORY, Result, parse_result
 from audio_reasoning.render.comparison import comparison_cells, delta
 from audio_reasoning.render.table import Cell, Table, cells, to_markdown
-from stages.revisions import WORKSPACE, Revision, revision
+from stages.revisions import Revision, revision
 
 FAMILY = (
     "p is Holm-adjusted over the {tests} runs whose answers changed. Nobody declared these comparisons: they are "
@@ -182,19 +181,10 @@ def markdown(a: Revision, b: Revision) -> str:
     return "\n\n".join(lines)
 
 
-@stage_main
-def main() -> None:
-    """Print the report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("a", nargs="?", default="HEAD~1", help="a Git revision (default: %(default)s)")
-    parser.add_argument("b", nargs="?", default=WORKSPACE, help="another, or workspace (default: %(default)s)")
-    args = parser.parse_args()
+def between(a: str, b: str) -> str:
+    """The report on two Git revisions, of which one may be called workspace; UserError for what is no revision."""
     try:
         repo = Repo()
     except DvcException as error:
         raise UserError(f"{error} (run from the folder that holds dvc.yaml)") from None
-    print(markdown(revision(args.a, repo), revision(args.b, repo)))
-
-
-if __name__ == "__main__":
-    main()
+    return markdown(revision(a, repo), revision(b, repo))

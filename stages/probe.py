@@ -1,7 +1,6 @@
 """Stage `probe`: how far question and choices alone give the answer away, for each source and split.
 
-    python -m stages.probe          # the DVC stage
-    python -m stages.probe --show   # the table of its last run
+    python -m stages.probe
 
 Writes metrics/probe.json. docs/own-questions.md explains the figures.
 """
@@ -11,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from audio_reasoning.core.errors import stage_main
-from audio_reasoning.core.files import METRICS, QUESTIONS, read_json, write_json
+from audio_reasoning.core.files import METRICS, QUESTIONS, write_json
 from audio_reasoning.core.records import Question, read_questions
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.metrics.leaks import Probed, judged, probe
@@ -77,13 +76,9 @@ def run(params: Probe, folder: Path = QUESTIONS, target: Path = PROBE) -> list[P
 
 @stage_main
 def main() -> None:
-    """Probe all questions, or show what was found last."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--show", action="store_true", help="print the last table and write nothing")
-    args = parser.parse_args()
-    params = load_params(Params, "probe").probe
-    rows = [Probed.model_validate(row) for row in read_json(PROBE)["rows"]] if args.show else run(params)
-    print(table(rows))
+    """Probe all questions."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    print(table(run(load_params(Params, "probe").probe)))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
 """Put the iterations of self-training beside the base model, and compare them question by question.
 
-    python -m stages.rest_compare              # the DVC stage rest_compare
-    python -m stages.rest_compare --show       # print the table of the last run
-    python -m stages.rest_compare --markdown   # the same for a README
+    python -m stages.rest_compare
 
 Writes two long tables for plots: metrics/rest/compare.json (profile, iteration, prompt, by, name, acc, low, high,
 n; the base first) and metrics/rest/pass_rates.json (profile, iteration, sampler, pass_rate, category, problems);
@@ -44,7 +42,7 @@ from audio_reasoning.metrics.rest_results import (
 )
 from audio_reasoning.metrics.results import NO_VERDICT, AccuracyRow, read_result, to_json, write_result
 from audio_reasoning.metrics.results import Metrics as RunMetrics
-from audio_reasoning.render.compare_rest_table import Metrics, markdown, table
+from audio_reasoning.render.compare_rest_table import Metrics, table
 from audio_reasoning.render.tables import MINI_NOTE
 from stages.family import Contrasts, Scores, pairs_of, read_scores, with_base, with_start
 from stages.params import load_params
@@ -128,18 +126,10 @@ def gate_verdicts(starts: Starts) -> list[Gate]:
     return [Gate(iteration=name, start=starts[name], **to_json(verdict)) for name, verdict in verdicts.items()]
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    shown = parser.add_mutually_exclusive_group()
-    shown.add_argument("--show", action="store_true", help="print the last comparison and write nothing")
-    shown.add_argument("--markdown", action="store_true", help="print it as Markdown and write nothing")
-    return parser.parse_args()
-
-
 @stage_main
 def main() -> None:
-    """Compare the iterations of `rest.iterations` under `rest.eval_prompts`, or show the last comparison."""
-    args = _arguments()
+    """Compare the iterations of `rest.iterations` under `rest.eval_prompts`."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     params = load_params(
         Params,
         "compare.false_discovery_rate",
@@ -159,9 +149,6 @@ def main() -> None:
         for model in (BASE, *starts)
         for prompt in prompts
     }
-    if args.show or args.markdown:
-        print((markdown if args.markdown else table)(metrics, read_result(SUMMARY, RestSummary)))
-        return
     questions = read_question_set(QUESTIONS / "test.jsonl")
     runs = [Run(prompt, model) for model, prompt in metrics]
     scores, unread = read_scores(runs, questions, scored=runs)

@@ -2,13 +2,12 @@
 
     python -m stages.score baseline
     python -m stages.score iter1/baseline@silence
-    python -m stages.score --questions MMAR-meta.jsonl --predictions result.jsonl --out metrics.json
 
-The first form is the DVC stages `score`, `score_controls` and `score_models`: of any run, to the file that
-`metrics_file` in core/runs.py names. The last takes files from elsewhere: MMAR's metadata or
-Question records, and the challenge's `id, thinking_prediction, answer_prediction` or Response records. There, a
-question without a prediction counts as wrong and as `missing`, and one whose answer is none of its choices is left out.
-What the metrics are: metrics/scoring.py.
+The DVC stages `score`, `score_controls` and `score_models`: of any run, to the file that `metrics_file` in core/runs.py
+names. `audio-reasoning score` does the same, and takes files from elsewhere: MMAR's metadata or Question records, and
+the challenge's `id, thinking_prediction, answer_prediction` or Response records. There, a question without a prediction
+counts as wrong and as `missing`, and one whose answer is none of its choices is left out. What the metrics are:
+metrics/scoring.py.
 """
 
 import argparse
@@ -26,20 +25,8 @@ from audio_reasoning.metrics.scoring import FATES, metrics_of
 from audio_reasoning.render.tables import percent_range
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", nargs="?", help="score this run's answers to the test questions")
-    parser.add_argument("--questions", type=Path, help="questions: MMAR's metadata or Question records")
-    parser.add_argument("--predictions", type=Path, help="predictions: the challenge's format or Response records")
-    parser.add_argument("--out", type=Path, help="where the metrics go")
-    args = parser.parse_args()
-    files = (args.questions, args.predictions, args.out)
-    if bool(args.run) == any(files) or any(files) != all(files):
-        parser.error("give either a run, or all of --questions, --predictions and --out")
-    return args
-
-
-def _score_run(run: Run) -> tuple[Path, Metrics]:
+def score_run(run: Run) -> tuple[Path, Metrics]:
+    """The place of a run's metrics, and the metrics; UserError unless it answers all questions."""
     questions = read_question_set(QUESTIONS / "test.jsonl")
     samples = read_samples(run.predictions, questions, complete=True)
     dropped = dropped_ids()
@@ -53,7 +40,8 @@ def _without(dropped: Sequence[str], metrics: Metrics) -> Metrics:
     return metrics.model_copy(update={"dropped_ids": [*dropped]}) if dropped else metrics
 
 
-def _score_files(questions_path: Path, predictions_path: Path) -> Metrics:
+def score_files(questions_path: Path, predictions_path: Path) -> Metrics:
+    """The metrics of predictions in one file to the questions in another; warnings go to stderr."""
     unanswerable: dict[str, Unanswerable] = {}
     questions = read_question_set(questions_path, unanswerable)
     for warning in told_unanswerable(questions_path, unanswerable):
@@ -68,23 +56,26 @@ def _score_files(questions_path: Path, predictions_path: Path) -> Metrics:
     return metrics
 
 
-@stage_main
-def main() -> None:
-    """Score one set of predictions and write its metrics."""
-    args = _arguments()
-    if args.run:
-        out, metrics = _score_run(named_run(args.run))
-    else:
-        out, metrics = args.out, _score_files(args.questions, args.predictions)
-    write_result(out, metrics)
+def line(name: object, metrics: Metrics) -> str:
+    """Both accuracies with their intervals, and what became of the rest, for a terminal."""
     rates = ", ".join(f"{key} {getattr(metrics, key):.1%}" for key in (*FATES, "missing"))
     overall = metrics.overall
     strict = percent_range(overall.low, overall.high)
     official = percent_range(overall.official_low, overall.official_high)
-    print(
-        f"{out}: strict {metrics.acc_strict:.1%} ({strict}), official {metrics.acc_official:.1%} ({official}) "
+    return (
+        f"{name}: strict {metrics.acc_strict:.1%} ({strict}), official {metrics.acc_official:.1%} ({official}) "
         f"of {metrics.n}; {rates}"
     )
+
+
+@stage_main
+def main() -> None:
+    """Score one run and write its metrics."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", help="score this run's answers to the test questions")
+    out, metrics = score_run(named_run(parser.parse_args().run))
+    write_result(out, metrics)
+    print(line(out, metrics))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """Make the challenge's submission of one run, or say everything that is wrong with a submission.
 
-    python -m stages.submission build --record            # the DVC stage: the run of submission.run
-    python -m stages.submission build --run baseline@vote --out vote.zip
-    python -m stages.submission build --predictions result.jsonl --questions MMAR-meta.jsonl --out mine.zip
-    python -m stages.submission validate mine.zip --questions MMAR-meta.jsonl
+    python -m stages.submission build --record            # the run of submission.run
+
+`audio-reasoning submission` builds that of any run or predictions, and validates one.
 
 A submission holds each question once, with a choice verbatim and a trace of fewer than
 `submission.max_trace_chars` characters. `build` writes nothing else: it refuses traces that are too long, and
@@ -37,7 +36,6 @@ from audio_reasoning.metrics.inputs import (
 from audio_reasoning.metrics.results import write_result
 from audio_reasoning.render.submission.file import (
     MAX_BYTES,
-    MEMBER,
     Entry,
     Problem,
     accuracies,
@@ -51,7 +49,7 @@ from audio_reasoning.render.submission.results import Accuracies, SubmissionMani
 from audio_reasoning.tasks.official import Asked, official_match
 from audio_reasoning.tasks.reward import correct
 from stages.params import load_params
-from stages.submission_source import Source, outputs, source_of_files, source_of_run
+from stages.submission_source import Source, outputs, source_of_run
 
 SUBMISSION = Path("data/submission/submission.zip")  # the folder is the stage's output: no zip, no false one
 PROBLEMS = SUBMISSION.with_name("problems.txt")
@@ -243,52 +241,17 @@ def validate(
     return accuracies(entries, questions)
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    builder = commands.add_parser("build", help="write the zip and its manifest")
-    builder.add_argument("--run", help="a run of the pipeline; without it and --predictions, that of submission.run")
-    builder.add_argument("--predictions", type=Path, help="predictions: the challenge's format or Response records")
-    builder.add_argument("--questions", type=Path, help="their questions: MMAR's metadata or Question records")
-    builder.add_argument("--record", action="store_true", help="as the DVC stage: record what is not sound, end with 0")
-    builder.add_argument("--out", type=Path, help="the zip; its manifest is the .manifest.json beside it")
-    checker = commands.add_parser("validate", help="say everything that is wrong with a submission")
-    checker.add_argument("submission", type=Path, help=f"a zip, or the {MEMBER} in it")
-    checker.add_argument("--questions", type=Path, required=True, help="MMAR's metadata or Question records")
-    for command in (builder, checker):
-        command.add_argument("--allow-empty", action="store_true", help="only warn of empty answers and traces")
-    args = parser.parse_args()
-    if args.command == "build":
-        if bool(args.predictions) != bool(args.questions) or (args.run and args.predictions):
-            builder.error("give either --run, or both --predictions and --questions, or none of them")
-        if bool(args.run or args.predictions) != bool(args.out):
-            builder.error("--out goes with --run and --predictions")
-        if args.out and args.record:
-            builder.error("--record is for the DVC stage's outputs, not for --out")
-        if args.out and args.out.suffix != ".zip":
-            builder.error("--out must end in .zip")
-    return args
-
-
 @stage_main
 def main() -> None:
-    """Build or validate a submission."""
-    args = _arguments()
+    """Build the submission of submission.run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["build"])
+    parser.add_argument("--record", action="store_true", help="record what is not sound, and end with 0")
+    parser.add_argument("--allow-empty", action="store_true", help="only warn of empty answers and traces")
+    args = parser.parse_args()
     limits = load_params(Params, "submission").submission
-    if args.command == "validate":
-        unanswerable: dict[str, Unanswerable] = {}
-        questions = read_question_set(args.questions, unanswerable)
-        for warning in told_unanswerable(args.questions, unanswerable):
-            print(f"warning: {warning}", file=sys.stderr)
-        scores = validate(args.submission, questions, limits.max_trace_chars, args.allow_empty, unanswerable)
-        print(f"{args.submission}: sound; strict {scores.acc_strict:.1%}, official {scores.acc_official:.1%}")
-        return
-    if args.predictions:
-        source = source_of_files(args.predictions, args.questions)
-    else:
-        source = source_of_run(args.run or limits.run)
-    out, manifest_path = outputs(args.out, source) if args.out else (SUBMISSION, MANIFEST)
-    allow_empty = args.allow_empty or (not args.predictions and limits.empty == "allow")
+    source = source_of_run(limits.run)
+    allow_empty = args.allow_empty or limits.empty == "allow"
     try:
         data, manifest = build(source, limits.max_trace_chars, allow_empty)
     except UnsoundError as error:
@@ -296,11 +259,34 @@ def main() -> None:
             raise
         record_unsound(source.name, error)
         return
+    write_bytes(SUBMISSION, data)
+    PROBLEMS.unlink(missing_ok=True)
+    write_result(MANIFEST, manifest)
+    print(line(SUBMISSION, manifest))
+
+
+def build_to(out: Path, source: Source, max_trace_chars: int, allow_empty: bool) -> None:
+    """Write a submission to the zip `out`, and its manifest beside it; raises as `build` and `outputs` do."""
+    out, manifest_path = outputs(out, source)
+    data, manifest = build(source, max_trace_chars, allow_empty)
     write_bytes(out, data)
-    if not args.out:
-        PROBLEMS.unlink(missing_ok=True)
     write_result(manifest_path, manifest)
-    print(
+    print(line(out, manifest))
+
+
+def validate_file(path: Path, questions_path: Path, max_trace_chars: int, allow_empty: bool) -> None:
+    """Print that a submission is sound, and its accuracies; UserError with everything that is wrong with it."""
+    unanswerable: dict[str, Unanswerable] = {}
+    questions = read_question_set(questions_path, unanswerable)
+    for warning in told_unanswerable(questions_path, unanswerable):
+        print(f"warning: {warning}", file=sys.stderr)
+    scores = validate(path, questions, max_trace_chars, allow_empty, unanswerable)
+    print(f"{path}: sound; strict {scores.acc_strict:.1%}, official {scores.acc_official:.1%}")
+
+
+def line(out: Path, manifest: SubmissionManifest) -> str:
+    """What a submission holds, for a terminal."""
+    return (
         f"{out}: {manifest.n} answers of {manifest.run}, strict {manifest.acc_strict:.1%}, "
         f"official {manifest.acc_official:.1%}; {manifest.unanswered} without an answer"
         + (f" ({some(manifest.unanswered_ids)})" if manifest.unanswered else "")

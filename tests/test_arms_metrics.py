@@ -20,6 +20,7 @@ from audio_reasoning.metrics.paired import Method
 from audio_reasoning.metrics.stats import wilson
 from stages import arms, score
 from stages.arms import plot_rows
+from tests.commands import command
 
 ROOT = Path(__file__).parents[1]
 N, SEED, K = 60, 23, 4
@@ -167,7 +168,7 @@ def test_the_same_inputs_give_the_same_bytes_and_the_table_can_be_shown_again(wo
     assert capsys.readouterr().out == first and [file.read_bytes() for file in files] == before
     for file in Path("data").rglob("*.jsonl"):
         file.unlink()
-    run(monkeypatch, arms, "--show")
+    command("show", "arms")
     assert capsys.readouterr().out == first
     for told in ("silence", "+33.3", "mismatched", "+50.0", "guessing", "Content Analysis", "chi-square"):
         assert told in first

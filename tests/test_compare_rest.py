@@ -15,6 +15,7 @@ from audio_reasoning.core.records import Audio, Question, Response, to_dict
 from audio_reasoning.render.tables import MINI_NOTE
 from stages import draw, score
 from stages import rest_compare as compare_rest
+from tests.commands import command
 
 ROOT = Path(__file__).parents[1]
 N = 80
@@ -131,7 +132,7 @@ def test_a_refused_iteration_is_told_with_its_reason_and_the_ways_out(workplace,
         "ways out: take clips that it knows"
     ) in told
     assert [row.get("refused") for row in summary()["gate"]] == [None, refused]
-    run(monkeypatch, compare_rest, "--markdown")
+    command("show", "training", "--md")
     assert "| refused by rest_check" in capsys.readouterr().out
 
 
@@ -292,7 +293,7 @@ def test_the_table_shows_each_prompt_what_holds_and_the_gate(workplace, monkeypa
     assert "iter2, from iter1: rejected; dev +1.0 (-0.5 to +2.5)" in lines
     assert "80 questions" in printed and "the 2 of them" in printed
     assert max(map(len, lines)) <= 130
-    run(monkeypatch, compare_rest, "--show")
+    command("show", "training")
     assert capsys.readouterr().out == printed
 
 
@@ -300,7 +301,7 @@ def test_markdown_has_a_row_for_each_prompt_and_model(workplace, monkeypatch, ca
     run(monkeypatch, compare_rest)
     capsys.readouterr()
     before = {path: path.stat().st_mtime_ns for path in Path("metrics").rglob("*.json")}
-    run(monkeypatch, compare_rest, "--markdown")
+    command("show", "training", "--md")
     assert before == {path: path.stat().st_mtime_ns for path in Path("metrics").rglob("*.json")}
     printed = capsys.readouterr().out
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines() if line.startswith("|")]
@@ -349,7 +350,8 @@ def test_a_summary_older_than_the_parameters_is_not_shown(workplace, monkeypatch
     set_params(rest={"eval_prompts": ["baseline"]})
     run(monkeypatch, compare_rest)
     set_params(rest={"eval_prompts": list(PROMPTS)})
-    assert "does not compare iter1 under expert_analyst" in fails(monkeypatch, capsys, "--show")
+    assert command("show", "training") == 2
+    assert "does not compare iter1 under expert_analyst" in capsys.readouterr().err
 
 
 # ── The plots ────────────────────────────────────────────────────────────────────────────────────

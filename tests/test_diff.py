@@ -52,7 +52,7 @@ def command(folder, *words, check=True):
 
 
 def diff(folder, *revisions, check=True):
-    return command(folder, sys.executable, "-m", "stages.diff", *revisions, check=check)
+    return command(folder, sys.executable, "-m", "cli", "diff", *revisions, check=check)
 
 
 def commit(folder, message):

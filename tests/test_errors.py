@@ -24,6 +24,7 @@ from audio_reasoning.metrics.results import to_json
 from audio_reasoning.metrics.stats import wilson
 from audio_reasoning.render.errors_markdown import markdown, overview
 from stages import errors
+from tests.commands import command
 from tests.mmar import METADATA, needs_metadata
 
 ROOT = Path(__file__).parents[1]
@@ -398,8 +399,11 @@ def workplace(tmp_path, monkeypatch):
 
 
 def run(monkeypatch, *arguments):
-    monkeypatch.setattr("sys.argv", ["errors", *map(str, arguments)])
-    errors.main()
+    if not arguments:
+        monkeypatch.setattr("sys.argv", ["errors"])
+        errors.main()
+    elif ended := command(*map(str, arguments)):
+        raise SystemExit(ended)
 
 
 def fails(monkeypatch, capsys, *arguments):

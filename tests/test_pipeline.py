@@ -29,7 +29,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
         assert ran == sorted([*prepared, *ANSWER, *SCORE, *EVIDENCE, "headline", "vote_tables"])
         yield pipeline
     finally:
-        pipeline.python("-m", "audio_reasoning.engines.server.server", "stop")
+        pipeline.python("-m", "cli", "server", "stop")
 
 
 def responses(pipeline: Pipeline, variant: str) -> list[dict]:
@@ -252,7 +252,7 @@ def test_the_check_finds_a_mistake_before_anything_starts(
 
 def test_the_server_stops_when_told(pipeline: Pipeline) -> None:
     pid = pipeline.server_state()["process"]["pid"]
-    assert "stopped" in pipeline.python("-m", "audio_reasoning.engines.server.server", "stop").stdout
+    assert "stopped" in pipeline.python("-m", "cli", "server", "stop").stdout
     assert ended(pid)
-    assert "no server" in pipeline.python("-m", "audio_reasoning.engines.server.server", "status").stdout
+    assert "no server" in pipeline.python("-m", "cli", "server", "status").stdout
     assert pipeline.cached_answers()

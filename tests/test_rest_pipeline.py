@@ -45,7 +45,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
         pipeline.commit("Results")
         yield pipeline
     finally:
-        pipeline.python("-m", "audio_reasoning.engines.server.server", "stop")
+        pipeline.python("-m", "cli", "server", "stop")
 
 
 def planned(pipeline: Pipeline) -> set[str]:
@@ -101,7 +101,7 @@ def test_iterations_are_compared_with_the_base_question_by_question(pipeline: Pi
         before = pipeline.json(f"metrics/scores/base/{comparison['prompt']}.json")["acc_strict"]
         path = f"metrics/scores/{comparison['b']}/{comparison['prompt']}.json"
         assert comparison["difference"] == pytest.approx(pipeline.json(path)["acc_strict"] - before, abs=2e-4)
-    shown = pipeline.python("-m", "stages.rest_compare", "--show").stdout
+    shown = pipeline.python("-m", "cli", "show", "training").stdout
     assert "iter2" in shown and "mini figures" in shown
 
 

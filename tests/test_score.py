@@ -18,7 +18,7 @@ from audio_reasoning.metrics.scoring import metrics_of
 from audio_reasoning.metrics.stats import wilson
 from audio_reasoning.tasks.official import official_match
 from audio_reasoning.tasks.reward import correct
-from stages import score
+from tests.commands import command
 from tests.mmar import METADATA, SAMPLE
 
 CATEGORIES = [
@@ -87,8 +87,8 @@ def workplace():
 
 
 def run(monkeypatch, *arguments):
-    monkeypatch.setattr("sys.argv", ["score", *map(str, arguments)])
-    score.main()
+    if ended := command("score", *map(str, arguments)):
+        raise SystemExit(ended)
 
 
 def fails(monkeypatch, capsys, *arguments):

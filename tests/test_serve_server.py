@@ -209,7 +209,7 @@ def test_a_damaged_state_file_is_explained(model: Path) -> None:
 def test_stop_and_status_tell_what_they_found(model: Path) -> None:
     def command(word: str) -> str:
         run = subprocess.run(
-            [sys.executable, "-m", "audio_reasoning.engines.server.server", word],
+            [sys.executable, "-m", "cli", "server", word],
             capture_output=True,
             text=True,
             check=True,

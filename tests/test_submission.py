@@ -20,6 +20,7 @@ from audio_reasoning.render.submission.file import Entry, accuracies, pack
 from audio_reasoning.render.submission.results import Accuracies
 from stages import score, submission
 from stages.submission import Source, build, read_back
+from tests.commands import command
 from tests.mmar import METADATA, needs_metadata
 
 ROOT = Path(__file__).parents[1]
@@ -389,8 +390,12 @@ def workplace(tmp_path, monkeypatch):
 
 
 def run(monkeypatch, *arguments):
-    monkeypatch.setattr("sys.argv", ["submission", *map(str, arguments)])
-    submission.main()
+    if "--out" in arguments or arguments[0] == "validate":
+        if ended := command("submission", *map(str, arguments)):
+            raise SystemExit(ended)
+    else:
+        monkeypatch.setattr("sys.argv", ["submission", *map(str, arguments)])
+        submission.main()
 
 
 def fails(monkeypatch, capsys, *arguments):

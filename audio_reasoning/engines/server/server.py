@@ -1,20 +1,18 @@
 """One local vLLM server for all stages: found, started, replaced and stopped as needed.
 
-    python -m audio_reasoning.engines.server.server status
-    python -m audio_reasoning.engines.server.server stop
+    audio-reasoning server status
+    audio-reasoning server stop
 
 A server is not a stage: `dvc repro` with nothing to do starts none. It stops when no process has used it
 for a while, and a few seconds after the dvc command that used it has ended; AUDIO_REASONING_KEEP_SERVER=1
 turns the latter off. AUDIO_REASONING_PORT fixes its port.
 """
 
-import argparse
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from audio_reasoning.core.errors import stage_main
 from audio_reasoning.engines.endpoint import Server, is_healthy
 from audio_reasoning.engines.params import Runtime, Serve
 from audio_reasoning.engines.server.adapters import load_adapter
@@ -126,18 +124,3 @@ def _answers(state: State) -> bool:
 
 def _end(state: State) -> None:
     end_session(state.process, PATIENCE_S + 5)
-
-
-@stage_main
-def main() -> None:
-    """Stop the server, or tell about it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["status", "stop"])
-    if parser.parse_args().command == "status":
-        print(status())
-    else:
-        print("the server is stopped" if stop() else "no server runs")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,42 @@
+"""`audio-reasoning export`: a model that was trained here, in a folder that others can serve."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EPILOG = """\b
+Examples:
+  audio-reasoning export iter3 --out /models/iter3          && vllm serve /models/iter3
+  audio-reasoning export iter3 --out adapters/iter3 --adapter
+"""
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="A model of models/, for example iter3")],
+    out: Annotated[Path, typer.Option(help="A folder that does not exist yet")],
+    adapter: Annotated[bool, typer.Option("--adapter", help="Its adapter only, as PEFT reads it")] = False,
+) -> None:
+    """Write a servable checkpoint with a model's adapter merged into its base, or the adapter alone."""
+    import shutil
+
+    from audio_reasoning.core.errors import UserError
+    from audio_reasoning.core.files import MODELS, atomic_dir
+    from audio_reasoning.core.models import resolve
+    from stages.answer import read_manifest
+
+    if out.exists():
+        raise UserError(f"{out}: exists already; give --out a folder that does not")
+    read_manifest(model)
+    base, trained = resolve(MODELS / model)
+    if trained is None:
+        raise UserError(f"models/{model} has no adapter: it is the base model itself, {base}, to be copied as it is")
+    if adapter:
+        source = trained
+    else:
+        from audio_reasoning.families.merged import merged_checkpoint
+
+        source = merged_checkpoint(base, trained)
+    with atomic_dir(out) as scratch:
+        shutil.copytree(source, scratch, dirs_exist_ok=True)
+    print(f"{out}: {'the adapter of' if adapter else 'the checkpoint of'} models/{model}")

@@ -1,0 +1,64 @@
+"""The tables that `show` prints, each read from metrics/; UserError where a file is missing or not its own."""
+
+from collections.abc import Callable
+
+from audio_reasoning.judging.results import JudgeSummary
+
+from audio_reasoning.core.files import METRICS, read_json
+from audio_reasoning.core.runs import BASE, Run, metrics_file
+from audio_reasoning.judging import summary
+from audio_reasoning.metrics.arms_results import ArmsSummary
+from audio_reasoning.metrics.errors.results import ErrorAnalysis
+from audio_reasoning.metrics.leaks import Probed
+from audio_reasoning.metrics.rest_results import RestSummary
+from audio_reasoning.metrics.results import Metrics, Summary, read_result
+from audio_reasoning.metrics.vote_results import VoteFigures
+from audio_reasoning.render import arms_table, compare_rest_table, compare_table, errors_markdown
+from stages import probe as probe_stage
+from stages import vote as vote_stage
+from stages.project import load_project
+
+
+def prompts() -> str:
+    """All prompts side by side, and the declared contrasts."""
+    variants = [Run(variant) for variant in load_project().prompts.variants]
+    metrics = {run.name: read_result(metrics_file(run), Metrics) for run in variants}
+    return compare_table.table(metrics, read_result(METRICS / "summary.json", Summary))
+
+
+def arms() -> str:
+    """What the control arms say."""
+    return arms_table.table(read_result(METRICS / "arms.json", ArmsSummary))
+
+
+def training(write: Callable[[compare_rest_table.Metrics, RestSummary], str] = compare_rest_table.table) -> str:
+    """The iterations of self-training beside the base."""
+    rest = load_project().rest
+    metrics = {
+        (model, prompt): read_result(metrics_file(Run(prompt, model)), Metrics)
+        for model in (BASE, *rest.iterations)
+        for prompt in rest.eval_prompts
+    }
+    return write(metrics, read_result(METRICS / "rest" / "summary.json", RestSummary))
+
+
+def votes() -> str:
+    """A line on the votes of each variant that was sampled."""
+    folder = METRICS / "votes" / BASE
+    variants = load_project().vote.variants
+    return "\n".join(vote_stage.told(name, read_result(folder / f"{name}.json", VoteFigures)) for name in variants)
+
+
+def errors() -> str:
+    """Where answers go wrong."""
+    return errors_markdown.overview(read_result(METRICS / "errors.json", ErrorAnalysis))
+
+
+def judge() -> str:
+    """How the reasoning was rated."""
+    return summary.table(read_result(METRICS / "judge.json", JudgeSummary))
+
+
+def probe() -> str:
+    """How far question and choices alone give the answer away."""
+    return probe_stage.table([Probed.model_validate(row) for row in read_json(METRICS / "probe.json")["rows"]])
