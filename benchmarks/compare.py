@@ -59,7 +59,7 @@ def measure(repeats: int = REPEATS) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         write_files(Path(folder))
         paths = [str(Path(folder) / name) for name in ("a.jsonl", "b.jsonl", "questions.jsonl")]
-        command = [sys.executable, "-m", "stages.compare", *paths[:2], "--questions", paths[2]]
+        command = [sys.executable, "-m", "cli", "compare", *paths[:2], "--questions", paths[2]]
         for _ in range(repeats):
             before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
             printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

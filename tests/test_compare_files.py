@@ -53,7 +53,8 @@ def workplace(tmp_path, monkeypatch):
 def run(monkeypatch, capsys):
     def run(*arguments, questions="questions.jsonl"):
         """What is printed: stdout and stderr."""
-        assert command("compare", *arguments, "--questions", questions) == 0
+        if ended := command("compare", *arguments, "--questions", questions):
+            raise SystemExit(ended)
         return capsys.readouterr()
 
     return run

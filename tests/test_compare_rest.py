@@ -184,8 +184,8 @@ def test_a_star_takes_the_interval_too(workplace, monkeypatch, capsys):
     told["versus_base"][0] |= {"low": -0.01, "verdict": "not distinguishable"}
     write_json(Path("metrics/rest/summary.json"), told)
     capsys.readouterr()
-    for option in ("--show", "--markdown"):
-        run(monkeypatch, compare_rest, option)
+    for options in ((), ("--md",)):
+        command("show", "training", *options)
         printed = capsys.readouterr().out
         assert "+15.0 " in printed and "+15.0*" not in printed
 

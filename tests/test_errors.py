@@ -423,7 +423,7 @@ def test_the_stage_writes_figures_and_a_page_that_never_change(workplace, monkey
     run(monkeypatch)
     assert (errors.ERRORS.read_bytes(), errors.PAGE.read_bytes()) == (figures, page)
     capsys.readouterr()
-    run(monkeypatch, "--show")
+    run(monkeypatch, "show", "errors")
     assert "good" in capsys.readouterr().out
 
 
@@ -435,9 +435,9 @@ def test_dvc_is_shown_a_few_figures_alone(workplace, monkeypatch):
 
 
 def test_named_runs_are_printed_or_written_where_told(workplace, monkeypatch, capsys):
-    run(monkeypatch, "--run", "bad")
+    run(monkeypatch, "errors", "bad")
     assert "## bad" in capsys.readouterr().out and not errors.ERRORS.exists() and not errors.PAGE.exists()
-    run(monkeypatch, "--run", "bad", "--run", "good", "--out-md", "a.md", "--out-json", "a.json")
+    run(monkeypatch, "errors", "bad", "good", "--out", "a.md", "--out-json", "a.json")
     assert [row["run"] for row in json.loads(Path("a.json").read_text())["runs"]] == ["bad", "good"]
     assert "## good" in Path("a.md").read_text()
 
@@ -446,7 +446,14 @@ def test_predictions_in_the_challenges_format_are_analysed(workplace, monkeypatc
     rows = [{"id": f"q{i}", "thinking_prediction": "so " * 30, "answer_prediction": "two"} for i in range(4)]
     write_jsonl(Path("result.jsonl"), rows)
     run(
-        monkeypatch, "--questions", "data/questions/test.jsonl", "--predictions", "result.jsonl", "--out-json", "a.json"
+        monkeypatch,
+        "errors",
+        "--questions",
+        "data/questions/test.jsonl",
+        "--predictions",
+        "result.jsonl",
+        "--out-json",
+        "a.json",
     )
     analysis = json.loads(Path("a.json").read_text())["runs"][0]
     assert (analysis["run"], analysis["acc"], analysis["invalid"][-1]["n"]) == ("result.jsonl", 0.125, 4)
@@ -457,13 +464,12 @@ def test_predictions_in_the_challenges_format_are_analysed(workplace, monkeypatc
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("--run", "goood"), "no run is called 'goood'; did you mean \"good\"?"),
-        (("--run", "bad@vote"), "vote.variants does not list 'bad'"),
-        (("--run", "good@silent"), 'did you mean "good@silence"?'),
-        (("--questions", "q.jsonl"), "go together"),
-        (("--show", "--run", "good"), "give one of"),
-        (("--out-md", "a.md"), "the stage's files have their places"),
-        (("--show",), "metrics/errors.json: no such file"),
+        (("errors", "goood"), "no run is called 'goood'; did you mean \"good\"?"),
+        (("errors", "bad@vote"), "vote.variants does not list 'bad'"),
+        (("errors", "good@silent"), 'did you mean "good@silence"?'),
+        (("errors", "--questions", "q.jsonl"), "give either runs"),
+        (("errors", "--out", "a.md"), "give either runs"),
+        (("show", "errors"), "metrics/errors.json: no such file"),
     ],
 )
 def test_mistakes_are_told(workplace, monkeypatch, capsys, arguments, expected):

@@ -383,15 +383,15 @@ def test_a_file_without_questions_is_a_mistake(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--questions", "q"], ["x", "--out", "o"], ["--questions", "q", "--predictions", "p"]],
+    [[], ["--questions", "q"], ["x", "--out", "o"], ["--predictions", "p"]],
 )
 def test_half_a_command_line_is_refused(monkeypatch, capsys, arguments):
-    assert "give either a run, or all of" in fails(monkeypatch, capsys, *arguments)
+    assert "give either a run, or both" in fails(monkeypatch, capsys, *arguments)
 
 
 def test_files_from_elsewhere_are_of_no_run(monkeypatch, capsys):
     arguments = ["iter1/baseline", "--questions", "q", "--predictions", "p", "--out", "o"]
-    assert "give either a run, or all of" in fails(monkeypatch, capsys, *arguments)
+    assert "give either a run, or both" in fails(monkeypatch, capsys, *arguments)
 
 
 # ── Our own predictions ──────────────────────────────────────────────────────────────────────────
