@@ -11,7 +11,7 @@ import yaml
 
 from tests.pipeline import TEST_QUESTIONS, VARIANTS, Pipeline, create, ended, kill_tree, wait_until
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ANSWER = [f"answer@{v}" for v in VARIANTS]
 SCORE = [f"score@{v}" for v in VARIANTS]

@@ -4,6 +4,8 @@ import pytest
 
 from tests.built import Built
 
+pytestmark = pytest.mark.slow
+
 ANSWERING = {"answer", "answer_controls", "answer_samples", "answer_models"}
 SCORING = {"score", "score_controls", "score_models"}
 
