@@ -37,7 +37,6 @@ import aiohttp
 import psutil
 import yaml
 
-from audio_reasoning.core.extract import read_answer
 from audio_reasoning.core.files import AUDIO, BASE_MODEL, QUESTIONS, write_json
 from audio_reasoning.core.records import Question, read_questions
 from audio_reasoning.engines.answer import request_for, rollouts_of
@@ -49,6 +48,7 @@ from audio_reasoning.engines.engine import Engine, Request, Setup, open_engine
 from audio_reasoning.engines.messages import ChatRequest, body, chat_request
 from audio_reasoning.engines.server.server import ensure
 from audio_reasoning.prompts.registry import load_prompt
+from audio_reasoning.tasks.extract import read_answer
 from audio_reasoning.tasks.reward import correct
 from benchmarks import compare
 from stages.project import Project, load_project

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from audio_reasoning.core.extract import read_answer
 from audio_reasoning.core.records import Question, Rollout
 from audio_reasoning.metrics.inputs import Sample, Samples
 from audio_reasoning.metrics.scoring import metrics_of
 from audio_reasoning.render.table import Table, foreign, to_text
 from audio_reasoning.render.tables import percent_range
+from audio_reasoning.tasks.extract import read_answer
 from audio_reasoning.tasks.official import submitted_text
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from audio_reasoning.conditions.condition import Condition, condition_of
 from audio_reasoning.core.asked import Sampling, Tampering
 from audio_reasoning.core.errors import UserError, nearest, stage_main
-from audio_reasoning.core.files import AUDIO, MODELS, QUESTIONS, read_json, write_json, write_jsonl
+from audio_reasoning.core.files import MODELS, QUESTIONS, read_json, write_json, write_jsonl
 from audio_reasoning.core.records import Question, Rollout, read_questions, to_dict
 from audio_reasoning.core.runs import BASE, SAMPLES, VOTE, Run, named_run
 from audio_reasoning.core.thinking import is_cut
@@ -94,7 +94,7 @@ def answer(
     Raises UserError as `answer_in_budget` does.
     """
     condition = condition_of(run.condition, params.arms) if run.condition not in ("", SAMPLES) else None
-    asked = condition.ask(questions, params.arms, AUDIO) if condition else questions
+    asked = condition.ask(questions, params.arms, setup.media_root) if condition else questions
     decoding = decoding_of(run, params, condition)
     rollouts, backend, budget = answer_in_budget(
         asked, prompt, setup, decoding, params.thinking, params.infer.max_error_rate

@@ -25,6 +25,11 @@ _COMMAND = re.compile(r"\bpython -m (stages\.\w+)")
 _NAMED = re.compile(r"(audio_reasoning(?:\.\w+)+)(?::\w+)?")
 _ENGINES = {Path(*name.partition(":")[0].split(".")).with_suffix(".py") for name in ENGINES.values()}
 _CHOSEN = "${code.engine}"  # DVC puts the parameter in: the file of the engine that infer.backend names
+# Folders that go whole wherever one file of them is needed: DVC reads a line of its lock for each dependency.
+_WHOLE = [
+    Path("audio_reasoning", *name.split("/"))
+    for name in ("conditions", "core", "engines/server", "families", "prompts", "tasks/mini", "training")
+]
 _CODE = re.compile(rf"^ +- (({'|'.join(ROOMS)})/|{re.escape(_CHOSEN)}$)")
 
 
@@ -109,7 +114,7 @@ def _collapsed(folder: Path, needed: frozenset[Path]) -> list[str]:
     if not inside:
         return []
     everything = {file for file in folder.rglob("*.py") if not _decides_nothing(file)}
-    if len(everything) > 1 and everything <= needed and len(folder.parts) > 1:
+    if folder in _WHOLE or (len(everything) > 1 and everything <= needed and len(folder.parts) > 1):
         return [str(folder)]
     children = sorted({folder / file.relative_to(folder).parts[0] for file in inside})
     names: list[str] = []

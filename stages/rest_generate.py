@@ -19,7 +19,6 @@ from audio_reasoning.algorithms.rest.layout import depth_of
 from audio_reasoning.algorithms.rest.params import Generate, Rest
 from audio_reasoning.conditions.silence import silenced
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.extract import read_answer
 from audio_reasoning.core.files import AUDIO, QUESTIONS, REST
 from audio_reasoning.core.records import Question, Response, read_questions
 from audio_reasoning.core.rollouts import DEV, HEARD, SILENCE, Sample, write_records
@@ -27,6 +26,7 @@ from audio_reasoning.engines.answer import answer_questions
 from audio_reasoning.engines.engine import Decoding
 from audio_reasoning.engines.params import Asking
 from audio_reasoning.prompts.registry import Prompt, load_prompt
+from audio_reasoning.tasks.extract import read_answer
 from audio_reasoning.tasks.reward import correct
 from stages.params import load_params
 from stages.setup import setup_of

@@ -33,7 +33,8 @@ class Built:
                 shutil.copy2(ROOT / name, root / name)
         subprocess.run(["git", "init", "-q"], cwd=root, check=True)
         self.root = root
-        self.graph: nx.DiGraph = Repo(str(root)).index.graph
+        repo = Repo(str(root))
+        self.graph: nx.DiGraph = repo.index.graph
         self.stages = [stage for stage in self.graph if isinstance(stage, PipelineStage)]
         for stage in self.stages:
             for out in stage.outs:
@@ -41,9 +42,10 @@ class Built:
                 file = path if path.suffix else path / "content"
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(f"made by {stage.name}\n")
-        for stage in self.stages:
-            stage.save(run_cache=False)
-            stage.commit()
+        with repo.lock:
+            for stage in self.stages:
+                stage.save(run_cache=False)
+                stage.commit()
         locked = {name: entry for stage in self.stages for name, entry in to_lockfile(stage).items()}
         dump_yaml(root / "dvc.lock", {"schema": "2.0", "stages": locked})
 

@@ -18,7 +18,6 @@ from audio_reasoning.conditions.condition import condition_of
 from audio_reasoning.conditions.orders import asked_orders
 from audio_reasoning.conditions.params import Arms
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.extract import read_answer
 from audio_reasoning.core.files import AUDIO, sha256_file, write_jsonl
 from audio_reasoning.core.records import NO_AUDIO, Audio, Question, Rollout, rollout_from, to_dict
 from audio_reasoning.engines.answer import _check_audio_tokens, answer_questions, check_clips, request_for
@@ -27,6 +26,7 @@ from audio_reasoning.engines.endpoint import Server
 from audio_reasoning.engines.engine import Decoding, Setup
 from audio_reasoning.engines.messages import cache_key, chat_request
 from audio_reasoning.prompts.registry import Prompt, load_prompt
+from audio_reasoning.tasks.extract import read_answer
 from stages import answer
 from stages.project import load_project
 from tests import tiny_thinker

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from audio_reasoning.core.extract import (
+from audio_reasoning.tasks.extract import (
     _agreed,
     _read,
     answer_text,

@@ -20,6 +20,8 @@ from benchmarks.full_size import (
     small_config,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
     monkeypatch.setattr(sys, "argv", ["full_size", *arguments])

@@ -25,6 +25,8 @@ from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
 from tests.fake_hub import COMMIT, Seen, serve_hub
 from tests.test_model import TINY
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 MODEL = "org/omni"
 LAYER = "thinker.model.layers.1"

@@ -16,6 +16,8 @@ from stages.project import load_project
 from tests import tiny_thinker
 from tests.pipeline import cached_answers
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 BATCH = 4
 HOT = 2.0  # a temperature at which no two answers are the same

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.extract import read_answer
 from audio_reasoning.core.files import sha256_file
 from audio_reasoning.core.records import Audio, Question, Response, question_from, response_from, to_dict
 from audio_reasoning.engines.answer import answer_questions, check_clips, rollouts_of
 from audio_reasoning.engines.answers import ChatResult, Sample, failed
 from audio_reasoning.engines.engine import Setup
 from audio_reasoning.prompts.registry import load_prompt
+from audio_reasoning.tasks.extract import read_answer
 from stages.project import load_project
 from tests.fake_openai import FakeOpenAI, status
 

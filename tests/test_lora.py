@@ -36,7 +36,10 @@ from tests.rest_project import BASE, ROOT, TINY, dataset, processor, trace, writ
 from peft import LoraConfig, PeftModel, get_peft_model  # isort: skip
 
 TARGETS = ("attention", "experts", "all")
-pytestmark = pytest.mark.filterwarnings("ignore:Found missing adapter keys")  # PEFT warns of what is an error here
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Found missing adapter keys"),  # PEFT warns of what is an error here
+]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -18,6 +18,8 @@ from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
 from audio_reasoning.training.loss import completion_loss
 from tests.test_model import TINY, clip
 
+pytestmark = pytest.mark.slow
+
 LORA = Lora(targets="attention", rank=8, alpha=16)
 PARTS = ["attention", "audio_tower", "embeddings", "experts", "lm_head", "norms", "router", "visual"]
 

@@ -36,6 +36,8 @@ from tests.rest_project import (
     write_params,
 )
 
+pytestmark = pytest.mark.slow
+
 LEARNING_RATE = 3e-3
 TRAIN = train_params(lora={"targets": "all", "rank": 8, "alpha": 16}, micro_batch_size=4)
 DEV_CLIPS, TEST_CLIPS = range(20, 30), range(30, 34)

@@ -11,7 +11,7 @@ import yaml
 from audio_reasoning.core.records import Comparison
 from tests.pipeline import MICRO, VARIANTS, Pipeline, create
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 ITERATIONS = ("iter1", "iter2")
 SIZES = [

@@ -49,6 +49,8 @@ from tests.rest_project import (
     write_params,
 )
 
+pytestmark = pytest.mark.slow
+
 TOO_FAST = 1e37  # a learning rate whose first step still fits into float32
 TRAININGS = Path(".cache/training")
 

@@ -41,6 +41,8 @@ from audio_reasoning.prompts.registry import load_prompt
 from stages.project import load_project
 from tests.asking import ask
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 STAND_IN = (sys.executable, str(ROOT / "tests" / "fake_openai.py"))
 BASE = Path("models/base")

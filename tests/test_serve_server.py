@@ -28,6 +28,8 @@ from audio_reasoning.engines.server.supervisor import reason_to_stop
 from audio_reasoning.families.qwen3_omni.audio_tokens import audio_token_count
 from tests.asking import ask
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 STAND_IN = (sys.executable, str(ROOT / "tests" / "fake_openai.py"))
 SERVE = Serve(dtype="float32", max_model_len=2048, tensor_parallel_size=1, adapters="merge")

@@ -4,6 +4,8 @@ import pytest
 
 from tests.built import Built
 
+pytestmark = pytest.mark.slow
+
 ANSWERING = {"answer", "answer_controls", "answer_samples", "answer_models"}
 SCORING = {"score", "score_controls", "score_models"}
 
@@ -75,11 +77,13 @@ def test_docs_tests_benchmarks_and_plots_make_nothing_stale(built: Built, name: 
     assert built.stale(name) == set()
 
 
-@pytest.mark.parametrize("name", ["audio_reasoning/core/extract.py", "audio_reasoning/core/noise.py"])
+@pytest.mark.parametrize("name", ["audio_reasoning/tasks/extract.py", "audio_reasoning/tasks/noise.py"])
 def test_the_answer_parser_makes_scores_stale_and_no_answer_of_the_base_model(built: Built, name: str) -> None:
     readers = kinds(built.readers(name))
     assert readers >= SCORING
-    assert not readers & (ANSWERING | {"rest_generate"})
+    assert not readers & ANSWERING
+    # Sampling for self-training grades what it samples, so it runs again; its answers come from the response cache.
+    assert "rest_generate" in readers
 
 
 def test_the_rule_of_selection_samples_nothing_again(built: Built) -> None:

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.extract import read_answer
 from audio_reasoning.core.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
 from audio_reasoning.core.records import (
     NO_AUDIO,
@@ -38,6 +37,7 @@ from audio_reasoning.metrics.inputs import Sample
 from audio_reasoning.metrics.results import to_json
 from audio_reasoning.metrics.scoring import metrics_of
 from audio_reasoning.prompts.registry import load_prompt
+from audio_reasoning.tasks.extract import read_answer
 from stages import answer as stage
 from stages.project import Project, load_project
 from tests.fake_openai import FakeOpenAI, status

@@ -92,7 +92,7 @@ class Rollout:
 
 @dataclass(frozen=True, config=KNOWN_FIELDS)
 class Response:
-    """One sampled answer to one question, read (see `audio_reasoning.core.extract.read_answer`).
+    """One sampled answer to one question, read (see `audio_reasoning.tasks.extract.read_answer`).
 
     `text` is the model's whole output; `answer` is a choice index, or None unless `status` is "ok";
     `extraction` names the rule that found it; `error` is the reason where `status` is "error".

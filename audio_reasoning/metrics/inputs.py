@@ -12,12 +12,12 @@ from typing import Any
 from audio_reasoning.core.choices import kept_choices, right_choice
 from audio_reasoning.core.clips import source_video
 from audio_reasoning.core.errors import UserError, nearest
-from audio_reasoning.core.extract import extract, read_answer, status_of
 from audio_reasoning.core.files import read_json, read_rows
 from audio_reasoning.core.mmar import ScoredRow
 from audio_reasoning.core.records import Audio, Question, Response, question_from, response_from, rollout_from
 from audio_reasoning.core.shown import printable
 from audio_reasoning.core.validate import validated
+from audio_reasoning.tasks.extract import extract, read_answer, status_of
 from audio_reasoning.tasks.official import Asked, submitted_text
 
 ROUNDING = 0.00005001  # metrics hold four decimals

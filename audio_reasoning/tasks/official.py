@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from audio_reasoning.core.extract import answer_text
 from audio_reasoning.core.records import Response
+from audio_reasoning.tasks.extract import answer_text
 
 
 class Asked(Protocol):

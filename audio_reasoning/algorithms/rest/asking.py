@@ -9,11 +9,11 @@ from statistics import fmean
 import torch
 
 from audio_reasoning.algorithms.rest.params import Rest
-from audio_reasoning.core.extract import read_answer
 from audio_reasoning.core.records import Question, Rollout
 from audio_reasoning.engines.answer import answer_questions
 from audio_reasoning.engines.engine import Decoding, Setup
 from audio_reasoning.prompts.registry import Prompt
+from audio_reasoning.tasks.extract import read_answer
 from audio_reasoning.tasks.reward import correct
 
 Tokens = tuple[int, ...]  # of one completion

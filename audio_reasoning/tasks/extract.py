@@ -25,9 +25,9 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from audio_reasoning.core.noise import but_for_unpaired, turn_end, undressed, visible
 from audio_reasoning.core.records import Response, Rollout, Status
 from audio_reasoning.core.thinking import split_thinking
+from audio_reasoning.tasks.noise import but_for_unpaired, turn_end, undressed, visible
 
 VERSION = 2  # of the rules; raise it when any of them changes
 
