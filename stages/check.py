@@ -192,6 +192,7 @@ def _stage_problems() -> list[str]:
     except DvcException as error:
         return [f"dvc.yaml: {error}"]
     found = []
+    absent: dict[str, list[str]] = {}  # the stages that depend on what is not there, by its path
     outputs = {Path(out.fs_path) for stage in stages for out in stage.outs}
     for stage in stages:
         if not isinstance(stage, PipelineStage):
@@ -201,7 +202,10 @@ def _stage_problems() -> list[str]:
                 missing = sorted(set(dep.params) - set(dep.read_params()))
                 found += [f"dvc.yaml: stage {stage.addressing} declares {p}, which {dep} lacks" for p in missing]
             elif not _exists_or_is_made(Path(dep.fs_path), outputs):
-                found.append(f"dvc.yaml: stage {stage.addressing} depends on {dep.def_path}, which does not exist")
+                absent.setdefault(dep.def_path, []).append(stage.addressing)
+    for path, names in absent.items():
+        more = f" and {len(names) - 1} more" if names[1:] else ""
+        found.append(f"dvc.yaml: stage {names[0]}{more} depends on {path}, which does not exist")
     return found
 
 

@@ -9,15 +9,14 @@ Of a refused iteration, and of one whose training diverges, models/candidates/<i
 """
 
 import argparse
-import inspect
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from dvclive.live import Live
 
-from audio_reasoning.algorithms.algorithm import Fit, How, Method, Policy, method_of
+from audio_reasoning.algorithms.algorithm import Fit, How, Policy, method_of
 from audio_reasoning.algorithms.rest.layout import CANDIDATES, depth_of, model_dir
 from audio_reasoning.algorithms.rest.params import Rest
 from audio_reasoning.algorithms.rest.refusal import FILE, KEY, Refusal, RefusedError, announce, passed_on, refusal_in
@@ -89,15 +88,15 @@ def check_machine(train: Train, cuda: bool) -> None:
         raise UserError("rest.train.optimizer paged_adamw_8bit needs CUDA; set it to adamw")
 
 
-def recipe(root: Path = ROOT, method: Method | None = None) -> dict[str, str]:
+def recipe(root: Path = ROOT, method: str = "rest") -> dict[str, str]:
     """What of code and libraries decides the weights: hashes of SOURCES below `root`, and versions of packages.
 
-    With the file of the `method`, where it is not among these. A training never goes on from a checkpoint that others
+    With the file of a `method` that is named as module:object. A training never goes on from a checkpoint that others
     made.
     """
     files = sorted(file for pattern in SOURCES for file in root.glob(pattern))
     hashes = {str(file.relative_to(root)): sha256_file(file) for file in files}
-    if method is not None and (file := inspect.getsourcefile(inspect.unwrap(method))):
+    if ":" in method and (file := import_module(method.partition(":")[0]).__file__):
         hashes["method"] = sha256_file(Path(file))
     return hashes | {name: metadata.version(name) for name in PACKAGES}
 
@@ -144,7 +143,7 @@ def train_iteration(name: str, params: Params) -> dict[str, Any]:
     processor = family_of(BASE_MODEL).processor(BASE_MODEL)
     previous = adapter_of(start, BASE_MODEL)
     inputs = [sha256_file(bank), base_identity(BASE_MODEL), rest.train.model_dump(), iteration.model_dump(), seed]
-    inputs += [previous and sha256_file(previous / WEIGHTS), recipe(method=method)]
+    inputs += [previous and sha256_file(previous / WEIGHTS), recipe(method=iteration.method)]
     learning_rate = iteration.learning_rate * rest.train.learning_rate_scale
     curves = REST_METRICS / f"train_{name}"
     with checkpoint_file(name, inputs) as checkpoint:

@@ -46,7 +46,7 @@ def test_the_a100_profile_composes() -> None:
         ("infer.temprature=0.7", 'unknown parameter infer.temprature; did you mean "infer.temperature"?'),
         ("rest.select.bnd=wide", 'unknown parameter rest.select.bnd; did you mean "rest.select.band"?'),
         ("infr.n=2", 'unknown parameter infr.n; did you mean "infer.n"?'),
-        ("zzz=1", "unknown parameter zzz; valid: arms, compare, "),
+        ("zzz=1", "unknown parameter zzz; valid: arms, code, compare, "),
         ("rest=defaults", "conf/rest/ has no 'defaults'; valid: none, reference, rest_em"),
         ("profile=a10", "conf/profile/ has no 'a10'; did you mean \"a100\"?"),
         ("infer.temperature=hot", "infer.temperature: Input should be a valid number"),

@@ -510,6 +510,16 @@ def test_nor_does_one_by_other_code(tmp_path: Path, file: str) -> None:
     assert {name for name in before if before[name] != after[name]} == {file}
 
 
+def test_nor_does_one_by_another_state_of_ones_own_method(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(project))
+    method = project / "own_method.py"
+    method.write_text("fit = None\n")
+    before = recipe(method="own_method:fit")
+    method.write_text("fit = None  # changed\n")
+    after = recipe(method="own_method:fit")
+    assert {name for name in after if before[name] != after[name]} == after.keys() - recipe().keys() == {"method"}
+
+
 def test_code_decides_where_checkpoints_are(monkeypatch: pytest.MonkeyPatch) -> None:
     first = interrupted(monkeypatch)
     monkeypatch.setattr(stage, "PACKAGES", ("torch",))
