@@ -37,9 +37,10 @@ import aiohttp
 import psutil
 import yaml
 
+from audio_reasoning.core.extract import read_answer
 from audio_reasoning.core.files import AUDIO, BASE_MODEL, QUESTIONS, write_json
 from audio_reasoning.core.records import Question, read_questions
-from audio_reasoning.engines.answer import request_for, responses_of
+from audio_reasoning.engines.answer import request_for, rollouts_of
 from audio_reasoning.engines.answers import parse
 from audio_reasoning.engines.cache import ResponseCache
 from audio_reasoning.engines.cached import Cached
@@ -176,8 +177,8 @@ def sampling(params: Project) -> dict[str, Any]:
             bare.append(tokens / (time.monotonic() - started))
     ratio = statistics.median(ours) / statistics.median(bare)
     rates = [
-        sum(correct(question, response) for response in responses_of(question, result, 16, False)) / 16
-        for question, result in zip(questions, results, strict=True)
+        sum(correct(q, read_answer(each, q.choices)) for each in rollouts_of(q.id, result, 16, False)) / 16
+        for q, result in zip(questions, results, strict=True)
     ]
     return {
         "requests": len(requests),

@@ -13,7 +13,7 @@ from audio_reasoning.engines.engine import ENGINES, Setup
 from audio_reasoning.prompts.registry import Prompt, load_prompt
 from stages.answer import Params, read_manifest
 from stages.params import PARAMS, parse_params
-from stages.project import project_params
+from stages.project import load_project
 from stages.setup import setup_of
 
 # Where there is no params.yaml: thinking models want some temperature and long answers.
@@ -45,16 +45,8 @@ DEFAULTS: dict[str, Any] = {
         "checkpoint_steps": 100,
     },
     "model": {"kind": "hub", "id": "models/base", "revision": "unknown", "tiny": None},
-    "arms": {"variants": [], "kinds": ["silence"], "permutations": 4, "seed": 23, "others": {}},
-    "vote": {
-        "variants": [],
-        "n": 8,
-        "temperature": 0.9,
-        "top_p": 1.0,
-        "seed": 17,
-        "trace": "median",
-        "max_trace_chars": 10000,
-    },
+    "arms": {"permutations": 4, "seed": 23, "others": {}},
+    "vote": {"n": 8, "temperature": 0.9, "top_p": 1.0, "seed": 17},
 }
 
 
@@ -94,7 +86,7 @@ def asked_params(
     read_manifest(run.model)
     loaded, in_project = _prompt(prompt or run.variant)
     run = replace(run, variant=loaded.name)
-    project = project_params()
+    project = load_project() if PARAMS.is_file() else None
     declared = project.model_dump(include=set(DEFAULTS)) if project else DEFAULTS
     changed = {group: dict(values) for group, values in declared.items()}
     given = {key: value for key, value in decoding.items() if value is not None}

@@ -44,8 +44,8 @@ def command(
     from audio_reasoning.metrics.results import to_json
     from audio_reasoning.render.compare_files_table import as_markdown, as_text
     from stages.compare_files import TEST, compare_files
+    from stages.contrasts import project_comparisons
     from stages.params import PARAMS
-    from stages.project import project_params
     from stages.sides import side_of
 
     if margin is not None and not 0 < margin < 1:
@@ -53,7 +53,7 @@ def command(
     if md and json:
         raise typer.BadParameter("give one of --md and --json")
     first, second = side_of(a), side_of(b)
-    params = project_params() if first.run or second.run else None
+    params = project_comparisons() if first.run or second.run else None
     method = method_of(params.compare) if params else Method()
     source = str(PARAMS) if params else "the defaults"
     if margin is not None:

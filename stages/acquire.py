@@ -19,10 +19,10 @@ from typing import Any
 from audio_reasoning.core.errors import UserError, stage_main
 from audio_reasoning.core.files import AUDIO, SOURCES, atomic_dir, read_jsonl, read_text, repository, write_jsonl
 from audio_reasoning.core.parse import parse_yaml
+from audio_reasoning.core.plugins import load_part
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.tasks import files as from_files
 from audio_reasoning.tasks import hub as from_hub
-from audio_reasoning.tasks.mini import source as from_mini
 from audio_reasoning.tasks.params import Data, FilesSource, HubSource
 from audio_reasoning.tasks.pin import write_text_value
 from stages.params import PARAMS, load_params
@@ -31,7 +31,11 @@ CONF = Path("conf")
 # (parameters of the source, folder for its FLAC files, list to append what is dropped to)
 # -> rows in MMAR's schema, `audio_path` inside that folder.
 Loader = Callable[[Any, Path, list[dict[str, str]]], Iterable[dict[str, Any]]]
-LOADERS: dict[str, Loader] = {"mini": from_mini.load, "files": from_files.load, "hub": from_hub.load}
+LOADERS = {
+    "mini": "audio_reasoning.tasks.mini.source:load",
+    "files": "audio_reasoning.tasks.files:load",
+    "hub": "audio_reasoning.tasks.hub:load",
+}
 PATHS = {"files": ("questions", "audio"), "hub": ("questions_file",)}  # parameters that name files here
 
 
@@ -45,8 +49,8 @@ def acquire(name: str, source: Any) -> int:
     """Load the source called `name`; return its number of questions. The questions file is written last."""
     dropped: list[dict[str, str]] = []
     with atomic_dir(AUDIO / name) as folder:
-        loaded = LOADERS[source.loader](source, folder, dropped)
-        rows = [{**row, "audio_path": f"{name}/{row['audio_path']}"} for row in loaded]
+        load: Loader = load_part(source.loader, LOADERS, f"data.sources.{name}.loader")
+        rows = [{**row, "audio_path": f"{name}/{row['audio_path']}"} for row in load(source, folder, dropped)]
     write_jsonl(SOURCES / name / "dropped.jsonl", dropped)
     write_jsonl(SOURCES / name / "questions.jsonl", rows)
     return len(rows)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.conditions.condition import Condition, condition_of
-from audio_reasoning.conditions.params import Arms
+from audio_reasoning.core.asked import Sampling, Tampering
 from audio_reasoning.core.errors import UserError, nearest, stage_main
 from audio_reasoning.core.files import AUDIO, MODELS, QUESTIONS, read_json, write_json, write_jsonl
 from audio_reasoning.core.records import Question, Rollout, read_questions, to_dict
@@ -28,7 +28,6 @@ from audio_reasoning.engines.engine import Decoding, Setup
 from audio_reasoning.engines.params import Asking
 from audio_reasoning.engines.thinking import answer_in_budget
 from audio_reasoning.families.params import Model
-from audio_reasoning.metrics.vote_params import Vote
 from audio_reasoning.prompts.registry import Prompt, load_prompt
 from stages.params import load_params
 from stages.setup import setup_of
@@ -41,8 +40,8 @@ class Params(Asking):
     """What the stages read."""
 
     model: Model
-    arms: Arms
-    vote: Vote
+    arms: Tampering
+    vote: Sampling
 
 
 def reads(run: Run) -> tuple[str, ...]:

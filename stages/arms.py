@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from audio_reasoning.conditions.params import Arms
 from audio_reasoning.core.errors import UserError, stage_main
 from audio_reasoning.core.files import METRICS, QUESTIONS, read_json
 from audio_reasoning.core.records import Question
+from audio_reasoning.core.run_names import ArmNames
 from audio_reasoning.core.runs import PERMUTED, Run
 from audio_reasoning.core.typed import Name, Strict
 from audio_reasoning.metrics.arms_results import (
@@ -36,7 +36,6 @@ from audio_reasoning.metrics.arms_results import (
     Place,
     VariantFigures,
 )
-from audio_reasoning.metrics.compare_params import Compare
 from audio_reasoning.metrics.inputs import Questions, Samples, read_question_set, read_samples
 from audio_reasoning.metrics.paired import (
     Method,
@@ -49,6 +48,7 @@ from audio_reasoning.metrics.paired import (
     scores_of,
 )
 from audio_reasoning.metrics.places import asked_in_orders, consistency_rows, place_rows, place_test, shares
+from audio_reasoning.metrics.resampling import Resampling
 from audio_reasoning.metrics.results import read_result, to_json, write_result
 from audio_reasoning.metrics.scoring import FATES
 from audio_reasoning.metrics.stats import ALPHA, holm
@@ -64,8 +64,8 @@ Scores = Sequence[float]
 class Params(Strict):
     """What the stage reads."""
 
-    arms: Arms
-    compare: Compare
+    arms: ArmNames
+    compare: Resampling
     profile: Name
 
 

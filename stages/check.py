@@ -14,6 +14,7 @@ from dvc.stage import PipelineStage
 from audio_reasoning.core.errors import UserError, stage_main
 from audio_reasoning.core.files import QUESTIONS, read_json
 from audio_reasoning.core.hub import is_commit
+from audio_reasoning.core.plugins import load_object
 from audio_reasoning.core.runs import BASE
 from audio_reasoning.engines import endpoint
 from audio_reasoning.judging import endpoint as judge_endpoint
@@ -22,7 +23,7 @@ from audio_reasoning.metrics.inputs import some
 from audio_reasoning.prompts.registry import load_prompt
 from audio_reasoning.tasks.files import check_pinned, questions_by_split
 from audio_reasoning.tasks.mmar_schema import SPLITS
-from audio_reasoning.tasks.params import FilesSource, HubSource, MiniSource, Shares, Source
+from audio_reasoning.tasks.params import FilesSource, HubSource, MiniSource, Source
 from stages.compose import overridden
 from stages.params import PARAMS
 from stages.project import Project, load_project
@@ -38,6 +39,7 @@ def problems() -> list[str]:
         *_source_problems(params),
         *_prompt_problems(params),
         *_backend_problems(params),
+        *_part_problems(params),
         *_rest_problems(params),
         *_submission_problems(params),
         *_judge_problems(params),
@@ -73,6 +75,21 @@ def _backend_problems(params: Project) -> list[str]:
     if params.infer.backend == "transformers" and params.model.kind == "hub":
         return ["infer.backend transformers runs local checkpoints only; use vllm for model.kind hub"]
     return []
+
+
+def _part_problems(params: Project) -> list[str]:
+    """Parts that parameters name as module:object and that are not there."""
+    named = {f"data.sources.{name}.loader": source.loader for name, source in params.data.sources.items()}
+    named |= {f"arms.others.{name}": part for name, part in params.arms.others.items()}
+    named |= {f"rest.iterations.{name}.method": one.method for name, one in params.rest.iterations.items()}
+    found = []
+    for where, name in {"infer.backend": params.infer.backend, **named}.items():
+        try:
+            if ":" in name:
+                load_object(name, where)
+        except UserError as error:
+            found.append(str(error))
+    return found
 
 
 def _rest_problems(params: Project) -> list[str]:
@@ -134,7 +151,7 @@ def _questions(name: str, source: Source) -> dict[str, int | None]:
     splits = read_json(manifest)["splits"] if manifest.is_file() else {}
     if any(name in split["by_source"] for split in splits.values()):
         return {split: summary["by_source"].get(name, 0) for split, summary in splits.items()}
-    return dict.fromkeys(SPLITS if isinstance(source.split, Shares) else [source.split])
+    return dict.fromkeys([source.split] if isinstance(source.split, str) else SPLITS)
 
 
 def branches(params: Project) -> list[str]:

@@ -37,8 +37,8 @@ from audio_reasoning.metrics.results import (
 )
 from audio_reasoning.render.compare_table import markdown, table
 from audio_reasoning.render.tables import MINI_NOTE
-from stages.declared import Declared
-from stages.family import Contrasts, Scores, as_declared, declared_contrasts, pairs_of, read_scores
+from stages.contrasts import Declared, declared_contrasts
+from stages.family import Contrasts, Scores, as_declared, pairs_of, read_scores
 from stages.params import load_params
 
 COMPARE = METRICS / "compare.json"

@@ -41,8 +41,8 @@ from audio_reasoning.metrics.results import Judged, to_json
 from audio_reasoning.metrics.scoring import BREAKDOWNS, FATES
 from audio_reasoning.metrics.stats import equivalence_p, wilson
 from audio_reasoning.tasks.official import Asked
-from stages.declared import Declared
-from stages.family import as_declared, families, judge_contrasts
+from stages.contrasts import Declared, families
+from stages.family import as_declared, judge_contrasts
 from stages.sides import Side, names_of, plain
 
 BY = ("category", "sub_category")

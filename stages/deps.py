@@ -24,8 +24,8 @@ PIPELINE = Path("dvc.yaml")
 _COMMAND = re.compile(r"\bpython -m (stages\.\w+)")
 _NAMED = re.compile(r"(audio_reasoning(?:\.\w+)+)(?::\w+)?")
 _ENGINES = {Path(*name.partition(":")[0].split(".")).with_suffix(".py") for name in ENGINES.values()}
-_CHOSEN = "audio_reasoning/engines/${infer.backend}.py"  # DVC puts the parameter in
-_CODE = re.compile(rf"^ +- ({'|'.join(ROOMS)})/")
+_CHOSEN = "${code.engine}"  # DVC puts the parameter in: the file of the engine that infer.backend names
+_CODE = re.compile(rf"^ +- (({'|'.join(ROOMS)})/|{re.escape(_CHOSEN)}$)")
 
 
 def find(module: str) -> Path | None:

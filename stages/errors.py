@@ -15,6 +15,7 @@ from pathlib import Path
 
 from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.files import METRICS, QUESTIONS, atomic_write
+from audio_reasoning.core.run_names import Prompts
 from audio_reasoning.core.runs import Run
 from audio_reasoning.core.typed import Name, Strict
 from audio_reasoning.metrics.errors.analysis import analysis_of
@@ -29,7 +30,6 @@ from audio_reasoning.metrics.inputs import (
 from audio_reasoning.metrics.results import write_result
 from audio_reasoning.render.errors_markdown import markdown, overview
 from audio_reasoning.render.tables import MINI_NOTE
-from stages.declared import Prompts
 from stages.params import load_params
 
 ERRORS = METRICS / "errors.json"

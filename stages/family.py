@@ -6,19 +6,13 @@ with the iteration that it started from, where that is not the base.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from audio_reasoning.core.runs import BASE, Run, metrics_file, named_run
+from audio_reasoning.core.runs import BASE, Run, metrics_file
 from audio_reasoning.metrics.inputs import Questions, check_current, read_samples
 from audio_reasoning.metrics.paired import Method, Pair, judged, none_answered, scores_of
 from audio_reasoning.metrics.results import Judged
-from stages.declared import Declared
 
 Scores = dict[str, list[float]]  # by run: a strict score for each question, in order
 Contrasts = Sequence[tuple[Run, Run]]
-
-
-def declared_contrasts(params: Declared) -> list[tuple[Run, Run]]:
-    """The runs of each contrast that `compare` declares, which the parameters' schema knows to exist."""
-    return [(named_run(contrast.a), named_run(contrast.b)) for contrast in params.contrasts()]
 
 
 def with_base(starts: Mapping[str, str], prompts: Iterable[str]) -> list[tuple[Run, Run]]:
@@ -31,17 +25,6 @@ def with_start(starts: Mapping[str, str], prompts: Iterable[str]) -> list[tuple[
     return [
         (Run(prompt, start), Run(prompt, name)) for prompt in prompts for name, start in starts.items() if start != BASE
     ]
-
-
-def families(params: Declared) -> dict[str, Contrasts]:
-    """All declared families, by what declares them."""
-    starts = {name: iteration.start for name, iteration in params.rest.iterations.items()}
-    prompts = params.rest.eval_prompts
-    return {
-        "compare": declared_contrasts(params),
-        "rest, with the base": with_base(starts, prompts),
-        "rest, with the predecessor": with_start(starts, prompts),
-    }
 
 
 def read_scores(runs: Iterable[Run], questions: Questions, *, scored: Iterable[Run] = ()) -> tuple[Scores, set[str]]:

@@ -7,10 +7,10 @@ import argparse
 
 from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.files import METRICS
+from audio_reasoning.core.run_names import Headline
 from audio_reasoning.core.runs import Run, metrics_file
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.metrics.results import HeadlineMetrics, Metrics, read_result, to_json, write_result
-from stages.declared import Headline
 from stages.params import load_params
 
 

@@ -35,10 +35,11 @@ from audio_reasoning.judging.rubric_file import Rubric, read_rubrics
 from audio_reasoning.judging.scores import Answer
 from audio_reasoning.judging.summary import summarise, table
 from audio_reasoning.metrics.inputs import Questions, read_question_set, read_samples, some
+from audio_reasoning.metrics.resampling import Resampling
 from audio_reasoning.metrics.results import write_result
 from audio_reasoning.tasks.official import official_match
 from audio_reasoning.tasks.reward import correct
-from stages.declared import Declared
+from stages.declared import DeclaredRuns
 from stages.params import load_params
 
 OUT = METRICS / "judge.json"
@@ -47,9 +48,10 @@ RATINGS = Path("data/ratings/test.jsonl")
 Rubrics = dict[str, Rubric]
 
 
-class Params(Declared):
+class Params(DeclaredRuns):
     """What the stage reads."""
 
+    compare: Resampling
     judge: Judge
     runtime: Runtime
 

@@ -82,9 +82,8 @@ def _siblings(schema: type[BaseModel], path: list[str], raw: Any) -> list[str]:
         if below:  # else part is a name in a mapping, whose schema is that of its values
             models = [model for annotation in below for model in _models_in(annotation)]
     loader = raw.get("loader")
-    chosen = [
-        m for m in models if "loader" in m.model_fields and loader in get_args(m.model_fields["loader"].annotation)
-    ]
+    names = {m: get_args(m.model_fields["loader"].annotation) for m in models if "loader" in m.model_fields}
+    chosen = [m for m in names if loader in names[m]] or [m for m in names if not names[m]]
     return sorted({field.alias or name for model in chosen or models for name, field in model.model_fields.items()})
 
 

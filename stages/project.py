@@ -9,26 +9,40 @@ from typing import Any
 
 from pydantic import model_validator
 
+from audio_reasoning.algorithms.rest.params import Rest
+from audio_reasoning.conditions.params import Arms
 from audio_reasoning.core.errors import nearest
-from audio_reasoning.core.typed import Name
+from audio_reasoning.core.run_names import Headline
+from audio_reasoning.core.typed import Name, Strict
 from audio_reasoning.engines.params import Infer, Runtime, Serve, Thinking
 from audio_reasoning.families.params import Model
 from audio_reasoning.judging.params import Judge
 from audio_reasoning.metrics.errors.params import Errors
+from audio_reasoning.metrics.vote_params import Vote
 from audio_reasoning.render.submission.params import Submission
 from audio_reasoning.tasks.params import Data
 from audio_reasoning.tasks.probe_params import Probe
-from stages.declared import Declared, Headline
+from stages.contrasts import Declared
 from stages.params import PARAMS, load_params, parse_params
+
+
+class Code(Strict):
+    """Files that stages depend on because a parameter names what is in them; only dvc.yaml reads this group."""
+
+    engine: str
 
 
 class Project(Declared):
     """The whole of `params.yaml`."""
 
     profile: Name
+    arms: Arms
+    vote: Vote
+    rest: Rest
     data: Data
     model: Model
     infer: Infer
+    code: Code
     thinking: Thinking
     serve: Serve
     errors: Errors
@@ -77,8 +91,3 @@ def load_project(path: Path = PARAMS) -> Project:
 def parse_project(raw: Any, where: str) -> Project:
     """Check a composed mapping; `where` names it in the message."""
     return parse_params(Project, raw, where)
-
-
-def project_params() -> Project | None:
-    """All parameters of the project in this folder, for commands that are no stage; None outside a project."""
-    return load_project() if PARAMS.is_file() else None

@@ -11,6 +11,7 @@ import argparse
 
 from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.files import QUESTIONS, atomic_dir, atomic_write
+from audio_reasoning.core.run_names import Headline
 from audio_reasoning.core.typed import Name
 from audio_reasoning.metrics.inputs import read_question_set
 from audio_reasoning.render.report.answers import page_data, read_runs, script_json, trace_file, traces_script
@@ -21,7 +22,7 @@ from audio_reasoning.render.report.prompts import prompts_section, sub_categorie
 from audio_reasoning.render.report.sections import Section
 from audio_reasoning.render.report.training import iterations_section, pass_rates_section
 from audio_reasoning.render.report.votes import votes_section
-from stages.declared import DeclaredRuns, Headline
+from stages.declared import DeclaredRuns
 from stages.params import load_params
 
 

@@ -26,10 +26,10 @@ from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.files import QUESTIONS, REST_METRICS
 from audio_reasoning.core.runs import BASE, Run, metrics_file
 from audio_reasoning.core.typed import Name, Strict
-from audio_reasoning.metrics.compare_params import Compare
 from audio_reasoning.metrics.dropped import dropped_ids, dropped_notes
 from audio_reasoning.metrics.inputs import Questions, read_question_set
 from audio_reasoning.metrics.paired import Method, Pair, broken_down, judged, method_of
+from audio_reasoning.metrics.resampling import Resampling
 from audio_reasoning.metrics.rest_results import (
     Gate,
     GateVerdict,
@@ -62,7 +62,7 @@ class Params(Strict):
     """What the stage reads."""
 
     rest: Rest
-    compare: Compare
+    compare: Resampling
     profile: Name
 
 

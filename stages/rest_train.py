@@ -1,4 +1,4 @@
-"""Stage `rest_train`: LoRA fine-tuning on an iteration's bank.
+"""Stage `rest_train`: an iteration's method (ReST's: LoRA fine-tuning) changes the adapter by the iteration's bank.
 
     python -m stages.rest_train --iteration iter1
 
@@ -9,6 +9,7 @@ Of a refused iteration, and of one whose training diverges, models/candidates/<i
 """
 
 import argparse
+import inspect
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from dvclive.live import Live
 
+from audio_reasoning.algorithms.algorithm import Fit, How, Method, Policy, method_of
 from audio_reasoning.algorithms.rest.layout import CANDIDATES, depth_of, model_dir
 from audio_reasoning.algorithms.rest.params import Rest
 from audio_reasoning.algorithms.rest.refusal import FILE, KEY, Refusal, RefusedError, announce, passed_on, refusal_in
@@ -29,9 +31,7 @@ from audio_reasoning.engines.params import Runtime
 from audio_reasoning.engines.server.server import stop
 from audio_reasoning.families.adapters import adapt, attach, check_inventory, save_adapter
 from audio_reasoning.families.family import family_of
-from audio_reasoning.training.adapter import Batches, batches_of, train_adapter
 from audio_reasoning.training.checkpoints import checkpoint_file
-from audio_reasoning.training.dataset import Clips, Rows, padding_share
 from audio_reasoning.training.loop import DivergedError, Row
 from audio_reasoning.training.params import Train
 from stages.params import load_params
@@ -40,7 +40,13 @@ if TYPE_CHECKING:  # to import it first would load transformers before what torc
     from peft import PeftModel
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("audio_reasoning/training/*.py", "audio_reasoning/families/**/*.py", "stages/rest_train.py")
+SOURCES = (
+    "audio_reasoning/algorithms/algorithm.py",
+    "audio_reasoning/algorithms/rest/fit.py",
+    "audio_reasoning/training/*.py",
+    "audio_reasoning/families/**/*.py",
+    "stages/rest_train.py",
+)
 PACKAGES = ("accelerate", "bitsandbytes", "peft", "torch", "transformers")
 
 
@@ -83,30 +89,33 @@ def check_machine(train: Train, cuda: bool) -> None:
         raise UserError("rest.train.optimizer paged_adamw_8bit needs CUDA; set it to adamw")
 
 
-def recipe(root: Path = ROOT) -> dict[str, str]:
+def recipe(root: Path = ROOT, method: Method | None = None) -> dict[str, str]:
     """What of code and libraries decides the weights: hashes of SOURCES below `root`, and versions of packages.
 
-    A training never goes on from a checkpoint that others made.
+    With the file of the `method`, where it is not among these. A training never goes on from a checkpoint that others
+    made.
     """
     files = sorted(file for pattern in SOURCES for file in root.glob(pattern))
     hashes = {str(file.relative_to(root)): sha256_file(file) for file in files}
+    if method is not None and (file := inspect.getsourcefile(inspect.unwrap(method))):
+        hashes["method"] = sha256_file(Path(file))
     return hashes | {name: metadata.version(name) for name in PACKAGES}
 
 
-def train_metrics(model: "PeftModel", rows: list[Row], batches: Batches, train: Train) -> dict[str, Any]:
+def train_metrics(model: "PeftModel", rows: list[Row], fit: Fit, traces: int, train: Train) -> dict[str, Any]:
     """What was trained, and how the training ended."""
-    found = check_inventory(model, train.lora, family_of(BASE_MODEL).adapter_names(train.lora.targets))
+    adapted = check_inventory(model, train.lora, family_of(BASE_MODEL).adapter_names(train.lora.targets))
+    kl = rows[-1].measures.get("kl") if rows else None
     return {
-        "traces": sum(map(len, batches.data.rows)),
-        "rows": len(batches.data),
-        "steps": batches.steps,
+        "traces": traces,
+        **fit.record,
+        "steps": fit.steps,
         "loss_first": round(rows[0].loss, 5) if rows else None,
         "loss_last": round(rows[-1].loss, 5) if rows else None,
-        "kl_last": round(rows[-1].measures["kl"], 5) if rows else None,
-        "padding_share": round(padding_share(batches.data.lengths(), batches.indices), 4),
-        "adapter_parameters": found.trainable,
-        "adapted_matrices": len(found.modules),
-        "adapted": list(found.modules),
+        "kl_last": None if kl is None else round(kl, 5),
+        "adapter_parameters": adapted.trainable,
+        "adapted_matrices": len(adapted.modules),
+        "adapted": list(adapted.modules),
     }
 
 
@@ -114,7 +123,8 @@ def log(live: Live, row: Row) -> None:
     """Add a row to DVCLive's curves."""
     live.step = row.step
     live.log_metric("loss", row.loss)
-    live.log_metric("kl", row.measures["kl"])
+    for name, value in row.measures.items():
+        live.log_metric(name, value)
     live.log_metric("grad_norm", row.gradient_norm)
     live.log_metric("learning_rate", row.learning_rate)
 
@@ -125,32 +135,31 @@ def train_iteration(name: str, params: Params) -> dict[str, Any]:
     Raises DivergedError when training does, and UserError for files that are missing, damaged or changed.
     """
     rest, iteration = params.rest, params.rest.iterations[name]
+    method = method_of(iteration.method, f"rest.iterations.{name}.method")
     stop()  # a GPU cannot hold the served model and the one in training
     start, seed = model_dir(iteration.start), rest.seed * 1_000 + depth_of(iteration.start)
     bank = REST / name / "bank.parquet"
     traces = read_records(bank, Trace)
     model = adapted_model(rest.train, start, seed)
     processor = family_of(BASE_MODEL).processor(BASE_MODEL)
-    data = Rows(traces, Clips(processor), rest.train.share_prompts)
     previous = adapter_of(start, BASE_MODEL)
     inputs = [sha256_file(bank), base_identity(BASE_MODEL), rest.train.model_dump(), iteration.model_dump(), seed]
-    inputs += [previous and sha256_file(previous / WEIGHTS), recipe()]
+    inputs += [previous and sha256_file(previous / WEIGHTS), recipe(method=method)]
     learning_rate = iteration.learning_rate * rest.train.learning_rate_scale
     curves = REST_METRICS / f"train_{name}"
-    batches = batches_of(data, processor, rest.train, seed)
     with checkpoint_file(name, inputs) as checkpoint:
         if checkpoint.is_file():
             print(f"{name}: going on from {checkpoint}")
-        rows = []
+        how = How(rest.train, learning_rate, iteration.options, seed, checkpoint, params.runtime.checkpoint_steps)
+        fit, rows = method(Policy(model, processor), traces, how), []
         with Live(str(curves), dvcyaml=None, report=None, save_dvc_exp=False, monitor_system=False) as live:
-            every = params.runtime.checkpoint_steps
-            for row in train_adapter(model, batches, rest.train, learning_rate, checkpoint, every):
+            for row in fit.rows:
                 rows.append(row)
                 log(live, row)
         (curves / "metrics.json").unlink()  # DVCLive's summary; ours is beside it
         with atomic_dir(CANDIDATES / name) as candidate:
             save_adapter(model, candidate)
-        metrics = train_metrics(model, rows, batches, rest.train)
+        metrics = train_metrics(model, rows, fit, len(traces), rest.train)
         write_json(REST_METRICS / f"train_{name}.json", metrics)
     return metrics
 

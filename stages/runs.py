@@ -2,11 +2,27 @@
 
 from collections.abc import Collection
 
+from pydantic import Field
+
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import PROMPTS
+from audio_reasoning.core.run_names import ArmNames
 from audio_reasoning.core.runs import ARMS, BASE, SAMPLES, VOTE, Run, find_run, named_run
-from stages.params import PARAMS
-from stages.project import Project, project_params
+from audio_reasoning.core.typed import Name
+from stages.declared import RUNS, DeclaredRuns
+from stages.params import PARAMS, load_params
+
+
+class Arms(ArmNames):
+    """The control arms, those included that are no part of this project."""
+
+    others: dict[Name, str] = Field(default_factory=dict)
+
+
+class Params(DeclaredRuns):
+    """What names runs."""
+
+    arms: Arms
 
 
 def existing_run(name: str) -> Run:
@@ -17,7 +33,7 @@ def existing_run(name: str) -> Run:
     run = named_run(name)
     if run.predictions.is_file():
         return run
-    params = project_params()
+    params = load_params(Params, *RUNS, "arms.others") if PARAMS.is_file() else None
     if params is None:
         raise UserError(
             f"no run is called {name!r} here: there is no {run.predictions}, and no {PARAMS} that lists runs"
@@ -32,7 +48,7 @@ def existing_run(name: str) -> Run:
     return find_run(run.name, params.runs())
 
 
-def _listings(run: Run, params: Project) -> list[tuple[str, str, Collection[str]]]:
+def _listings(run: Run, params: Params) -> list[tuple[str, str, Collection[str]]]:
     """The parameters that make a run, what each would have to list, and what it lists."""
     arms = params.arms
     if run.condition in (*ARMS, *arms.others):

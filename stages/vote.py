@@ -31,9 +31,9 @@ from audio_reasoning.core.files import METRICS, QUESTIONS, read_json, write_json
 from audio_reasoning.core.records import Response, to_dict
 from audio_reasoning.core.runs import BASE, SAMPLES, VOTE, Run, metrics_file
 from audio_reasoning.core.typed import Strict
-from audio_reasoning.metrics.compare_params import Compare
 from audio_reasoning.metrics.inputs import Questions, Samples, read_question_set, read_samples
 from audio_reasoning.metrics.paired import Method, compared, method_of, rounded
+from audio_reasoning.metrics.resampling import Resampling
 from audio_reasoning.metrics.results import Manifest, write_result
 from audio_reasoning.metrics.scoring import metrics_of
 from audio_reasoning.metrics.stats import (
@@ -71,7 +71,7 @@ class Params(Strict):
     """What the stage reads."""
 
     vote: Vote
-    compare: Compare
+    compare: Resampling
 
 
 def voted(responses: Sequence[Response], vote: Vote) -> Response:

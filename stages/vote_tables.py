@@ -11,10 +11,10 @@ import argparse
 
 from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.files import METRICS
+from audio_reasoning.core.run_names import VoteNames
 from audio_reasoning.core.runs import BASE
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.metrics.results import read_result, write_result
-from audio_reasoning.metrics.vote_params import Vote
 from audio_reasoning.metrics.vote_results import CalibrationRow, CurveRow, VoteFigures
 from stages.params import load_params
 
@@ -24,7 +24,7 @@ CURVE, CALIBRATION = METRICS / "vote_curve.json", METRICS / "calibration.json"
 class Params(Strict):
     """What the stage reads."""
 
-    vote: Vote
+    vote: VoteNames
 
 
 def curve_rows(variant: str, metrics: VoteFigures) -> list[CurveRow]:

@@ -18,8 +18,9 @@ from audio_reasoning.conditions.condition import condition_of
 from audio_reasoning.conditions.orders import asked_orders
 from audio_reasoning.conditions.params import Arms
 from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.extract import read_answer
 from audio_reasoning.core.files import AUDIO, sha256_file, write_jsonl
-from audio_reasoning.core.records import NO_AUDIO, Audio, Question, Response, response_from, to_dict
+from audio_reasoning.core.records import NO_AUDIO, Audio, Question, Rollout, rollout_from, to_dict
 from audio_reasoning.engines.answer import _check_audio_tokens, answer_questions, check_clips, request_for
 from audio_reasoning.engines.answers import ChatResult
 from audio_reasoning.engines.endpoint import Server
@@ -59,11 +60,6 @@ def question(
         group=f"g{i}",
     )
     return replace(made, **other)
-
-
-def response(asked: Question, answer: int | None) -> Response:
-    status = "no_answer" if answer is None else "ok"
-    return Response(asked.id, 0, status, "", "", answer, "verbatim", "stop", 5, 5)
 
 
 SETS = st.integers(2, 6).flatmap(
@@ -106,8 +102,10 @@ def test_a_permuted_answer_comes_back_as_the_choice_that_was_meant(asked, permut
     own = [one for one in asked for _ in range(permutations)]
     assert [one.choices[one.answer] for one in permuted] == [one.choices[one.answer] for one in own]
     meant = [data.draw(st.none() | st.sampled_from(one.choices)) for one in permuted]
-    places = [None if m is None else one.choices.index(m) for one, m in zip(permuted, meant, strict=True)]
-    responses = condition_of("permuted", how).read(asked, how, list(map(response, permuted, places)))
+    said = [f"ANSWER: {'nothing of it' if m is None else m}" for m in meant]
+    rollouts = [Rollout(one.id, 0, text, "stop", 5, 5) for one, text in zip(permuted, said, strict=True)]
+    read = condition_of("permuted", how).read(asked, how, rollouts)
+    responses = [read_answer(r, q.choices) for q, r in zip(own, read, strict=True)]
     assert [(r.question_id, r.sample_index) for r in responses] == [
         (q.id, i) for q in asked for i in range(permutations)
     ]
@@ -314,7 +312,7 @@ def run(monkeypatch, name: str) -> None:
 def test_the_stage_answers_every_question_and_says_what_made_the_answers(project, monkeypatch, arm):
     run(monkeypatch, f"baseline@{arm}")
     rows = [
-        response_from(json.loads(line))
+        rollout_from(json.loads(line))
         for line in Path(f"data/controls/base/baseline@{arm}.jsonl").read_text().splitlines()
     ]
     samples = 4 if arm == "permuted" else 2

@@ -48,7 +48,7 @@ def test_a_judge_model_needs_its_address_and_its_key(problems: Change, monkeypat
 def test_a_branch_of_the_hub_is_warned_of_and_a_commit_is_not(problems: Change) -> None:
     def warned(revision: str) -> list[str]:
         problems(model={"kind": "hub", "revision": revision, "tiny": None})
-        return check.branches(check.load_params())
+        return check.branches(check.load_project())
 
     assert warned("3bd051123480e80d273ae9e8e9f1653f49010ac7") == []
     [warning] = warned("main")
@@ -66,6 +66,11 @@ def test_an_endpoint_that_answers_needs_its_address_and_its_key(
     assert about(problems(infer=infer), "infer.backend is") == [
         "infer.backend is openai: set AUDIO_REASONING_BASE_URL in the environment"
     ]
+
+
+def test_a_part_of_ones_own_has_to_be_there(problems: Change) -> None:
+    [engine] = about(problems(infer={"backend": "no_such_module:engine"}), "infer.backend")
+    assert "cannot load 'no_such_module:engine'" in engine and "module:object" in engine
 
 
 @pytest.mark.parametrize("judge", [{"kind": "endpoint", "model": "judge", "runs": []}, {"kind": "evidence"}])

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections import Counter, defaultdict
 from dataclasses import astuple, replace
 from pathlib import Path
@@ -14,9 +13,9 @@ from scipy.stats import chisquare
 
 from audio_reasoning.tasks.mini.generate import HOP, KINDS, LAYERS, MMAR_COUNTS, STREAMS, generate, quotas
 from audio_reasoning.tasks.probe import answered_right
+from tests.mmar import METADATA, SAMPLE, needs_metadata
 
 PROFILE = Path(__file__).parents[1] / "conf/profile/mini.yaml"
-REAL = Path(os.environ.get("MMAR_META", Path(__file__).parents[2] / "shared/data/MMAR-meta.jsonl"))
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +82,14 @@ def test_every_sub_category_has_two_question_types_or_more():
     assert min(len(questions) for questions in kinds.values()) >= 2
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="MMAR's metadata is not here; set MMAR_META to its path")
+def test_the_sample_of_metadata_has_mmars_taxonomy():
+    rows = [json.loads(line) for line in SAMPLE.read_text(encoding="utf-8").splitlines()]
+    assert {row["sub-category"]: row["category"] for row in rows} == LAYERS
+
+
+@needs_metadata
 def test_the_taxonomy_is_mmars_own(usual):
-    rows = [json.loads(line) for line in REAL.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in METADATA.read_text(encoding="utf-8").splitlines()]
     assert Counter(row["sub-category"] for row in rows) == Counter(MMAR_COUNTS)
     assert {row["sub-category"]: row["category"] for row in rows} == LAYERS
     assert {row["modality"] for row in rows} == {item.modality for item in usual}

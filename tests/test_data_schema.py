@@ -1,9 +1,7 @@
 """MMAR's schema: what is read, and what is refused with file, line and id."""
 
 import json
-import os
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,8 +10,7 @@ from hypothesis import strategies as st
 from audio_reasoning.core.clips import source_video
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.tasks.mmar_schema import parse_row, read_rows
-
-REAL = Path(os.environ.get("MMAR_META", Path(__file__).parents[2] / "shared/data/MMAR-meta.jsonl"))
+from tests.mmar import METADATA, SAMPLE, needs_metadata
 
 ROW = {
     "id": "abc_00-00-01_00-00-05",
@@ -196,9 +193,15 @@ def test_the_group_is_the_sources_own_or_the_video_or_the_clip():
     assert parse_row({**ROW, "id": "q1", "audio_path": "set/x.wav"}, "q").group == "set/x.wav"
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="MMAR's metadata is not here; set MMAR_META to its path")
+def test_a_sample_like_it_is_read_whole():
+    rows = read_rows(SAMPLE)
+    assert (len(rows), len({row.group for row in rows}), sum(row.blank_choices for row in rows)) == (32, 28, 4)
+    assert {len(row.choices) for row in rows} == {2, 3, 4, 6}
+
+
+@needs_metadata
 def test_the_real_metadata_is_read_whole():
-    rows = read_rows(REAL)
+    rows = read_rows(METADATA)
     assert len(rows) == 1000
     assert len({row.group for row in rows}) == 911
     assert sum(row.blank_choices for row in rows) == 4

@@ -1,7 +1,6 @@
 """Error analysis: counts, loops, breakdowns and the page, on any text a model may write."""
 
 import json
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -26,9 +25,9 @@ from audio_reasoning.metrics.stats import wilson
 from audio_reasoning.render.errors_markdown import markdown, overview
 from stages import errors
 from tests.commands import command
+from tests.mmar import METADATA, needs_metadata
 
 ROOT = Path(__file__).parents[1]
-METADATA = Path(os.environ.get("MMAR_METADATA", Path(__file__).parents[2] / "shared/data/MMAR-meta.jsonl"))
 PARAMS = Errors(loop_ngram=3, loop_repeats=3)
 COUNTS = ("two", "three", "four", "five")
 TEXT = st.text(st.characters())  # lone surrogates and control characters too
@@ -116,7 +115,7 @@ def test_any_choices_are_different_small_numbers_or_none(choices):
     assert numbers is None or (len(set(numbers)) == len(choices) and all(0 <= n <= 20 for n in numbers))
 
 
-@pytest.mark.skipif(not METADATA.is_file(), reason="needs MMAR's metadata")
+@needs_metadata
 def test_most_of_mmars_counting_questions_are_recognised():
     rows = [json.loads(text) for text in METADATA.read_text(encoding="utf-8").splitlines()]
     found = [row["sub-category"] for row in rows if numbers_of(row["choices"])]

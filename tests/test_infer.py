@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.extract import read_answer
 from audio_reasoning.core.files import sha256_file
 from audio_reasoning.core.records import Audio, Question, Response, question_from, response_from, to_dict
-from audio_reasoning.engines.answer import answer_questions, check_clips, responses_of
+from audio_reasoning.engines.answer import answer_questions, check_clips, rollouts_of
 from audio_reasoning.engines.answers import ChatResult, Sample, failed
 from audio_reasoning.engines.engine import Setup
 from audio_reasoning.prompts.registry import load_prompt
@@ -40,8 +41,8 @@ QUESTION = Question(
 
 def read(text: str, finish_reason: str = "stop", keep_ids: bool = False):
     result = ChatResult((Sample(text, finish_reason, 3, (1, 2, 3)),), prompt_tokens=9, prompt_token_ids=(7,) * 9)
-    (response,) = responses_of(QUESTION, result, 1, keep_ids)
-    return response
+    (rollout,) = rollouts_of(QUESTION.id, result, 1, keep_ids)
+    return read_answer(rollout, QUESTION.choices)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,8 @@ def test_an_answer_is_a_choice_exactly_when_the_status_is_ok(text: str, finish_r
 
 
 def test_a_failed_request_is_a_response_for_each_sample() -> None:
-    responses = responses_of(QUESTION, failed("HTTP 400: too long"), 3, False)
+    rollouts = rollouts_of(QUESTION.id, failed("HTTP 400: too long"), 3, False)
+    responses = [read_answer(rollout, QUESTION.choices) for rollout in rollouts]
     assert [(r.sample_index, r.status, r.error) for r in responses] == [
         (i, "error", "HTTP 400: too long") for i in range(3)
     ]
@@ -124,7 +126,8 @@ def ask_endpoint(tmp_path: Path, count: int = 4) -> list[Response]:
     media_root = tmp_path / "data/audio"
     setup = Setup("openai", tmp_path / "no-model-here", None, params.serve, runtime, media_root, "fake")
     prompt = load_prompt("baseline", ROOT / "prompts")
-    return answer_questions(questions, prompt, setup, params.infer.decoding(), params.infer.max_error_rate)[0]
+    rollouts, _ = answer_questions(questions, prompt, setup, params.infer.decoding(), params.infer.max_error_rate)
+    return [read_answer(rollout, QUESTION.choices) for rollout in rollouts]
 
 
 def test_an_endpoint_gets_the_clip_inside_the_request_and_its_answers_are_cached(

@@ -1,9 +1,7 @@
 """MMAR's string match, against a restatement of its definition and against counts on the real metadata."""
 
 import json
-import os
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -11,9 +9,8 @@ from hypothesis import strategies as st
 
 from audio_reasoning.core.records import Audio, Question, Response
 from audio_reasoning.tasks.official import official_match, submitted_text
+from tests.mmar import METADATA, SAMPLE
 
-# MMAR-meta.jsonl from https://huggingface.co/datasets/BoJack/MMAR; the tests that need it are skipped without it.
-METADATA = Path(os.environ.get("MMAR_METADATA", Path(__file__).parents[2] / "shared/data/MMAR-meta.jsonl"))
 PHRASES = st.lists(st.sampled_from(["near", "Far", "to", "C", "am", "猫", "é", "_x", "2", "-", ".", " "]), max_size=5)
 TEXTS = PHRASES.map(" ".join) | st.text(max_size=12)
 
@@ -52,11 +49,15 @@ def test_the_right_choice_verbatim_is_always_right(answer, others):
     assert official_match(answer, answer, [answer, *others])
 
 
+def rows_of(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 @pytest.fixture(scope="module")
 def metadata():
-    if not METADATA.exists():
-        pytest.skip("MMAR's metadata is not here")
-    return [json.loads(line) for line in METADATA.read_text(encoding="utf-8").splitlines()]
+    if not METADATA.is_file():
+        pytest.skip("MMAR's metadata is not here; set MMAR_METADATA to its path")
+    return rows_of(METADATA)
 
 
 def letter(row):
@@ -95,7 +96,7 @@ def test_how_many_right_answers_survive_a_wrapper(metadata, wrapper):
     predictions = [wrapper.format(x=row["answer"], letter=letter(row)) for row in metadata]
     pairs = zip(predictions, metadata, strict=True)
     accepted = sum(official_match(text, row["answer"], row["choices"]) for text, row in pairs)
-    assert accepted == WRAPPERS[wrapper]
+    assert accepted == {"From near to far"}
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
@@ -108,6 +109,18 @@ def test_every_choice_in_every_wrapper_is_judged_as_by_the_definition(metadata, 
             assert official_match(text, row["answer"], row["choices"]) == expected, (row["id"], text)
             judged += 1
     assert (len(metadata), judged) == (1000, 815 * 4 + 171 * 2 + 10 * 3 + 3 * 5 + 6)
+
+
+def test_every_choice_of_the_sample_in_every_wrapper_is_judged_as_by_the_definition():
+    rows, accepted = rows_of(SAMPLE), set()
+    for row, wrapper in ((row, wrapper) for row in rows for wrapper in WRAPPERS):
+        for option, choice in zip("ABCDEF", row["choices"], strict=False):
+            text = wrapper.format(x=choice, letter=option)
+            right = official_match(text, row["answer"], row["choices"])
+            assert right == restated(text, row["answer"], row["choices"]), (row["id"], text)
+            if right and choice != row["answer"] and wrapper == "{x}":
+                accepted.add(choice)
+    assert accepted == {"From near to far"}
 
 
 QUESTION = Question(

@@ -52,7 +52,7 @@ def test_every_question_is_in_every_prediction_file_in_order(pipeline: Pipeline)
 
 def test_a_variant_changes_how_the_model_reasons(pipeline: Pipeline) -> None:
     share = {
-        variant: sum("HEARD:" in row["thinking"] for row in responses(pipeline, variant)) / TEST_QUESTIONS
+        variant: sum("HEARD:" in row["text"] for row in responses(pipeline, variant)) / TEST_QUESTIONS
         for variant in VARIANTS
     }
     assert share["structured_reasoning"] > 0.9
@@ -183,6 +183,7 @@ import json, sys
 from stages.project import load_project
 from stages.setup import setup_of
 from audio_reasoning.core.records import read_questions
+from audio_reasoning.core.extract import read_answer
 from audio_reasoning.engines.answer import answer_questions
 from audio_reasoning.prompts.registry import load_prompt
 from pathlib import Path
@@ -190,8 +191,9 @@ params = load_project()
 greedy = params.infer.model_copy(update={"backend": sys.argv[1], "endpoint_model": sys.argv[2], "temperature": 0.0})
 setup = setup_of("base", greedy.backend, params.serve, params.runtime, greedy.endpoint_model)
 questions = read_questions(Path("data/questions/test.jsonl"))[:200]
-responses, _ = answer_questions(questions, load_prompt("structured_reasoning"), setup, greedy.decoding())
-print(json.dumps([[r.text, r.answer, r.status] for r in responses]))
+rollouts, _ = answer_questions(questions, load_prompt("structured_reasoning"), setup, greedy.decoding())
+answers = [read_answer(r, q.choices) for q, r in zip(questions, rollouts, strict=True)]
+print(json.dumps([[r.text, r.answer, r.status] for r in answers]))
 """
 
 

@@ -509,7 +509,7 @@ class TestStage:
             ("summary.json", {"profile": "mini"}, "metrics/summary.json: best is missing"),
             ("rest/pass_rates.json", [{"iteration": "iter1"}], "metrics/rest/pass_rates.json: [0].profile is missing"),
             ("arms.json", {"comparisons": 3}, "metrics/arms.json: comparisons must be a list, found 3"),
-            ("votes/baseline.json", {"curve": []}, "baseline.json: curve must be a list of 1 or more, found []"),
+            ("votes/base/baseline.json", {"curve": []}, "baseline.json: curve must be a list of 1 or more, found []"),
             ("errors.json", {"runs": [{}]}, "metrics/errors.json: questions is missing"),
             ("judge.json", {"runs": [{"run": 1}], "comparisons": []}, "metrics/judge.json: runs[0].run must be a text"),
         ],

@@ -8,12 +8,12 @@ import pytest
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import write_json
-from audio_reasoning.judging.results import JudgeSummary
 from audio_reasoning.metrics.arms_results import ArmsSummary
 from audio_reasoning.metrics.errors.analysis import analysis_of
 from audio_reasoning.metrics.errors.params import Errors
 from audio_reasoning.metrics.errors.results import ErrorAnalysis
 from audio_reasoning.metrics.inputs import Sample
+from audio_reasoning.metrics.judge_results import JudgeSummary
 from audio_reasoning.metrics.rest_results import ModelRow, PassRateRow, RestSummary
 from audio_reasoning.metrics.results import Judged, write_result
 from audio_reasoning.render.report.arms import arms_section
@@ -116,7 +116,7 @@ class TestSections:
         told = "rest_check: it is deaf; its model is that of base; ways out: other clips"
         assert {"gate": "refused", "dev before": "–", "reason": told}.items() <= shown.items()
         write_json(Path("metrics/rest/summary.json"), {**summary, "versus_base": [{**row, "verdict": None}]})
-        with pytest.raises(UserError, match=r"versus_base\[0\].verdict must be a text"):
+        with pytest.raises(UserError, match=r"versus_base\[0\].verdict must be"):
             iterations_section()
 
     def test_problems_to_learn_from_are_those_that_are_sometimes_solved(self, tmp_path, monkeypatch):
@@ -282,7 +282,7 @@ class TestSections:
         monkeypatch.chdir(tmp_path)
         questions = {q.id: q for q in (question(index) for index in range(20))}
         samples = {n: [response(q, (i + s) % 3 > 0, s) for s in range(4)] for i, (n, q) in enumerate(questions.items())}
-        write_result(Path("metrics/votes/baseline.json"), vote_metrics("baseline", questions, samples))
+        write_result(Path("metrics/votes/base/baseline.json"), vote_metrics("baseline", questions, samples))
         section = votes_section(["baseline"])
         assert len(section.figures[0].table.rows) == 4
         told = texts(section.tables[0])[0]

@@ -13,7 +13,7 @@ from audio_reasoning.algorithms.rest.layout import bank_of, depth_of, trained_pr
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import REST, read_json, write_json, write_jsonl
 from audio_reasoning.core.models import CONFIG, WEIGHTS, adapter_identity, adapter_of, resolve
-from audio_reasoning.core.records import Comparison, Response, to_dict
+from audio_reasoning.core.records import Comparison, Rollout, to_dict
 from audio_reasoning.core.rollouts import Trace, read_records, write_records
 from stages import rest_gate as gate
 from stages.project import load_project
@@ -169,10 +169,10 @@ class Backend:
         for i, q in enumerate(questions):
             right = i < (self.dev.get(strength, 30) if q.id[0] == "d" else self.mastered if strength else 20)
             garbled = setup.backend == "vllm" and not self.served_alike and i == 1
-            fields = ("ok", "", "", 0 if right else 1, "verbatim", "stop", 2, 2)
+            text = f"ANSWER: {q.choices[0 if right else 1]}"
             heeded = q.id in self.changed and (self.adapter_served or setup.backend != "vllm")
             ids = (int(100 * strength * heeded), int(garbled))
-            rows += [Response(q.id, k, *fields, completion_token_ids=ids) for k in range(decoding.n)]
+            rows += [Rollout(q.id, k, text, "stop", 2, 2, completion_token_ids=ids) for k in range(decoding.n)]
         return rows, {}
 
 

@@ -15,7 +15,7 @@ from audio_reasoning.conditions.silence import silenced
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import AUDIO, BASE_MODEL, sha256_file, write_json
 from audio_reasoning.core.models import CONFIG, WEIGHTS, base_identity
-from audio_reasoning.core.records import Audio, Response
+from audio_reasoning.core.records import Audio, Rollout
 from audio_reasoning.core.rollouts import DEV, HEARD, SILENCE, Sample, read_records
 from audio_reasoning.engines.answer import check_clips
 from audio_reasoning.families.qwen3_omni.audio_tokens import audio_token_count
@@ -147,10 +147,13 @@ class Backend:
     def __call__(self, questions, prompt, setup, decoding, max_error_rate=0.0, keep_ids=False):
         assert keep_ids
         self.calls.append((setup, decoding, questions))
-        answer = 0 if self.status == "ok" else None
-        fields = ("text", "", answer, "verbatim", "stop", 2, 2)
-        ids = {"prompt_token_ids": self.ids, "completion_token_ids": self.ids}
-        return [Response(q.id, i, self.status, *fields, **ids) for q in questions for i in range(decoding.n)], {}
+        error = "HTTP 400" if self.status == "error" else ""
+        ids = {} if error else {"prompt_token_ids": self.ids, "completion_token_ids": self.ids}
+        return [
+            Rollout(q.id, i, f"ANSWER: {q.choices[0]}", "stop", 2, 2, error=error, **ids)
+            for q in questions
+            for i in range(decoding.n)
+        ], {}
 
 
 @pytest.fixture

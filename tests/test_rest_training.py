@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, nll_loss
 
+from audio_reasoning.algorithms.rest import fit as rest_fit
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import read_json, write_json
 from audio_reasoning.core.rollouts import Trace
@@ -458,7 +459,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, rate: float = 1e-2, name: str =
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(stage, "train_adapter", interrupt)
+        patch.setattr(rest_fit, "train_adapter", interrupt)
         train(patch, name)
     return folders[0]
 
@@ -497,7 +498,7 @@ def test_nor_does_one_with_another_version_of_a_library(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("file", ["audio_reasoning/training/loop.py", "stages/rest_train.py"])
 def test_nor_does_one_by_other_code(tmp_path: Path, file: str) -> None:
-    for room in ("audio_reasoning/training", "audio_reasoning/families", "stages"):
+    for room in ("audio_reasoning/algorithms", "audio_reasoning/training", "audio_reasoning/families", "stages"):
         shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
     before = recipe(tmp_path)
     assert before == recipe()

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.judging.results import JudgeSummary
 from audio_reasoning.metrics.arms_results import ArmsSummary, AudioGain
 from audio_reasoning.metrics.errors.results import ErrorAnalysis
-from audio_reasoning.metrics.rest_results import RestSummary
+from audio_reasoning.metrics.judge_results import JudgeSummary
+from audio_reasoning.metrics.rest_results import Gate, RestSummary
 from audio_reasoning.metrics.results import (
     HeadlineMetrics,
     Metrics,
@@ -35,7 +35,7 @@ KINDS: dict[str, Any] = {
     "vote_curve.json": list[CurveRow],
     "calibration.json": list[CalibrationRow],
     "rest/summary.json": RestSummary,
-    "votes/*/[!@]*.json": VoteFigures,
+    "votes/*/structured_reasoning.json": VoteFigures,
     "votes/*/*@*.json": Metrics,
     "scores/*/*.json": Metrics,
     "controls/*/*@*.json": Metrics,
@@ -90,3 +90,17 @@ def test_a_comparison_told_the_other_way_round_tells_the_same() -> None:
     assert (turned.a, turned.b, turned.difference, turned.low) == (row.b, row.a, -row.difference, -row.high)
     assert (turned.only_a, turned.verdict, turned.verdict_text) == (row.only_b, "worse", "worse; no harm")
     assert to_json(turned.mirrored()) == to_json(row)
+
+
+def test_what_is_rarely_told_has_a_key_only_where_it_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "m.json"
+    metrics = read_result(METRICS / "headline.json", HeadlineMetrics)
+    assert not {"dropped_ids", "forced", "reasked"} & to_json(metrics).keys()
+    write_result(path, metrics.model_copy(update={"dropped_ids": ["q7"]}))
+    assert read_result(path, HeadlineMetrics).dropped_ids == ["q7"]
+    assert [*json.loads(path.read_text())][-2:] == ["dropped_ids", "run"]
+
+    refused = {"stage": "rest_check", "reasons": ["it is deaf"], "ways_out": ["other clips"]}
+    gate = {"iteration": "iter1", "from": "base", "accepted": False, "scale": None, "reason": "it is deaf"}
+    assert to_json(parse_result(gate, Gate, "m.json")) == gate
+    assert to_json(parse_result({**gate, "refused": refused}, Gate, "m.json")) == {**gate, "refused": refused}

@@ -1,7 +1,6 @@
 """Scoring as a user meets it: files in, metrics out, and a plain message for every mistake in the files."""
 
 import json
-import os
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +19,8 @@ from audio_reasoning.metrics.stats import wilson
 from audio_reasoning.tasks.official import official_match
 from audio_reasoning.tasks.reward import correct
 from tests.commands import command
+from tests.mmar import METADATA, SAMPLE
 
-METADATA = Path(os.environ.get("MMAR_METADATA", Path(__file__).parents[2] / "shared/data/MMAR-meta.jsonl"))
 CATEGORIES = [
     ("Signal Layer", "Acoustic Quality Analysis"),
     ("Semantic Layer", "Counting and Statistics"),
@@ -161,7 +160,9 @@ def test_an_iteration_without_predictions_is_told(workplace, monkeypatch, capsys
 def test_the_official_match_reads_what_the_model_wrote_where_no_choice_was_found():
     q = question(1)
     text = "<think>x</think>I think it is a dog."
-    metrics = metrics_of({"q1": q}, {"q1": [Sample(response("q1", None, "no_answer", text), "I think it is a dog.")]})
+    metrics = metrics_of(
+        {"q1": q}, {"q1": [Sample(response("q1", None, "no_answer", text=text), "I think it is a dog.")]}
+    )
     assert (metrics.acc_strict, metrics.acc_official) == (0, 1)
     row, none, all_ = metrics.detail[0], wilson(0, metrics.n), wilson(metrics.n, metrics.n)
     assert (row.low, row.high, row.official_low, row.official_high) == pytest.approx((*none, *all_), abs=1e-4)
@@ -415,8 +416,8 @@ def test_an_absent_file_is_told(workplace, monkeypatch, capsys, name):
 
 @pytest.fixture(scope="module")
 def mmar_questions():
-    if not METADATA.exists():
-        pytest.skip("MMAR's metadata is not here")
+    if not METADATA.is_file():
+        pytest.skip("MMAR's metadata is not here; set MMAR_METADATA to its path")
     return read_question_set(METADATA)
 
 
@@ -430,6 +431,15 @@ def test_mmars_own_answers_are_all_right(mmar_questions, tmp_path):
     assert (metrics.acc_strict, metrics.acc_official, metrics.n) == (1, 1, 1000)
     assert len(metrics.sub_category) == 16 and len(metrics.category) == 4 and len(metrics.modality) == 7
     assert {row.name: row.n for row in metrics.detail}["Content Analysis"] == 304
+
+
+def test_the_samples_own_answers_are_all_right_and_no_other_choice_is(tmp_path):
+    questions = read_question_set(SAMPLE)
+    metrics = scored(questions, {name: q.choices[q.answer] for name, q in questions.items()}, tmp_path)
+    assert (metrics.acc_strict, metrics.acc_official, metrics.n) == (1, 1, 32)
+    assert len(metrics.sub_category) == 16 and len(metrics.category) == 4 and len(metrics.modality) == 7
+    others = {name: q.choices[q.answer - 1] for name, q in questions.items()}
+    assert scored(questions, others, tmp_path).acc_strict == 0
 
 
 def test_on_mmar_no_wrong_choice_is_strictly_right(mmar_questions, tmp_path):

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +21,9 @@ from audio_reasoning.render.submission.results import Accuracies
 from stages import score, submission
 from stages.submission import Source, build, read_back
 from tests.commands import command
+from tests.mmar import METADATA, needs_metadata
 
 ROOT = Path(__file__).parents[1]
-METADATA = Path(os.environ.get("MMAR_METADATA", Path(__file__).parents[2] / "shared/data/MMAR-meta.jsonl"))
 LIMIT = 10_000
 IDS = ["q0", "q1", "q2"]
 
@@ -356,7 +355,7 @@ def test_no_damage_to_a_zip_is_beyond_words(data):
 # ── The official score ───────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.skipif(not METADATA.is_file(), reason="needs MMAR's metadata")
+@needs_metadata
 def test_the_right_answers_of_mmar_score_one(tmp_path):
     rows = [json.loads(text) for text in METADATA.read_text(encoding="utf-8").splitlines()]
     path = tmp_path / "questions.jsonl"
@@ -623,7 +622,7 @@ def test_a_run_that_was_never_asked_all_questions_is_not_submitted(workplace, mo
     assert "baseline: 1 problem(s)" in message and "id 'q9': is a question of the benchmark that was dropped" in message
     assert "questions_file of the source in conf/profile/" in message
     assert not Path("data/submission/submission.zip").exists()
-    monkeypatch.setattr("sys.argv", ["score", "--variant", "baseline"])
+    monkeypatch.setattr("sys.argv", ["score", "baseline"])
     score.main()
     assert json.loads(Path("metrics/scores/base/baseline.json").read_text())["dropped_ids"] == ["q9"]
     assert "1 questions of the test set are dropped" in capsys.readouterr().err

@@ -13,9 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.extract import split_thinking
+from audio_reasoning.core.extract import read_answer
 from audio_reasoning.core.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
-from audio_reasoning.core.records import NO_AUDIO, Audio, Question, Response, response_from, to_dict
+from audio_reasoning.core.records import (
+    NO_AUDIO,
+    Audio,
+    Question,
+    Response,
+    Rollout,
+    response_from,
+    rollout_from,
+    to_dict,
+)
+from audio_reasoning.core.thinking import split_thinking
 from audio_reasoning.engines import connection, vllm
 from audio_reasoning.engines.answer import answer_questions
 from audio_reasoning.engines.endpoint import Server
@@ -153,10 +163,10 @@ def setup_of(params: Project) -> Setup:
 
 def ask(params: Project, count: int = 4) -> tuple[list[Response], dict[str, Any]]:
     infer, questions = params.infer, [question(i) for i in range(count)]
-    responses, _, manifest = answer_in_budget(
+    rollouts, _, manifest = answer_in_budget(
         questions, PROMPT, setup_of(params), infer.decoding(), params.thinking, infer.max_error_rate
     )
-    return responses, manifest
+    return [read_answer(rollout, CHOICES) for rollout in rollouts], manifest
 
 
 # ── Off ──────────────────────────────────────────────────────────────────────────────────────────
@@ -166,7 +176,8 @@ def test_off_by_default_nothing_else_is_asked_or_written(serve) -> None:
     fake = serve(drops_then_rain)
     params = parameters()
     assert not params.thinking.force_answer and params.thinking.reask_over_chars is None
-    plain, _ = answer_questions([question(i) for i in range(4)], PROMPT, setup_of(params), params.infer.decoding())
+    rollouts, _ = answer_questions([question(i) for i in range(4)], PROMPT, setup_of(params), params.infer.decoding())
+    plain = [read_answer(rollout, CHOICES) for rollout in rollouts]
     asked = len(fake.bodies)
     responses, manifest = ask(params)
     assert (responses, manifest, asked) == (plain, {}, 4)
@@ -281,7 +292,7 @@ def test_backends_that_cannot_continue_a_text_are_refused_before_anything_is_ask
     serve, monkeypatch, backend: str
 ) -> None:
     monkeypatch.setenv("AUDIO_REASONING_BASE_URL", "http://127.0.0.1:9/v1")
-    monkeypatch.setenv("AUDIO_REASONING_API_KEY", "a key")
+    monkeypatch.setenv("AUDIO_REASONING_API_KEY", "a-key")
     with pytest.raises(UserError, match=f"force_answer needs infer.backend vllm, found {backend}"):
         ask(parameters(force_answer=True, backend=backend))
 
@@ -331,20 +342,23 @@ def test_traces_within_the_limit_are_left_alone(serve) -> None:
         (("ok", 50), ("ok", 10), "second"),
         (("ok", 50), ("ok", 30), "first"),  # again too long
         (("ok", 50), ("truncated", 10), "first"),
-        (("truncated", 50), ("ok", 30), "second"),  # an answer is better than none
-        (("truncated", 50), ("no_answer", 10), "first"),
+        (("truncated", 50), ("ok", 30), "second"),  # what has ended is better than what was cut
+        (("truncated", 50), ("truncated", 10), "first"),
         (("ok", 50), ("error", 0), "first"),  # an option that fails takes nothing away
         (("truncated", 50), ("error", 0), "first"),
     ],
 )
 def test_which_attempt_stays(first: tuple[str, int], second: tuple[str, int], stays: str) -> None:
-    a, b = (
-        Response("q", i, status, text, "x" * length, 0 if status == "ok" else None, "", "stop", 1, 1)
-        for i, (text, (status, length)) in enumerate([("first", first), ("second", second)])
-    )
+    def rollout(index: int, status: str, length: int) -> Rollout:
+        if status == "error":
+            return Rollout("q", index, "", "error", 1, 0, error="HTTP 400")
+        closing = "" if status == "truncated" else "</think>\nANSWER: rain"
+        return Rollout("q", index, f"<think>{'x' * length}{closing}", "stop" if closing else "length", 1, 1)
+
+    a, b = rollout(0, *first), rollout(1, *second)
     kept = better(a, b, 20)
-    assert (kept.text, kept.reasked_chars, kept.sample_index) == (stays, 50, 0)
-    assert (kept.status, kept.error) == ((b if stays == "second" else a).status, "")
+    assert kept.text == (b if stays == "second" else a).text and kept.error == ""
+    assert (kept.reasked_chars, kept.sample_index) == (50, 0)
 
 
 def test_replaced_ones_are_counted_though_both_traces_are_equally_long(serve) -> None:
@@ -409,7 +423,7 @@ def test_the_stage_asks_each_question_once_for_all_its_samples(serve, monkeypatc
     write_jsonl(Path("data/questions/test.jsonl"), (to_dict(replace(question(i), audio=audio)) for i in range(4)))
     monkeypatch.setattr("sys.argv", ["answer", "baseline@samples"])
     stage.main()
-    rows = [response_from(row) for row in read_jsonl(Path("data/samples/base/baseline@samples.jsonl"))]
+    rows = [rollout_from(row) for row in read_jsonl(Path("data/samples/base/baseline@samples.jsonl"))]
     assert [(r.question_id, r.sample_index) for r in rows] == [(f"q{q}", i) for q in range(4) for i in range(3)]
     manifest = read_json(Path("data/samples/base/baseline@samples.run.json"))
     assert manifest["decoding"]["n"] == 3 and manifest["decoding"]["temperature"] == values["vote"]["temperature"]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audio_reasoning.conditions.params import Arms
+from audio_reasoning.core.asked import Tampering
 from audio_reasoning.core.plugins import load_part
 from audio_reasoning.core.records import Question, Rollout
 
@@ -27,11 +27,11 @@ CONDITIONS = {
 }
 
 
-def _as_asked(questions: Sequence[Question], arms: Arms, rollouts: Sequence[Rollout]) -> list[Rollout]:
+def _as_asked(questions: Sequence[Question], arms: Tampering, rollouts: Sequence[Rollout]) -> list[Rollout]:
     return list(rollouts)
 
 
-def _nothing(questions: Sequence[Question], arms: Arms) -> dict[str, Any]:
+def _nothing(questions: Sequence[Question], arms: Tampering) -> dict[str, Any]:
     return {}
 
 
@@ -44,13 +44,13 @@ class Condition:
     `describe` is what a run's manifest says beside the condition's name. `each_once`: one sample of what is asked.
     """
 
-    ask: Callable[[Sequence[Question], Arms, Path], list[Question]]
-    read: Callable[[Sequence[Question], Arms, Sequence[Rollout]], list[Rollout]] = _as_asked
-    describe: Callable[[Sequence[Question], Arms], dict[str, Any]] = _nothing
+    ask: Callable[[Sequence[Question], Tampering, Path], list[Question]]
+    read: Callable[[Sequence[Question], Tampering, Sequence[Rollout]], list[Rollout]] = _as_asked
+    describe: Callable[[Sequence[Question], Tampering], dict[str, Any]] = _nothing
     each_once: bool = False
 
 
-def condition_of(name: str, arms: Arms) -> Condition:
+def condition_of(name: str, arms: Tampering) -> Condition:
     """The condition of that name: one of ours, or of `arms.others`; else a UserError with the nearest name."""
     condition: Condition = load_part(name, {**CONDITIONS, **arms.others}, "condition")
     return condition

@@ -8,7 +8,7 @@ from typing import Any
 
 from audio_reasoning.conditions.condition import Condition
 from audio_reasoning.conditions.orders import generator
-from audio_reasoning.conditions.params import Arms
+from audio_reasoning.core.asked import Tampering
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.records import Question
 
@@ -16,13 +16,13 @@ from audio_reasoning.core.records import Question
 FITS = ("same_sub_category_other_answer", "other_sub_category_other_answer", "same_answer")
 
 
-def mismatch(questions: Sequence[Question], arms: Arms, media_root: Path) -> list[Question]:
+def mismatch(questions: Sequence[Question], arms: Tampering, media_root: Path) -> list[Question]:
     """Each question about another's clip; raises UserError where there is no other."""
     pairs = zip(questions, donors(questions, arms.seed), strict=True)
     return [replace(question, audio=donor.audio) for question, (donor, _) in pairs]
 
 
-def describe(questions: Sequence[Question], arms: Arms) -> dict[str, Any]:
+def describe(questions: Sequence[Question], arms: Tampering) -> dict[str, Any]:
     """The seed, and how well the clips fit."""
     fits = Counter(fit for _, fit in donors(questions, arms.seed))
     return {"seed": arms.seed, "clips": {fit: fits[fit] for fit in FITS}}

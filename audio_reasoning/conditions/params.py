@@ -1,22 +1,18 @@
 """The parameters of control arms, typed; `conf/evidence.yaml` documents them."""
 
-from typing import Annotated
+from pydantic import model_validator
 
-from pydantic import AfterValidator, Field, model_validator
-
+from audio_reasoning.core.asked import Tampering
 from audio_reasoning.core.errors import nearest
+from audio_reasoning.core.run_names import ArmNames
 from audio_reasoning.core.runs import ARMS
-from audio_reasoning.core.typed import Name, Samples, Strict, Variants, unique
+from audio_reasoning.core.typed import Strict
 
 
-class Arms(Strict):
+class Arms(ArmNames, Tampering):
     """Control arms: the same questions with something taken away or moved."""
 
-    variants: Variants
-    kinds: Annotated[list[Name], Field(min_length=1), AfterValidator(unique)]
-    permutations: Samples
-    seed: int
-    others: dict[Name, str] = Field(default_factory=dict)
+    model_config = Strict.model_config
 
     @model_validator(mode="after")
     def _kinds_known(self) -> "Arms":

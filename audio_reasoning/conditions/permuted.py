@@ -7,16 +7,16 @@ from typing import Any
 
 from audio_reasoning.conditions.condition import Condition
 from audio_reasoning.conditions.orders import asked_orders
-from audio_reasoning.conditions.params import Arms
+from audio_reasoning.core.asked import Tampering
 from audio_reasoning.core.records import Question, Rollout
 
 
-def permute(questions: Sequence[Question], arms: Arms, media_root: Path) -> list[Question]:
+def permute(questions: Sequence[Question], arms: Tampering, media_root: Path) -> list[Question]:
     """Each question in `arms.permutations` orders, one after the other."""
     return [reordered(q, order) for q in questions for order in asked_orders(q, arms.seed, arms.permutations)]
 
 
-def read(questions: Sequence[Question], arms: Arms, rollouts: Sequence[Rollout]) -> list[Rollout]:
+def read(questions: Sequence[Question], arms: Tampering, rollouts: Sequence[Rollout]) -> list[Rollout]:
     """Each answer with the order that its choices were asked in; `sample_index` becomes the number of the order."""
     orders = [order for q in questions for order in enumerate(asked_orders(q, arms.seed, arms.permutations))]
     return [
@@ -25,7 +25,7 @@ def read(questions: Sequence[Question], arms: Arms, rollouts: Sequence[Rollout])
     ]
 
 
-def describe(questions: Sequence[Question], arms: Arms) -> dict[str, Any]:
+def describe(questions: Sequence[Question], arms: Tampering) -> dict[str, Any]:
     """What the orders depend on."""
     return {"seed": arms.seed, "permutations": arms.permutations}
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from audio_reasoning.conditions.condition import Condition
-from audio_reasoning.conditions.params import Arms
+from audio_reasoning.core.asked import Tampering
 from audio_reasoning.core.audio import HOP_SAMPLES, SAMPLE_RATE_HZ, samples_of
 from audio_reasoning.core.files import atomic_path, sha256_file
 from audio_reasoning.core.records import Audio, Question
@@ -28,7 +28,7 @@ def silenced(question: Question, media_root: Path) -> Question:
     return replace(question, audio=Audio(name, sha256_file(path), question.audio.duration_s))
 
 
-def silence(questions: Sequence[Question], arms: Arms, media_root: Path) -> list[Question]:
+def silence(questions: Sequence[Question], arms: Tampering, media_root: Path) -> list[Question]:
     """Each question about silence."""
     return [silenced(question, media_root) for question in questions]
 

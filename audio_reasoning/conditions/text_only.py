@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from audio_reasoning.conditions.condition import Condition
-from audio_reasoning.conditions.params import Arms
+from audio_reasoning.core.asked import Tampering
 from audio_reasoning.core.records import NO_AUDIO, Question
 
 
-def without_audio(questions: Sequence[Question], arms: Arms, media_root: Path) -> list[Question]:
+def without_audio(questions: Sequence[Question], arms: Tampering, media_root: Path) -> list[Question]:
     """Each question without a clip."""
     return [replace(question, audio=NO_AUDIO) for question in questions]
 

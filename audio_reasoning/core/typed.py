@@ -29,3 +29,12 @@ class Strict(BaseModel):
     """Refuses unknown keys and silent conversions ("8" is not 8)."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Part(Strict):
+    """Some keys of a group, for stages that need no others: a change of those does not concern them.
+
+    The others are passed over; a mistyped one is found where the group is whole (stages/project.py), before any stage.
+    """
+
+    model_config = ConfigDict(extra="ignore")

@@ -9,7 +9,7 @@ import numpy as np
 
 from audio_reasoning.core.records import Question, Response
 from audio_reasoning.judging.ratings import Rating, Row, agreement, failed_as, per_item, per_run
-from audio_reasoning.judging.results import RunScores
+from audio_reasoning.metrics.judge_results import RunScores
 from audio_reasoning.metrics.stats import at_least_wilson, bootstrap_means, mean_interval
 
 INTERVALS = ("trace_quality", "score_per_run", "score_excluded", "score_official")

@@ -15,8 +15,8 @@ from audio_reasoning.core.labels import slug
 from audio_reasoning.judging.evidence import RULES
 from audio_reasoning.judging.params import Judge
 from audio_reasoning.judging.prompt import TEXT_HASH
-from audio_reasoning.judging.results import JudgeSummary, RunRow
 from audio_reasoning.judging.scores import Answer, items_met, metrics_of_run, question_scores
+from audio_reasoning.metrics.judge_results import JudgeSummary, RunRow
 from audio_reasoning.metrics.paired import adjusted
 from audio_reasoning.metrics.results import Adjusted, Manifest, to_json
 from audio_reasoning.metrics.stats import compare_runs

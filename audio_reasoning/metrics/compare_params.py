@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, model_validator
 
 from audio_reasoning.core.runs import RunName
 from audio_reasoning.core.typed import Strict, unique
+from audio_reasoning.metrics.resampling import Resampling
 
 
 class Contrast(Strict):
@@ -28,12 +29,10 @@ def _one_way(contrasts: list[Contrast]) -> list[Contrast]:
     return contrasts
 
 
-class Compare(Strict):
+class Compare(Resampling):
     """Which differences are tested, and how."""
+
+    model_config = Strict.model_config
 
     each_with_first: bool
     contrasts: Annotated[list[Contrast], AfterValidator(unique), AfterValidator(_one_way)]
-    resamples: Annotated[int, Field(ge=1000)]
-    seed: int
-    false_discovery_rate: Annotated[float, Field(gt=0, lt=1)]
-    margin: Annotated[float, Field(gt=0, lt=1)]

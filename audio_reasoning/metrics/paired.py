@@ -6,8 +6,8 @@ from statistics import fmean
 from typing import Any, Literal, TypeVar
 
 from audio_reasoning.core.records import Comparison, Question
-from audio_reasoning.metrics.compare_params import Compare
 from audio_reasoning.metrics.inputs import Questions, Samples
+from audio_reasoning.metrics.resampling import Resampling
 from audio_reasoning.metrics.results import (
     BETTER,
     EXPLORATORY,
@@ -41,7 +41,7 @@ class Method:
     margin: float = 0.02  # a difference within it does no harm
 
 
-def method_of(compare: Compare | Mapping[str, Any]) -> Method:
+def method_of(compare: Resampling | Mapping[str, Any]) -> Method:
     """The method that the group `compare` of the parameters asks for.
 
     What a stage has not declared of the group, or an older revision does not know, keeps its default.

@@ -1,19 +1,16 @@
 """The parameters of samples and votes, typed; `conf/evidence.yaml` documents them."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
+from audio_reasoning.core.asked import Sampling
+from audio_reasoning.core.run_names import VoteNames
+from audio_reasoning.core.typed import Count, Strict
 
-from audio_reasoning.core.typed import Count, Fraction, Samples, Strict, Variants
 
-
-class Vote(Strict):
+class Vote(VoteNames, Sampling):
     """Several samples a test question, and the answer that most of them give."""
 
-    variants: Variants
-    n: Samples
-    temperature: Annotated[float, Field(gt=0, le=2)]
-    top_p: Fraction
-    seed: int
+    model_config = Strict.model_config
+
     trace: Literal["first", "median", "shortest"]
     max_trace_chars: Count

@@ -1,4 +1,4 @@
-"""One table, and its writers for a terminal and for Markdown; that for a page is in html.py.
+"""One table, and its writers for a terminal and for Markdown; that for a page is in html/.
 
 What a cell is, is said once; each writer shows it in its own way. A figure that is significant has a star in a
 terminal and is bold in Markdown; what somebody else wrote is shown to the letter by all of them, and obeyed by none.

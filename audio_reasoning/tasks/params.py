@@ -78,7 +78,39 @@ class HubSource(Strict):
     questions_sha256: Sha256 = ""
 
 
-Source = Annotated[MiniSource | FilesSource | HubSource, Field(discriminator="loader")]
+class OtherSource(Strict):
+    """Questions that a function of anybody's makes: `loader` names it as module:object.
+
+    It is called as the loaders here are, with this source, whose `options` are the function's own.
+    """
+
+    loader: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+    options: dict[str, Any] = Field(default_factory=dict)
+    split: SplitOrShares | None = None  # None: every row names its own
+
+
+_OURS = ("mini", "files", "hub")
+
+
+def _loader(value: Any) -> str | None:
+    """The tag of a source: its loader's name, "other" for any module:object."""
+    loader = value.get("loader") if isinstance(value, dict) else getattr(value, "loader", None)
+    if isinstance(loader, str) and ":" in loader:
+        return "other"
+    return loader if loader in _OURS else None
+
+
+Source = Annotated[
+    Annotated[MiniSource, Tag("mini")]
+    | Annotated[FilesSource, Tag("files")]
+    | Annotated[HubSource, Tag("hub")]
+    | Annotated[OtherSource, Tag("other")],
+    Discriminator(
+        _loader,
+        custom_error_type="unknown_loader",
+        custom_error_message=f"a source needs a loader: {', '.join(_OURS)}, or module:object",
+    ),
+]
 
 
 class Data(Strict):

@@ -1,22 +1,27 @@
 """The parameters of self-training (ReST), typed; `conf/rest/` documents them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from audio_reasoning.core.errors import nearest
+from audio_reasoning.core.run_names import IterationNames, Start
 from audio_reasoning.core.runs import BASE
-from audio_reasoning.core.typed import Count, Fraction, Name, Names, Positive, Samples, Share, Strict, unique
+from audio_reasoning.core.typed import Count, Fraction, Name, Positive, Samples, Share, Strict, unique
 from audio_reasoning.training.params import Train
 
 FEWEST_SILENT = 4  # samples that make a pass rate: one would be right or wrong, and nothing between
 
 
-class Iteration(Strict):
+class Iteration(Start):
     """One round of self-training, from the model that `from` names."""
 
-    start: Name = Field(alias="from")
+    model_config = Strict.model_config
+
     learning_rate: Positive
+    # What trains on the bank: one of algorithms/algorithm.py, or module:object of anybody's, and what that alone reads.
+    method: Annotated[str, Field(pattern=r"^(rest|[\w.]+:\w+)$")] = "rest"
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class Generate(Strict):
@@ -75,12 +80,13 @@ class Gate(Strict):
     parity_share: Fraction
 
 
-class Rest(Strict):
+class Rest(IterationNames):
     """Self-training: sample, keep what is right, train on it, again."""
+
+    model_config = Strict.model_config
 
     preset: Name
     prompt: Name
-    eval_prompts: Names
     seed: Annotated[int, Field(ge=0)]
     iterations: dict[Name, Iteration]
     generate: Generate

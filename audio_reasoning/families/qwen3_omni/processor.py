@@ -8,6 +8,7 @@ truncates, and the number of audio tokens is checked against the clip's duration
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -30,15 +31,20 @@ class Encoded:
 
 
 class AudioTextProcessor:
-    """Build inputs for one clip and its prompt; works for the tiny and for the real checkpoint."""
+    """Build inputs for one clip and its prompt; works for the tiny and for the real checkpoint.
+
+    A family with another placeholder or rate of audio tokens overrides `audio_token` and `audio_tokens`.
+    """
+
+    audio_token = "<|audio_pad|>"
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, extractor: WhisperFeatureExtractor):
         self.tokenizer = tokenizer
         self.extractor = extractor
-        self.audio_token_id = int(tokenizer.convert_tokens_to_ids("<|audio_pad|>"))
+        self.audio_token_id = int(tokenizer.convert_tokens_to_ids(self.audio_token))
 
     @classmethod
-    def from_checkpoint(cls, path: Path) -> "AudioTextProcessor":
+    def from_checkpoint(cls, path: Path) -> Self:
         """Load the tokenizer and the front end of a model folder, from the hub if it points there.
 
         Raises UserError when they cannot be loaded, or come without a chat template.
@@ -81,7 +87,7 @@ class AudioTextProcessor:
             return Encoded(ids, torch.zeros(self.extractor.feature_size, 0))
         assert ids.count(self.audio_token_id) == 1, "expected one audio placeholder in the rendered prompt"
         at = ids.index(self.audio_token_id)
-        count = audio_token_count(features.shape[1] * HOP_SAMPLES)
+        count = self.audio_tokens(features.shape[1] * HOP_SAMPLES)
         return Encoded([*ids[:at], *[self.audio_token_id] * count, *ids[at + 1 :]], features)
 
     def batch(
@@ -120,5 +126,5 @@ class AudioTextProcessor:
 
     def _check_audio(self, ids: torch.Tensor, features_mask: torch.Tensor) -> None:
         found = (ids == self.audio_token_id).sum(1).tolist()
-        wanted = [audio_token_count(int(frames) * HOP_SAMPLES) for frames in features_mask.sum(1)]
+        wanted = [self.audio_tokens(int(frames) * HOP_SAMPLES) for frames in features_mask.sum(1)]
         assert found == wanted, f"audio tokens {found} do not match the clips' durations {wanted}"

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from audio_reasoning.core.files import METRICS
-from audio_reasoning.judging.results import JudgeSummary
 from audio_reasoning.metrics.errors.results import ErrorAnalysis, Hard, RunErrors
+from audio_reasoning.metrics.judge_results import JudgeSummary
 from audio_reasoning.metrics.results import existing_result
 from audio_reasoning.metrics.scoring import FATES
 from audio_reasoning.render.comparison import accuracy, bounded, comparison_cells, with_range

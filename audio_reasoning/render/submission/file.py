@@ -99,7 +99,7 @@ def unpack(data: bytes) -> tuple[bytes | None, list[Problem]]:
 
 
 def _stray(member: zipfile.ZipInfo) -> Problem:
-    if member.is_dir():
+    if member.filename.endswith("/"):
         return Problem("zip", f"holds the folder {member.filename!r}; {MEMBER} must be alone in it")
     if member.filename.replace("\\", "/").rpartition("/")[2] == MEMBER:
         return Problem("zip", f"holds {member.filename!r}; {MEMBER} must be at the top level, in no folder")

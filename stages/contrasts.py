@@ -1,0 +1,64 @@
+"""What the parameters declare beforehand: which runs are compared with which."""
+
+from typing import Self
+
+from pydantic import model_validator
+
+from audio_reasoning.core.runs import Run, named_run
+from audio_reasoning.metrics.compare_params import Compare, Contrast
+from stages.declared import RUNS, DeclaredRuns
+from stages.family import Contrasts, with_base, with_start
+from stages.params import PARAMS, load_params
+
+
+class Declared(DeclaredRuns):
+    """What of the parameters declares runs and comparisons."""
+
+    compare: Compare
+
+    def contrasts(self) -> list[Contrast]:
+        """The declared comparisons: of each variant with the first, if so asked, and those listed.
+
+        Needs prompts.variants, compare.each_with_first and compare.contrasts.
+        """
+        listed = self.compare.contrasts
+        first, *others = self.prompts.variants if self.compare.each_with_first else [""]
+        pairs = [{contrast.a, contrast.b} for contrast in listed]
+        return [*(Contrast(a=first, b=other) for other in others if {first, other} not in pairs), *listed]
+
+    @model_validator(mode="after")
+    def _contrasts_exist(self) -> Self:
+        self.check_runs("compare.contrasts", (name for one in self.compare.contrasts for name in (one.a, one.b)))
+        return self
+
+    @model_validator(mode="after")
+    def _can_reject(self) -> Self:
+        # A p drawn from so many resamples is never below 1 / (resamples + 1), and Holm multiplies it by all contrasts.
+        contrasts = len(self.contrasts())
+        if self.compare.resamples < 20 * contrasts:
+            raise ValueError(
+                f"with {contrasts} contrasts no p from {self.compare.resamples} resamples can be below 0.05; "
+                f"set compare.resamples to {200 * contrasts} or more, at least {20 * contrasts}"
+            )
+        return self
+
+
+def declared_contrasts(params: Declared) -> list[tuple[Run, Run]]:
+    """The runs of each contrast that `compare` declares, which the parameters' schema knows to exist."""
+    return [(named_run(contrast.a), named_run(contrast.b)) for contrast in params.contrasts()]
+
+
+def families(params: Declared) -> dict[str, Contrasts]:
+    """All declared families, by what declares them."""
+    starts = {name: iteration.start for name, iteration in params.rest.iterations.items()}
+    prompts = params.rest.eval_prompts
+    return {
+        "compare": declared_contrasts(params),
+        "rest, with the base": with_base(starts, prompts),
+        "rest, with the predecessor": with_start(starts, prompts),
+    }
+
+
+def project_comparisons() -> Declared | None:
+    """What the project in this folder declares, for commands that are no stage; None outside a project."""
+    return load_params(Declared, *RUNS, "compare") if PARAMS.is_file() else None
