@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from audio_reasoning.core.files import METRICS, read_json
 from audio_reasoning.core.runs import BASE, Run, metrics_file
-from audio_reasoning.judging import summary
-from audio_reasoning.judging.results import JudgeSummary
+from audio_reasoning.judging import summary as judge_table
 from audio_reasoning.metrics.arms_results import ArmsSummary
 from audio_reasoning.metrics.errors.results import ErrorAnalysis
+from audio_reasoning.metrics.judge_results import JudgeSummary
 from audio_reasoning.metrics.leaks import Probed
 from audio_reasoning.metrics.rest_results import RestSummary
 from audio_reasoning.metrics.results import Metrics, Summary, read_result
@@ -55,7 +55,7 @@ def errors() -> str:
 
 def judge() -> str:
     """How the reasoning was rated."""
-    return summary.table(read_result(METRICS / "judge.json", JudgeSummary))
+    return judge_table.table(read_result(METRICS / "judge.json", JudgeSummary))
 
 
 def probe() -> str:
