@@ -21,7 +21,7 @@ Examples:
 class Commands(TyperGroup):
     """Commands whose mistakes are one line on stderr and exit code 2; Ctrl-C ends with 130."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run the command that was chosen."""
         try:
             return super().invoke(ctx)
