@@ -45,16 +45,8 @@ DEFAULTS: dict[str, Any] = {
         "checkpoint_steps": 100,
     },
     "model": {"kind": "hub", "id": "models/base", "revision": "unknown", "tiny": None},
-    "arms": {"variants": [], "kinds": ["silence"], "permutations": 4, "seed": 23, "others": {}},
-    "vote": {
-        "variants": [],
-        "n": 8,
-        "temperature": 0.9,
-        "top_p": 1.0,
-        "seed": 17,
-        "trace": "median",
-        "max_trace_chars": 10000,
-    },
+    "arms": {"permutations": 4, "seed": 23, "others": {}},
+    "vote": {"n": 8, "temperature": 0.9, "top_p": 1.0, "seed": 17},
 }
 
 

@@ -185,7 +185,7 @@ def test_questions_of_mmar_are_asked_with_a_prompt_of_ones_own_outside_a_project
     shown = capsys.readouterr()
     assert "m2 is not asked" in shown.err and "of 2 questions" in shown.out
     assert all(text.startswith("Mine: ") for text in questions_asked(endpoint))
-    assert command("ask", "baseline", *ENGINE, "--questions", "meta.json") == 2
+    assert command("ask", "baseline", *ENGINE, "--prompt", "mine.yaml", "--questions", "meta.json") == 2
     assert "--audio FOLDER" in capsys.readouterr().err
 
 

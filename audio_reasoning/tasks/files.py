@@ -48,7 +48,7 @@ def check_pinned(source: FilesSource) -> None:
         why = "it or audio that it names has changed" if source.sha256 else "this source's sha256 was never set"
         raise UserError(
             f"{source.questions}: {why}; if its content is as you want it, set the source's sha256 to {found}: "
-            "`python -m stages.acquire --source NAME --fingerprint --write` does, with this source's NAME"
+            "`audio-reasoning fingerprint NAME --write` does, with this source's NAME"
         )
 
 

@@ -48,7 +48,7 @@ def _local(source: HubSource) -> Path:
         why = "it has changed" if source.questions_sha256 else "this source's questions_sha256 was never set"
         raise UserError(
             f"{source.questions_file}: {why}; if its content is as you want it, set questions_sha256 to {found}: "
-            "`python -m stages.acquire --source NAME --fingerprint --write` does, with this source's NAME"
+            "`audio-reasoning fingerprint NAME --write` does, with this source's NAME"
         )
     return Path(source.questions_file)
 

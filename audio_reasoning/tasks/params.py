@@ -49,7 +49,7 @@ class MiniSource(Strict):
 class FilesSource(Strict):
     """Questions in MMAR's schema (JSON array or JSONL) with an audio folder, on this machine.
 
-    `sha256` pins their content: `python -m stages.acquire --source NAME --fingerprint --write`.
+    `sha256` pins their content: `audio-reasoning fingerprint NAME --write`.
     """
 
     loader: Literal["files"]
