@@ -4,11 +4,7 @@ from collections.abc import Callable
 
 from audio_reasoning.core.files import METRICS, read_json
 from audio_reasoning.core.runs import BASE, Run, metrics_file
-<<<<<<< HEAD
-from audio_reasoning.judging import summary
-=======
 from audio_reasoning.judging import summary as judge_table
->>>>>>> cli
 from audio_reasoning.metrics.arms_results import ArmsSummary
 from audio_reasoning.metrics.errors.results import ErrorAnalysis
 from audio_reasoning.metrics.judge_results import JudgeSummary
