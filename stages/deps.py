@@ -28,7 +28,7 @@ _CHOSEN = "${code.engine}"  # DVC puts the parameter in: the file of the engine 
 # Folders that go whole wherever one file of them is needed: DVC reads a line of its lock for each dependency.
 _WHOLE = [
     Path("audio_reasoning", *name.split("/"))
-    for name in ("conditions", "core", "engines/server", "families", "prompts", "tasks/mini", "training")
+    for name in ("core", "engines/server", "families", "prompts", "tasks/mini")
 ]
 _CODE = re.compile(rf"^ +- (({'|'.join(ROOMS)})/|{re.escape(_CHOSEN)}$)")
 

@@ -121,7 +121,7 @@ def test_an_arm_is_scored_into_a_file_of_its_own_with_what_made_it(workplace):
     ("arguments", "message"),
     [
         (("iter1/v@silence",), "data/controls/iter1/v@silence.jsonl: no such file"),
-        ((), "give either a run"),
+        ((), "the following arguments are required: run"),
         (("v@deaf",), "data/controls/base/v@deaf.jsonl: no such file"),
         (("v@Silence",), "'v@Silence' names no run"),
     ],

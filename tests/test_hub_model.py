@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import read_json, sha256_file, write_json
+from audio_reasoning.families import merged
 from audio_reasoning.families.adapters import adapt, save_adapter
 from audio_reasoning.families.params import Lora
-from audio_reasoning.families.qwen3_omni import merged
 from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
