@@ -421,7 +421,7 @@ def test_a_fingerprint_is_written_where_the_source_is_declared_and_composed(work
     value = pinned(source)["sha256"]
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{value}\n", "")
     assert profile.read_text() == PROFILE.replace("''", f'"{value}"'), "comments and all else stay"
-    assert load_params("data").data.sources["mine"].sha256 == value
+    assert load_params(Project, "data").data.sources["mine"].sha256 == value
     assert run("stages.acquire", "--source", "mine").returncode == 0
 
 
@@ -430,7 +430,7 @@ def test_a_fingerprint_of_a_source_that_no_profile_declares_is_warned_of(workspa
     write_params({"mine": source})
     done = run("stages.acquire", "--source", "mine", "--fingerprint", "--write")
     assert done.returncode == 0 and "conf/profile/mini.yaml does not declare data.sources.mine" in done.stderr
-    assert load_params("data").data.sources["mine"].sha256 == pinned(source)["sha256"]
+    assert load_params(Project, "data").data.sources["mine"].sha256 == pinned(source)["sha256"]
 
 
 @pytest.mark.parametrize(
@@ -666,13 +666,13 @@ def test_a_file_that_the_hub_does_not_have_is_named(workspace, hub):
     files, _, endpoint = hub
     files["meta.json"] = json.dumps([row("q", "audio/0.wav")]).encode()
     done = acquire_from(endpoint, workspace)
-    assert done.returncode == 2 and f"lab/set@{COMMIT}: audio.tar.gz: cannot be downloaded" in done.stderr
+    assert done.returncode == 2 and f"lab/set@{COMMIT}: audio.tar.gz: cannot be had" in done.stderr
     assert "Traceback" not in done.stderr and not Path("data/sources").exists()
 
 
 def test_a_hub_that_cannot_be_reached_is_told_in_one_message(workspace):
     done = acquire_from("http://127.0.0.1:9", workspace, HF_HUB_OFFLINE="1")
-    assert done.returncode == 2 and "cannot be downloaded" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "cannot be had from the hub" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("name", ["../evil.wav", "/tmp/evil.wav", "audio/../../evil.wav"])
