@@ -19,6 +19,7 @@ from audio_reasoning.families import merged
 from audio_reasoning.families.adapters import adapt, save_adapter
 from audio_reasoning.families.params import Lora
 from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
+from audio_reasoning.families.qwen3_omni.family import FAMILY
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
 from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
@@ -58,10 +59,11 @@ from audio_reasoning.families.params import Lora
 from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker
 from audio_reasoning.families.adapters import adapt, attach, save_adapter
 from audio_reasoning.families.merged import merged_checkpoint
+from audio_reasoning.families.qwen3_omni.family import FAMILY
 
 @stage_main
 def main():
-    adapted = adapt(load_thinker(Path(".")), Lora(targets="all", rank=4, alpha=8), 0)
+    adapted = adapt(load_thinker(Path(".")), Lora(targets="all", rank=4, alpha=8), FAMILY.adapter_names("all"), 0)
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:
             parameter.data.normal_(std=0.2)
@@ -182,7 +184,7 @@ def test_an_adapter_is_merged_into_a_checkpoint_of_several_shards(
 
 def write_adapter_on(folder: Path, adapter: Path) -> None:
     """An adapter of all kinds of matrices on the checkpoint in `folder`, which does something."""
-    adapted = adapt(load_thinker(folder), Lora(targets="all", rank=4, alpha=8), 0)
+    adapted = adapt(load_thinker(folder), Lora(targets="all", rank=4, alpha=8), FAMILY.adapter_names("all"), 0)
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
             if "lora_B" in name:
