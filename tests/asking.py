@@ -19,6 +19,8 @@ def ask(
     runtime: Runtime,
     on_answer: OnAnswer = lambda index, result: None,
     on_send: Callable[[], object] = lambda: None,
+    on_load: Callable[[str], object] | None = None,
+    label: str = "",
 ) -> list[ChatResult]:
     """The results of all `requests`, in their order."""
 
@@ -29,8 +31,11 @@ def ask(
             server,
             runtime,
             lambda place, result: on_answer(wanted[place], result),
-            on_send,
-            has_answered=bool(done),
+            folder=cache.folder,
+            on_send=on_send,
+            on_load=on_load,
+            label=label,
+            answered=len(done),
         )
 
     return cached([cache_key(request, server) for request in requests], cache, generate, on_answer)

@@ -21,11 +21,11 @@ from audio_reasoning.core.records import Audio
 from audio_reasoning.engines import connection
 from audio_reasoning.engines.answers import parse
 from audio_reasoning.engines.cache import ResponseCache
-from audio_reasoning.engines.client import ask
 from audio_reasoning.engines.endpoint import Server, external_server
 from audio_reasoning.engines.load import Load, parse_load
 from audio_reasoning.engines.messages import ChatRequest, audio_part, body, cache_key, text_part
 from audio_reasoning.engines.server.canaries import check_hearing
+from tests.asking import ask
 from tests.fake_openai import FakeOpenAI, Fault, answer, raw, status
 from tests.pipeline import wait_until
 from tests.test_serve_client import RUNTIME, request, requests, texts
@@ -330,7 +330,7 @@ sys.path.insert(0, sys.argv[3])
 from tests.test_serve_client import RUNTIME
 from tests.test_serve_faults import clips
 from audio_reasoning.engines.cache import ResponseCache
-from audio_reasoning.engines.client import ask
+from tests.asking import ask
 from audio_reasoning.engines.endpoint import Server
 folder = Path(sys.argv[2])
 server = Server("openai", sys.argv[1], "key", "fake", {"model": "m"}, "", folder)
