@@ -18,6 +18,7 @@ from audio_reasoning.core.files import read_json, sha256_file, write_json
 from audio_reasoning.families import merged
 from audio_reasoning.families.adapters import adapt, save_adapter
 from audio_reasoning.families.params import Lora
+from audio_reasoning.families.qwen3_omni import checkpoint as checkpoint_module
 from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
 from audio_reasoning.families.qwen3_omni.family import FAMILY
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
@@ -172,9 +173,9 @@ def test_an_adapter_is_merged_into_a_checkpoint_of_several_shards(
     (sharded / "model.safetensors").unlink()
     assert in_shards(sharded)
     write_adapter_on(sharded, adapter)
-    monkeypatch.setattr(merged, "save_servable", functools.partial(save_servable, max_shard_size="200KB"))
+    monkeypatch.setattr(checkpoint_module, "save_servable", functools.partial(save_servable, max_shard_size="200KB"))
     of_shards = merged.merged_checkpoint(sharded, adapter)
-    monkeypatch.setattr(merged, "save_servable", save_servable)
+    monkeypatch.setattr(checkpoint_module, "save_servable", save_servable)
     of_one = merged.merged_checkpoint(checkpoint, adapter)
     assert in_shards(of_shards) and not in_shards(of_one)
     one, other, base = (load_thinker(folder).state_dict() for folder in (of_one, of_shards, checkpoint))
