@@ -12,9 +12,9 @@ from audio_reasoning.core.files import write_json, write_jsonl
 from audio_reasoning.core.records import Audio, Question, Response, to_dict
 from audio_reasoning.metrics.inputs import check_current
 from audio_reasoning.metrics.paired import Method, method_of
-from stages import compare
 from stages.params import load_params
 from stages.project import Project
+from tests.commands import command
 
 ROOT = Path(__file__).parents[1]
 N = 120
@@ -68,10 +68,10 @@ def workplace(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(capsys):
     def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["compare", *arguments])
-        compare.main()
+        if ended := command("compare", *arguments):
+            raise SystemExit(ended)
         return capsys.readouterr().out
 
     return run

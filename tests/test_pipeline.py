@@ -25,7 +25,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     pipeline = create(tmp_path_factory.mktemp("pipeline"))
     try:
         ran = pipeline.repro()
-        prepared = ["acquire@mini", "questions", "probe", "base_model", "rubrics"]
+        prepared = ["parameters", "acquire@mini", "questions", "probe", "base_model", "rubrics"]
         assert ran == sorted([*prepared, *ANSWER, *SCORE, *EVIDENCE, "headline", "vote_tables"])
         yield pipeline
     finally:
