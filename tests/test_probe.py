@@ -97,10 +97,11 @@ def test_the_stage_writes_and_shows_a_table(tmp_path):
     write_questions(tmp_path / "data/questions", {"test": questions(120)})
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    command = [sys.executable, "-m", "stages.probe"]
     env = {"PYTHONPATH": str(ROOT), "PATH": ""}
     shown = [
-        subprocess.run([*command, *args], cwd=tmp_path, env=env, capture_output=True, text=True, check=True).stdout
-        for args in ([], ["--show"])
+        subprocess.run(
+            [sys.executable, "-m", *args], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+        ).stdout
+        for args in (["stages.probe"], ["cli", "show", "probe"])
     ]
-    assert shown[0] == shown[1] and "mine" in shown[0] and "by chance" in shown[0]
+    assert shown[0].strip() == shown[1].strip() and "mine" in shown[0] and "by chance" in shown[0]
