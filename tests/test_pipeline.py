@@ -83,15 +83,9 @@ def test_a_second_run_executes_nothing(pipeline: Pipeline) -> None:
     [
         ("a word in one prompt", "prompts/structured_reasoning.yaml", "three steps", "three short steps",
          [*STRUCTURED, *EVIDENCE, "headline"]),
-        ("a comment in serving", "audio_reasoning/engines/client.py", "import asyncio", "import asyncio  # edited",
-         [*ANSWER, "judge"]),
         ("a runtime setting", "params.yaml", "concurrency: 256", "concurrency: 48", ["parameters"]),
         ("the headline", "params.yaml", "headline:\n  variant: structured_reasoning", "headline:\n  variant: baseline",
          ["parameters", "headline", "report"]),
-        ("a decoding parameter", "params.yaml", "max_tokens: 48", "max_tokens: 40",
-         ["parameters", *ANSWER, *SCORE, *EVIDENCE, "headline"]),
-        ("the seed of the data", "params.yaml", "seed: 2026", "seed: 2027",
-         ["parameters", "acquire@mini", "questions", "probe", "rubrics", *ANSWER, *SCORE, *EVIDENCE, "headline"]),
     ],
     ids=lambda value: value.replace(" ", "-") if isinstance(value, str) and len(value) < 32 and " " in value else "",
 )  # fmt: skip
@@ -114,7 +108,8 @@ def test_controls_votes_and_ratings_are_made_where_they_are_asked_for(pipeline: 
     (pipeline.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     made = [f"{what}_controls@{name}-{kind}" for what in ("answer", "score") for kind in kinds]
     changed = [stage for stage in EVIDENCE if stage not in ("errors", "rest_compare")]
-    assert pipeline.repro() == sorted([*made, f"answer_samples@{name}", f"vote@{name}", "vote_tables", *changed])
+    sampled = [f"answer_samples@{name}", f"vote@{name}", "vote_tables"]
+    assert pipeline.repro() == sorted(["parameters", *made, *sampled, *changed])
     assert {path.name: path.read_bytes() for path in pipeline.root.glob("data/answers/base/*")} == before
 
     arms = pipeline.json("metrics/arms.json")["variants"][name]
