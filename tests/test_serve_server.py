@@ -47,7 +47,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.delenv(f"AUDIO_REASONING_{name}", raising=False)
     folder = tmp_path / "models" / "base"
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text('{"model_type": "qwen3_omni_moe"}')
     yield folder
     server.stop()
 
@@ -113,7 +113,7 @@ def test_a_server_is_started_once_and_used_again(model: Path, capfd: pytest.Capt
 def test_another_model_replaces_the_server(model: Path) -> None:
     with ensure(model) as first:
         old = state().process
-    (model / "config.json").write_text('{"changed": true}')
+    (model / "config.json").write_text('{"model_type": "qwen3_omni_moe", "changed": true}')
     with ensure(model) as second:
         assert second.fingerprint != first.fingerprint and second.identity != first.identity
         assert not session(old), "nothing of the old server is left"
@@ -357,6 +357,7 @@ def test_the_key_is_private(model: Path) -> None:
 
 
 def test_a_pointer_serves_the_pinned_hub_model(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3_omni_moe"}')
     (tmp_path / "pointer.json").write_text('{"id": "org/model", "revision": "abc123"}')
     launch = describe_launch(tmp_path, SERVE, tmp_path, tmp_path / "hashes.json")
     command = " ".join(launch.command)
