@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from audio_reasoning.algorithms.rest import integrity
+from audio_reasoning.algorithms.rest.grading import graded
 from audio_reasoning.algorithms.rest.layout import depth_of, model_dir
 from audio_reasoning.algorithms.rest.params import Rest
 from audio_reasoning.algorithms.rest.refusal import KEY, Refusal, RefusedError, announce, passed_on, refusal_in
@@ -27,7 +28,7 @@ from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.files import BASE_MODEL, QUESTIONS, REST, REST_METRICS, write_json
 from audio_reasoning.core.models import adapter_of
 from audio_reasoning.core.records import Question, read_questions
-from audio_reasoning.core.rollouts import DEV, Sample, Trace, read_records
+from audio_reasoning.core.rollouts import DEV, Graded, Sample, Trace, read_records
 from audio_reasoning.core.threads import limit_threads
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.engines.server.server import stop
@@ -51,9 +52,9 @@ class Params(Strict):
 def control_traces(samples: Sequence[Sample], dev: Sequence[Question]) -> list[Trace]:
     """The first right and well-formed answer to each dev question, as traces."""
     questions = {question.id: question for question in dev}
-    right: dict[str, Sample] = {}
-    for sample in samples:
-        if sample.condition == DEV and sample.correct and well_formed(sample):
+    right: dict[str, Graded] = {}
+    for sample in graded((s for s in samples if s.condition == DEV), questions):
+        if sample.correct and well_formed(sample):
             right.setdefault(sample.problem_id, sample)
     return [trace_of(sample, questions[name], 0.0, 1.0, "") for name, sample in right.items()]
 
