@@ -14,7 +14,7 @@ from dvc.repo.reproduce import plan_repro
 from dvc.stage import PipelineStage
 
 from audio_reasoning.core.runs import named_run
-from stages import answer, code, score
+from stages import answer, check, code, score
 
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
@@ -120,6 +120,10 @@ def test_every_target_checks_the_parameters_before_anything_else() -> None:
         assert first.addressing == "parameters", f"{targets} can run without stage parameters"
         if targets and targets[0].addressing != "parameters":
             assert "code" in {stage.addressing for stage in plan_repro(graph, targets)}
+
+
+def test_the_check_finds_nothing_wrong_with_the_pipeline_as_it_is_cloned() -> None:
+    assert check._stage_problems() == []
 
 
 def decides_nothing(file: Path) -> bool:
