@@ -16,6 +16,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from audio_reasoning.core.files import sha256_file, write_json, write_jsonl
+from audio_reasoning.core.models import base_identity
 from audio_reasoning.core.records import Audio, Question, to_dict
 from audio_reasoning.tasks.audio import write_flac
 from cli.main import app
@@ -114,6 +115,8 @@ def test_help_is_quick():
         (("ask", "baseline", "--out", "data/questions/test.jsonl", *ENGINE), "would write over the questions"),
         (("ask", "baseline", "--out", "prompts", *ENGINE), "is a folder"),
         (("export", "iter9", "--out", "there"), "models/iter9/model.json"),
+        (("export", "base", "--out", "there"), "models/base"),
+        (("export", "base", "--out", "there", "--adapter"), "models/base has no adapter"),
         (("show", "arms"), "metrics/arms.json"),
     ],
 )
@@ -222,6 +225,23 @@ def test_a_mistake_is_told_before_any_clip_is_converted(mmar, endpoint, monkeypa
     told = capsys.readouterr().err
     assert message in told and len(told.splitlines()) == 1
     assert not Path(".cache/asked").exists() and not endpoint.asked and Path("meta.json").read_bytes() == before
+
+
+def test_a_base_model_is_exported_if_its_weights_are_here(project, capsys):
+    write_json(Path("models/base/config.json"), {"model_type": "qwen3_omni_moe"})
+    Path("models/base/model.safetensors").write_bytes(b"weights")
+    assert command("export", "base", "--out", "mine") == 0
+    assert {path.name: path.read_bytes() for path in Path("mine").iterdir()} == {
+        path.name: path.read_bytes() for path in Path("models/base").iterdir()
+    }
+    of = {"base": base_identity(Path("models/base")), "adapter": None, "iteration": "iter1"}
+    write_json(Path("models/iter1/model.json"), of)  # as the gate leaves it where it takes no adapter
+    assert command("export", "iter1", "--out", "another") == 2
+    assert "is the base model, which `export base` writes" in capsys.readouterr().err
+    write_json(Path("models/base/pointer.json"), {"id": "lab/model", "revision": "0123"})
+    assert command("export", "base", "--out", "another") == 2
+    assert "`vllm serve lab/model --revision 0123` serves it" in capsys.readouterr().err
+    assert not Path("another").exists()
 
 
 def test_ctrl_c_ends_with_130(project, endpoint):
