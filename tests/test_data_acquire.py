@@ -695,7 +695,9 @@ def test_an_archive_member_that_links_out_is_refused(tmp_path):
         extract(tmp_path / "a.tar", tmp_path / "out")
 
 
-@pytest.mark.parametrize("content", [b"not an archive" * 100, archive({"audio/0.wav": b"x" * 9999})[:-40]])
+@pytest.mark.parametrize(
+    "content", [b"not an archive" * 100, archive({"audio/0.wav": b"x" * 9999})[:-40]], ids=["no archive", "cut short"]
+)
 def test_an_archive_that_is_broken_is_named(tmp_path, content):
     (tmp_path / "a.tar.gz").write_bytes(content)
     (tmp_path / "out").mkdir()
