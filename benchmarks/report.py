@@ -32,7 +32,7 @@ from statistics import median
 from typing import Any
 
 from audio_reasoning.core.files import write_json
-from audio_reasoning.render.report.page import FILES, INDEX
+from stages.layout import FILES, INDEX
 from stages.screenshot import chromium
 from tests.report_project import ROOT, write_large
 

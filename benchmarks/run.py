@@ -37,7 +37,7 @@ import aiohttp
 import psutil
 import yaml
 
-from audio_reasoning.core.files import AUDIO, BASE_MODEL, QUESTIONS, write_json
+from audio_reasoning.core.files import write_json
 from audio_reasoning.core.records import Question, read_questions
 from audio_reasoning.engines.answer import request_for, rollouts_of
 from audio_reasoning.engines.answers import parse
@@ -51,6 +51,7 @@ from audio_reasoning.prompts.registry import load_prompt
 from audio_reasoning.tasks.extract import read_answer
 from audio_reasoning.tasks.reward import correct
 from benchmarks import compare
+from stages.layout import AUDIO, BASE_MODEL, PROMPTS, QUESTIONS
 from stages.project import Project, load_project
 
 RESULTS = Path("benchmarks/results.json")
@@ -212,7 +213,7 @@ def _share(values: Iterable[bool]) -> float:
 
 
 def _requests(questions: list[Question]) -> list[Request]:
-    prompt = load_prompt(VARIANT)
+    prompt = load_prompt(VARIANT, PROMPTS)
     return [request_for(question, prompt) for question in questions]
 
 

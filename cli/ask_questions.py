@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import AUDIO, QUESTIONS, read_rows
+from audio_reasoning.core.files import read_rows
 from audio_reasoning.core.records import Question, read_questions
 from audio_reasoning.tasks.asked import questions_with_audio
+from stages.layout import AUDIO, QUESTIONS
 
 TEST = QUESTIONS / "test.jsonl"
 

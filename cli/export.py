@@ -21,14 +21,15 @@ def command(
     import shutil
 
     from audio_reasoning.core.errors import UserError
-    from audio_reasoning.core.files import MODELS, atomic_dir
+    from audio_reasoning.core.files import atomic_dir
     from audio_reasoning.core.models import resolve
     from stages.answer import read_manifest
+    from stages.layout import BASE_MODEL, model_dir
 
     if out.exists():
         raise UserError(f"{out}: exists already; give --out a folder that does not")
     read_manifest(model)
-    base, trained = resolve(MODELS / model)
+    base, trained = resolve(model_dir(model), BASE_MODEL)
     if trained is None:
         raise UserError(f"models/{model} has no adapter: it is the base model itself, {base}, to be copied as it is")
     if adapter:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.render.report.page import INDEX
 from audio_reasoning.render.report.sections import browser_link
+from stages.layout import INDEX
 
 PICTURES = {"overview": "", "browser": browser_link(flip="won")}
 HEIGHT = 900

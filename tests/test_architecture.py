@@ -85,6 +85,14 @@ def test_scoring_never_imports_a_model() -> None:
         assert not rooms & {"engines", "families", "training"}, module
 
 
+@pytest.mark.parametrize("path", sorted(LIBRARY.rglob("*.py")), ids=lambda p: str(p.relative_to(LIBRARY)))
+def test_the_library_is_told_where_files_are(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Path", "Path.cwd", "os.getcwd"):
+            known = not node.args or isinstance(node.args[0], ast.Constant | ast.JoinedStr)
+            assert not known, f"{path}:{node.lineno} names a place: what it needs is an argument"
+
+
 def test_dvc_yaml_names_the_code_of_each_stage() -> None:
     text = (ROOT / "dvc.yaml").read_text()
     assert deps.rewritten(text) == text, "`python -m stages.deps --write`"

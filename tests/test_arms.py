@@ -18,7 +18,7 @@ from audio_reasoning.conditions.condition import condition_of
 from audio_reasoning.conditions.orders import asked_orders
 from audio_reasoning.conditions.params import Arms
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import AUDIO, sha256_file, write_jsonl
+from audio_reasoning.core.files import sha256_file, write_jsonl
 from audio_reasoning.core.records import NO_AUDIO, Audio, Question, Rollout, rollout_from, to_dict
 from audio_reasoning.engines.answer import _check_audio_tokens, answer_questions, check_clips, request_for
 from audio_reasoning.engines.answers import ChatResult
@@ -28,6 +28,7 @@ from audio_reasoning.engines.messages import cache_key, chat_request
 from audio_reasoning.prompts.registry import Prompt, load_prompt
 from audio_reasoning.tasks.extract import read_answer
 from stages import answer
+from stages.layout import AUDIO
 from stages.project import load_project
 from tests import tiny_thinker
 from tests.fake_openai import FakeOpenAI

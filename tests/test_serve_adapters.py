@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import AUDIO, sha256_file, write_json
+from audio_reasoning.core.files import sha256_file, write_json
 from audio_reasoning.core.models import adapter_of, base_identity, merged_path, resolve
 from audio_reasoning.core.records import Audio, Question
 from audio_reasoning.engines.answer import answer_questions
@@ -38,6 +38,7 @@ from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
 from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
 from audio_reasoning.prompts.registry import load_prompt
+from stages.layout import AUDIO
 from stages.project import load_project
 from tests.asking import ask
 
@@ -177,9 +178,9 @@ def test_what_cannot_be_merged_is_explained_and_leaves_nothing(project: Path) ->
 
 def test_a_model_folder_is_a_checkpoint_or_an_adapter_on_the_base(project: Path) -> None:
     folder = iteration("iter1")
-    assert resolve(BASE) == (BASE, None)
-    assert resolve(folder) == (BASE, folder / "adapter")
-    assert resolve(iteration("iter2", accepted=False)) == (BASE, None)
+    assert resolve(BASE, BASE) == (BASE, None)
+    assert resolve(folder, BASE) == (BASE, folder / "adapter")
+    assert resolve(iteration("iter2", accepted=False), BASE) == (BASE, None)
 
 
 def test_an_adapter_of_another_base_and_a_changed_one_are_refused(project: Path) -> None:
@@ -210,7 +211,7 @@ def questions() -> list[Question]:
 
 def setup(backend: str, folder: Path, candidate: Path | None = None) -> Setup:
     """The model in a folder; or an adapter on it that no model folder has yet."""
-    model, adapter = resolve(folder)
+    model, adapter = resolve(folder, BASE)
     return Setup(backend, model, candidate or adapter, MERGE, RUNTIME, AUDIO, "fake")
 
 
@@ -245,7 +246,7 @@ from audio_reasoning.core.models import resolve
 from audio_reasoning.engines import answer, thinking
 from audio_reasoning.engines.engine import Decoding, Request, Setup, open_engine
 from audio_reasoning.engines.params import Runtime, Serve
-base, adapter = resolve(Path("models/iter1"))
+base, adapter = resolve(Path("models/iter1"), Path("models/base"))
 decoding = Decoding(temperature=0.0, top_p=1.0, max_tokens=8, n=1, seed=1)
 for backend in ("vllm", "transformers"):
     serve, runtime = Serve(**{MERGE.model_dump()!r}), Runtime(**{RUNTIME.model_dump()!r})

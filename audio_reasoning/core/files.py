@@ -14,16 +14,6 @@ from typing import IO, Any
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.parse import parse_json, parse_json_rows
 
-QUESTIONS = Path("data/questions")
-SOURCES = Path("data/sources")
-AUDIO = Path("data/audio")
-PROMPTS = Path("prompts")
-MODELS = Path("models")
-BASE_MODEL = MODELS / "base"
-REST = Path("data/rest")
-METRICS = Path("metrics")
-REST_METRICS = METRICS / "rest"
-
 
 def repository() -> Path:
     """The repository that the user works in.
