@@ -51,7 +51,7 @@ from audio_reasoning.prompts.registry import load_prompt
 from audio_reasoning.tasks.extract import read_answer
 from audio_reasoning.tasks.reward import correct
 from benchmarks import compare
-from stages.layout import AUDIO, BASE_MODEL, PROMPTS, QUESTIONS
+from stages.layout import AUDIO, BASE_MODEL, PROMPTS, QUESTIONS, cache_dir
 from stages.project import Project, load_project
 
 RESULTS = Path("benchmarks/results.json")
@@ -218,12 +218,12 @@ def _requests(questions: list[Question]) -> list[Request]:
 
 
 def _engine(params: Project) -> Engine:
-    return open_engine(Setup("vllm", BASE_MODEL, None, params.serve, params.runtime, AUDIO))
+    return open_engine(Setup("vllm", BASE_MODEL, None, params.serve, params.runtime, AUDIO, work=cache_dir()))
 
 
 @contextmanager
 def _server(params: Project) -> Iterator[Server]:
-    with ensure(BASE_MODEL, params.serve, params.runtime, AUDIO.resolve()) as server:
+    with ensure(BASE_MODEL, params.serve, params.runtime, AUDIO.resolve(), cache_dir()) as server:
         yield server
 
 

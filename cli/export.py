@@ -24,7 +24,7 @@ def command(
     from audio_reasoning.core.files import atomic_dir
     from audio_reasoning.core.models import resolve
     from stages.answer import read_manifest
-    from stages.layout import BASE_MODEL, model_dir
+    from stages.layout import BASE_MODEL, cache_dir, model_dir
 
     if out.exists():
         raise UserError(f"{out}: exists already; give --out a folder that does not")
@@ -37,7 +37,7 @@ def command(
     else:
         from audio_reasoning.families.merged import merged_checkpoint
 
-        source = merged_checkpoint(base, trained)
+        source = merged_checkpoint(base, trained, cache_dir())
     with atomic_dir(out) as scratch:
         shutil.copytree(source, scratch, dirs_exist_ok=True)
     print(f"{out}: {'the adapter of' if adapter else 'the checkpoint of'} models/{model}")

@@ -40,7 +40,7 @@ from audio_reasoning.metrics.results import write_result
 from audio_reasoning.tasks.official import official_match
 from audio_reasoning.tasks.reward import correct
 from stages.declared import DeclaredRuns
-from stages.layout import METRICS, QUESTIONS, answers_file
+from stages.layout import METRICS, QUESTIONS, answers_file, cache_dir
 from stages.params import load_params
 
 OUT = METRICS / "judge.json"
@@ -119,7 +119,7 @@ def by_endpoint(answers: Sequence[Answer], rubrics: Rubrics, server: Server, par
         for answer in answers
         if answer.is_rated
     ]
-    with response_cache() as cache:
+    with response_cache(cache_dir()) as cache:
         replies = rate(prompts, server, params.judge, cache, params.runtime)
     _check_failures([name for name, _ in prompts], replies, params.judge.max_error_rate)
     rows = iter(replies)

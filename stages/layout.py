@@ -4,6 +4,7 @@ A run's answers are in `data/<kind>/<model>/<prompt>.jsonl` and its scores in `m
 a condition the prompt is followed by @ and its name.
 """
 
+import os
 from pathlib import Path
 
 from audio_reasoning.core.errors import UserError
@@ -22,6 +23,19 @@ REST_METRICS = METRICS / "rest"
 REPORTS = Path("reports")
 INDEX = REPORTS / "index.html"
 FILES = REPORTS / "report_files"  # not an out that others of reports/ overlap with
+
+
+def repository() -> Path:
+    """The repository that the user works in.
+
+    DVC sets DVC_ROOT to it even in the temporary workspaces of `dvc exp run --temp` and `--queue`.
+    """
+    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+
+
+def cache_dir() -> Path:
+    """The folder for resumable work outside DVC's outs, which temporary workspaces share with the repository."""
+    return repository() / ".cache"
 
 
 def model_dir(name: str) -> Path:

@@ -32,7 +32,7 @@ from audio_reasoning.families.family import family_of
 from audio_reasoning.training.checkpoints import checkpoint_file
 from audio_reasoning.training.loop import DivergedError, Row
 from audio_reasoning.training.params import Train
-from stages.layout import AUDIO, BASE_MODEL, CANDIDATES, REST, REST_METRICS, model_dir
+from stages.layout import AUDIO, BASE_MODEL, CANDIDATES, REST, REST_METRICS, cache_dir, model_dir
 from stages.params import load_params
 from stages.rest_models import depth_of
 
@@ -147,7 +147,7 @@ def train_iteration(name: str, params: Params) -> dict[str, Any]:
     inputs += [previous and sha256_file(previous / WEIGHTS), recipe(method=iteration.method)]
     learning_rate = iteration.learning_rate * rest.train.learning_rate_scale
     curves = REST_METRICS / f"train_{name}"
-    with checkpoint_file(name, inputs) as checkpoint:
+    with checkpoint_file(name, inputs, cache_dir()) as checkpoint:
         if checkpoint.is_file():
             print(f"{name}: going on from {checkpoint}")
         how = How(rest.train, learning_rate, iteration.options, seed, checkpoint, params.runtime.checkpoint_steps)

@@ -5,7 +5,7 @@ from audio_reasoning.core.models import resolve
 from audio_reasoning.core.runs import BASE
 from audio_reasoning.engines.engine import Setup
 from audio_reasoning.engines.params import Runtime, Serve
-from stages.layout import AUDIO, BASE_MODEL, model_dir
+from stages.layout import AUDIO, BASE_MODEL, cache_dir, model_dir
 
 
 def setup_of(model: str, backend: str, serve: Serve, runtime: Runtime, endpoint_model: str = "") -> Setup:
@@ -24,4 +24,5 @@ def setup_of(model: str, backend: str, serve: Serve, runtime: Runtime, endpoint_
         runtime=runtime,
         media_root=AUDIO,
         endpoint_model=endpoint_model,
+        work=cache_dir(),
     )

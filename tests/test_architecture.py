@@ -87,10 +87,13 @@ def test_scoring_never_imports_a_model() -> None:
 
 @pytest.mark.parametrize("path", sorted(LIBRARY.rglob("*.py")), ids=lambda p: str(p.relative_to(LIBRARY)))
 def test_the_library_is_told_where_files_are(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Path", "Path.cwd", "os.getcwd"):
-            known = not node.args or isinstance(node.args[0], ast.Constant | ast.JoinedStr)
-            assert not known, f"{path}:{node.lineno} names a place: what it needs is an argument"
+    text = path.read_text()
+    assert "DVC_ROOT" not in text, f"{path} looks for the project"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call):
+            called, given = ast.unparse(node.func), node.args[:1]
+            named = called == "Path" and given and isinstance(given[0], ast.Constant | ast.JoinedStr)
+            assert not named and called not in ("Path.cwd", "os.getcwd"), f"{path}:{node.lineno} names a place"
 
 
 def test_dvc_yaml_names_the_code_of_each_stage() -> None:

@@ -356,10 +356,11 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_thinker.save(tmp_path_factory.mktemp("models") / "base")
 
 
-def test_a_model_in_process_answers_in_text_alone_without_an_audio_token(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+def test_a_model_in_process_answers_in_text_alone_without_an_audio_token(checkpoint, tmp_path):
     params = load_project(path=ROOT / "params.yaml")
-    setup = Setup("transformers", checkpoint, None, params.serve, params.runtime, tmp_path / "data/audio")
+    setup = Setup(
+        "transformers", checkpoint, None, params.serve, params.runtime, tmp_path / "data/audio", work=tmp_path
+    )
     greedy = Decoding(temperature=0.0, top_p=1.0, max_tokens=6, n=1, seed=11)
     asked = [replace(one, question="Which? " * (i + 1)) for i, one in enumerate(clips(tmp_path))]
     audio_token = json.loads((checkpoint / "config.json").read_text())["thinker_config"]["audio_token_id"]

@@ -123,8 +123,8 @@ def ask_endpoint(tmp_path: Path, count: int = 4) -> list[Response]:
     questions = [replace(QUESTION, id=f"q{i}", question=f"Question {i}?", audio=audio) for i in range(count)]
     params = load_project(path=ROOT / "params.yaml")
     runtime = params.runtime.model_copy(update={"retries": 0})
-    media_root = tmp_path / "data/audio"
-    setup = Setup("openai", tmp_path / "no-model-here", None, params.serve, runtime, media_root, "fake")
+    media_root, work = tmp_path / "data/audio", tmp_path / ".cache"
+    setup = Setup("openai", tmp_path / "no-model-here", None, params.serve, runtime, media_root, "fake", work=work)
     prompt = load_prompt("baseline", ROOT / "prompts")
     rollouts, _ = answer_questions(questions, prompt, setup, params.infer.decoding(), params.infer.max_error_rate)
     return [read_answer(rollout, QUESTION.choices) for rollout in rollouts]

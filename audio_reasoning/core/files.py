@@ -15,19 +15,6 @@ from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.parse import parse_json, parse_json_rows
 
 
-def repository() -> Path:
-    """The repository that the user works in.
-
-    DVC sets DVC_ROOT to it even in the temporary workspaces of `dvc exp run --temp` and `--queue`.
-    """
-    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
-
-
-def cache_dir() -> Path:
-    """The folder for resumable work outside DVC's outs, which temporary workspaces share with the repository."""
-    return repository() / ".cache"
-
-
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield the name of an empty file, which replaces `path` only if the block ends without an error.

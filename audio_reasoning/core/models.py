@@ -7,7 +7,7 @@ iteration ended with the base model itself, an adapter on it in `adapter/`.
 from pathlib import Path
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import cache_dir, read_json, sha256_file, sha256_json
+from audio_reasoning.core.files import read_json, sha256_file, sha256_json
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
@@ -73,10 +73,10 @@ def adapter_name(adapter: Path) -> str:
     return adapter.absolute().parent.name if adapter.name == "adapter" else adapter.absolute().name
 
 
-def merged_path(base: Path, adapter: Path) -> Path:
-    """Where the checkpoint of `base` with `adapter` merged into it is, once `merged_checkpoint` has made it.
+def merged_path(base: Path, adapter: Path, work: Path) -> Path:
+    """Where in `work` the checkpoint of `base` with `adapter` merged into it is, once `merged_checkpoint` made it.
 
     The folder's own name is the iteration's: servers name models by it.
     """
     key = sha256_json([base_identity(base), adapter_identity(adapter)])[:16]
-    return cache_dir() / "merged" / key / adapter_name(adapter)
+    return work.absolute() / "merged" / key / adapter_name(adapter)
