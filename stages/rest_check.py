@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from audio_reasoning.algorithms.rest import integrity
+from audio_reasoning.algorithms.rest.grading import graded
 from audio_reasoning.algorithms.rest.params import Rest
 from audio_reasoning.algorithms.rest.refusal import KEY, Refusal, RefusedError, announce, passed_on, refusal_in
 from audio_reasoning.algorithms.rest.selection import trace_of
@@ -26,14 +27,14 @@ from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.files import write_json
 from audio_reasoning.core.models import adapter_of
 from audio_reasoning.core.records import Question, read_questions
-from audio_reasoning.core.rollouts import DEV, Sample, Trace, read_records
+from audio_reasoning.core.rollouts import DEV, Graded, Sample, Trace, read_records
 from audio_reasoning.core.threads import limit_threads
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.engines.server.server import stop
 from audio_reasoning.families.adapters import attach
 from audio_reasoning.families.family import Processor, family_of
 from audio_reasoning.training.dataset import Clips, Example, Rows
-from stages.layout import AUDIO, BASE_MODEL, QUESTIONS, REST, REST_METRICS, model_dir
+from stages.layout import AUDIO, BASE_MODEL, QUESTIONS, REST, REST_METRICS, cache_dir, model_dir
 from stages.params import load_params
 from stages.rest_models import depth_of
 from stages.rest_train import adapted_model, check_machine
@@ -52,9 +53,9 @@ class Params(Strict):
 def control_traces(samples: Sequence[Sample], dev: Sequence[Question]) -> list[Trace]:
     """The first right and well-formed answer to each dev question, as traces."""
     questions = {question.id: question for question in dev}
-    right: dict[str, Sample] = {}
-    for sample in samples:
-        if sample.condition == DEV and sample.correct and well_formed(sample):
+    right: dict[str, Graded] = {}
+    for sample in graded((s for s in samples if s.condition == DEV), questions):
+        if sample.correct and well_formed(sample):
             right.setdefault(sample.problem_id, sample)
     return [trace_of(sample, questions[name], 0.0, 1.0, "") for name, sample in right.items()]
 
@@ -213,7 +214,7 @@ def main() -> None:
     if refusal:
         print(passed_on(name, refusal))
     else:
-        stop()  # a GPU cannot hold the served model and another one
+        stop(cache_dir())  # a GPU cannot hold the served model and another one
         limit_threads()
         try:
             check_iteration(name, rest, metrics)

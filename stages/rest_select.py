@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from audio_reasoning.algorithms.rest.grading import graded
 from audio_reasoning.algorithms.rest.params import Rest
 from audio_reasoning.algorithms.rest.pass_rates import CATEGORIES, Problem, categories, histogram, problems_of
 from audio_reasoning.algorithms.rest.refusal import KEY, RefusedError, announce
@@ -24,7 +25,7 @@ from audio_reasoning.algorithms.rest.traces import distinct, well_formed
 from audio_reasoning.core.errors import UserError, stage_main
 from audio_reasoning.core.files import write_json, write_jsonl
 from audio_reasoning.core.records import Question, read_questions, to_dict
-from audio_reasoning.core.rollouts import HEARD, Sample, Trace, read_records, write_records
+from audio_reasoning.core.rollouts import DEV, HEARD, Graded, Sample, Trace, read_records, write_records
 from audio_reasoning.core.typed import Strict
 from stages.layout import QUESTIONS, REST, REST_METRICS
 from stages.params import load_params
@@ -38,7 +39,7 @@ class Params(Strict):
 
 
 def generation_metrics(
-    samples: Sequence[Sample], problems: Sequence[Problem], failed: int, selection: Selection, bank: Sequence[Trace]
+    samples: Sequence[Graded], problems: Sequence[Problem], failed: int, selection: Selection, bank: Sequence[Trace]
 ) -> dict[str, Any]:
     """What was sampled, how hard it was, and what was taken."""
     heard = [sample for sample in samples if sample.condition == HEARD]
@@ -106,7 +107,8 @@ def _retention_questions(selection: Selection, questions: dict[str, Question]) -
     asked = []
     for problem in selection.retention:
         sample, question = problem.samples[0], questions[problem.id]
-        asked.append(replace(question, choices=tuple(question.choices[i] for i in sample.order), answer=sample.answer))
+        choices = tuple(question.choices[i] for i in sample.order)
+        asked.append(replace(question, choices=choices, answer=sample.order.index(question.answer)))
     return asked
 
 
@@ -119,8 +121,8 @@ def main() -> None:
     rest = load_params(Params, "rest.select", "rest.seed", f"rest.iterations.{name}.from").rest
     start = rest.iterations[name].start
     source = REST / name / "samples.parquet"
-    samples = read_records(source, Sample)
     questions = {question.id: question for question in read_questions(QUESTIONS / "train.jsonl")}
+    samples = graded((s for s in read_records(source, Sample) if s.condition != DEV), questions)
     problems, failed = problems_of(samples)
     if not problems:
         raise UserError(

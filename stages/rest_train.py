@@ -136,7 +136,7 @@ def train_iteration(name: str, params: Params) -> dict[str, Any]:
     """
     rest, iteration = params.rest, params.rest.iterations[name]
     method = method_of(iteration.method, f"rest.iterations.{name}.method")
-    stop()  # a GPU cannot hold the served model and the one in training
+    stop(cache_dir())  # a GPU cannot hold the served model and the one in training
     start, seed = model_dir(iteration.start), rest.seed * 1_000 + depth_of(iteration.start)
     bank = REST / name / "bank.parquet"
     traces = read_records(bank, Trace)

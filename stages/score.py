@@ -1,11 +1,13 @@
 """Score predictions: two accuracies, and what became of the rest.
 
-    python -m stages.score baseline
+    python -m stages.score --model base
+    python -m stages.score --controls
     python -m stages.score iter1/baseline@silence
 
-The DVC stages `score`, `score_controls` and `score_models`: of any run, to the file that `metrics_file` in layout.py
-names. `audio-reasoning score` does the same, and takes files from elsewhere: MMAR's metadata or Question records, and
-the challenge's `id, thinking_prediction, answer_prediction` or Response records. There, a question without a prediction
+The DVC stages `score` and `score_models` score a model's runs under all prompts that the parameters name for it,
+`score_controls` those in control arms, each to the file that `metrics_file` in layout.py names. `audio-reasoning
+score` does the same for one run, and takes files from elsewhere: MMAR's metadata or Question records, and the
+challenge's `id, thinking_prediction, answer_prediction` or Response records. There, a question without a prediction
 counts as wrong and as `missing`, and one whose answer is none of its choices is left out. What the metrics are:
 metrics/scoring.py.
 """
@@ -17,13 +19,43 @@ from pathlib import Path
 
 from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.files import read_json
-from audio_reasoning.core.runs import Run, named_run
+from audio_reasoning.core.run_names import ArmNames, EvalPrompts, Prompts
+from audio_reasoning.core.runs import BASE, Run, named_run
+from audio_reasoning.core.typed import Strict
 from audio_reasoning.metrics.dropped import dropped_ids, dropped_notes
 from audio_reasoning.metrics.inputs import Unanswerable, read_question_set, read_samples, some, told_unanswerable
 from audio_reasoning.metrics.results import Metrics, write_result
 from audio_reasoning.metrics.scoring import FATES, metrics_of
 from audio_reasoning.render.tables import percent_range
 from stages.layout import QUESTIONS, answers_file, manifest_file, metrics_file
+from stages.params import load_params
+
+
+class Params(Strict):
+    """What the stages read."""
+
+    prompts: Prompts
+    arms: ArmNames
+    rest: EvalPrompts
+
+
+def runs_of(model: str) -> list[Run]:
+    """The runs of a model, as it was trained, that the parameters ask for."""
+    if model == BASE:
+        return [Run(variant) for variant in load_params(Params, "prompts.variants").prompts.variants]
+    return [Run(variant, model) for variant in load_params(Params, "rest.eval_prompts").rest.eval_prompts]
+
+
+def control_runs() -> list[Run]:
+    """The runs in control arms that the parameters ask for."""
+    arms = load_params(Params, "arms.kinds", "arms.variants").arms
+    return [Run(variant, condition=kind) for variant in arms.variants for kind in arms.kinds]
+
+
+def _named(args: argparse.Namespace) -> list[Run]:
+    if args.controls:
+        return control_runs()
+    return runs_of(args.model) if args.model else [named_run(args.run)]
 
 
 def score_run(run: Run) -> tuple[Path, Metrics]:
@@ -71,12 +103,16 @@ def line(name: object, metrics: Metrics) -> str:
 
 @stage_main
 def main() -> None:
-    """Score one run and write its metrics."""
+    """Score the runs that the arguments name, and write their metrics."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="score this run's answers to the test questions")
-    out, metrics = score_run(named_run(parser.parse_args().run))
-    write_result(out, metrics)
-    print(line(out, metrics))
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("run", nargs="?", help="score this run's answers to the test questions")
+    which.add_argument("--model", help="score this model under each of its prompts: base, or a name in rest.iterations")
+    which.add_argument("--controls", action="store_true", help="score all runs in control arms")
+    for run in _named(parser.parse_args()):
+        out, metrics = score_run(run)
+        write_result(out, metrics)
+        print(line(out, metrics))
 
 
 if __name__ == "__main__":

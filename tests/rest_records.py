@@ -4,7 +4,7 @@ from pathlib import Path
 
 from audio_reasoning.core.files import write_jsonl
 from audio_reasoning.core.records import Audio, Question, to_dict
-from audio_reasoning.core.rollouts import HEARD, Sample, Trace
+from audio_reasoning.core.rollouts import HEARD, Graded, Trace
 from stages.compose import composed
 from stages.layout import QUESTIONS
 from stages.project import Project, parse_project
@@ -36,19 +36,21 @@ def question(name: str, sub_category: str = "Content Analysis", audio: Audio | N
 
 def sample(
     problem: str, index: int = 0, right: bool = True, ids: tuple[int, ...] = (1, 2, 3), condition: str = HEARD, **other
-) -> Sample:
-    """A sample of `question(problem)`, whose choices were asked in reverse order."""
-    return Sample(
+) -> Graded:
+    """A sample of `question(problem)`, whose choices were asked in reverse order; its text says what its grade does."""
+    status = other.get("status", "ok")
+    said = {"ok": "\nANSWER: " + ("a bell" if right else "wind"), "no_answer": " I cannot tell"}.get(status, "")
+    return Graded(
         **{
             "problem_id": problem,
             "condition": condition,
             "sample_index": index,
             "order": (3, 2, 1, 0),
-            "answer": 3,
-            "chosen": 3 if right else 0,
-            "correct": right,
-            "status": "ok",
-            "text": "<think>a bell rings</think> a bell",
+            "correct": right and status == "ok",
+            "status": status,
+            "text": "<think>a bell rings</think>" + said,
+            "finish_reason": "length" if status == "truncated" else "stop",
+            "error": "no reply" if status == "error" else "",
             "prompt_token_ids": (7, 8, 9),
             "completion_token_ids": ids,
             **other,
@@ -56,7 +58,7 @@ def sample(
     )
 
 
-def samples(problem: str, right: int, n: int, **other) -> list[Sample]:
+def samples(problem: str, right: int, n: int, **other) -> list[Graded]:
     """`n` samples of one problem, each with tokens of its own, the first `right` of them right."""
     return [sample(problem, i, i < right, (i, i + 1, i + 2, i + 3), **other) for i in range(n)]
 
@@ -74,7 +76,7 @@ def trace(problem: str, ids: tuple[int, ...] = (1, 2, 3), **other) -> Trace:
             "audio_path": f"mini/{problem}.flac",
             "audio_sha256": f"{problem:0>64}",
             "duration_s": 1.5,
-            "text": "<think>a bell rings</think> a bell",
+            "text": "<think>a bell rings</think>\nANSWER: a bell",
             "prompt_token_ids": (7, 8, 9),
             "completion_token_ids": ids,
             **other,

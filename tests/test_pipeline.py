@@ -14,10 +14,9 @@ from tests.pipeline import TEST_QUESTIONS, VARIANTS, Pipeline, create, ended, ki
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ANSWER = [f"answer@{v}" for v in VARIANTS]
-SCORE = [f"score@{v}" for v in VARIANTS]
 # What reads all answers, whichever runs there are.
 EVIDENCE = ["arms", "compare", "errors", "judge", "rest_compare", "submission", "report"]
-STRUCTURED = ["answer@structured_reasoning", "score@structured_reasoning"]
+STRUCTURED = ["answer@structured_reasoning", "score"]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +25,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     try:
         ran = pipeline.repro()
         prepared = ["parameters", "acquire@mini", "questions", "probe", "base_model", "rubrics"]
-        assert ran == sorted([*prepared, *ANSWER, *SCORE, *EVIDENCE, "headline", "vote_tables"])
+        assert ran == sorted([*prepared, *ANSWER, "score", "score_controls", *EVIDENCE, "headline", "vote_tables"])
         yield pipeline
     finally:
         pipeline.python("-m", "cli", "server", "stop")
@@ -106,7 +105,7 @@ def test_controls_votes_and_ratings_are_made_where_they_are_asked_for(pipeline: 
     params["compare"]["contrasts"] += [{"a": f"{name}@silence", "b": name}, {"a": name, "b": f"{name}@vote"}]
     params["submission"]["run"] = f"{name}@vote"
     (pipeline.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    made = [f"{what}_controls@{name}-{kind}" for what in ("answer", "score") for kind in kinds]
+    made = [*(f"answer_controls@{name}-{kind}" for kind in kinds), "score_controls"]
     changed = [stage for stage in EVIDENCE if stage not in ("errors", "rest_compare")]
     sampled = [f"answer_samples@{name}", f"vote@{name}", "vote_tables"]
     assert pipeline.repro() == sorted(["parameters", *made, *sampled, *changed])

@@ -234,7 +234,7 @@ def test_controls_are_one_right_well_formed_answer_for_each_dev_question() -> No
     first, second = dev_sample(20), dev_sample(21)
     others = [
         replace(dev_sample(20, more="again "), sample_index=1),
-        replace(dev_sample(22), correct=False),
+        replace(dev_sample(22), finish_reason="length"),
         replace(dev_sample(23), text="ANSWER: rain falls down"),
         replace(dev_sample(24), condition=HEARD),
     ]
@@ -245,8 +245,8 @@ def test_controls_are_one_right_well_formed_answer_for_each_dev_question() -> No
 
 def dev_sample(number: int, more: str = "") -> Sample:
     one = trace(number, more=more)
-    rest = (True, "ok", one.text, one.prompt_token_ids, one.completion_token_ids)
-    return Sample(one.problem_id, DEV, 0, (0, 1), 0, 0, *rest)
+    rest = (one.text, "stop", "", one.prompt_token_ids, one.completion_token_ids)
+    return Sample(one.problem_id, DEV, 0, (0, 1), *rest)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audio_reasoning.algorithms.rest.grading import graded
 from audio_reasoning.algorithms.rest.params import Generate
 from audio_reasoning.conditions.silence import silenced
 from audio_reasoning.core.errors import UserError
@@ -183,9 +184,10 @@ def test_each_sample_says_how_its_question_was_asked_and_whether_it_was_right(pr
     by_name = {q.id: (q, order) for q, order in asked}
     for row in rows:
         question, order = by_name[row.problem_id]
-        assert (row.order, row.answer, row.chosen) == (order, question.answer, 0)
-        assert row.correct == (CHOICES[order[0]] == CHOICES[0])
-    assert {s.correct for s in rows} == {True, False}
+        assert (row.order, row.text) == (order, f"ANSWER: {question.choices[0]}")
+    found = graded(rows, {q.id: q for q in TRAIN})
+    assert [s.correct for s in found] == [CHOICES[s.order[0]] == CHOICES[0] for s in found]
+    assert {s.correct for s in found} == {True, False}
 
 
 def test_samples_are_split_evenly_over_requests_whose_seeds_go_on_where_the_last_ended(project, backend, params):
@@ -219,7 +221,10 @@ def test_a_backend_without_token_ids_is_refused_but_a_failed_request_has_none(pr
         sampled(params, TRAIN[:1])
     backend.status = "error"
     _, rows = sampled(params, TRAIN[:1])
-    assert [(s.status, s.chosen, s.correct, s.completion_token_ids) for s in rows] == [("error", -1, False, ())] * 4
+    found = graded(rows, {q.id: q for q in TRAIN})
+    assert [(s.status, s.error, s.correct, s.completion_token_ids) for s in found] == [
+        ("error", "HTTP 400", False, ())
+    ] * 4
 
 
 # ── The stage ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,7 +1,7 @@
 """Sampled answers to training problems, and those that are trained on: the records in Parquet files."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import atomic_path
+from audio_reasoning.core.records import Status
 
 HEARD, SILENCE, DEV = "heard", "silence", "dev"  # a Sample's condition
 Record = TypeVar("Record")
@@ -17,24 +18,30 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True)
 class Sample:
-    """One sampled answer to one problem, as it was asked.
+    """One sampled answer to one problem, as it came: which choice is meant is read when it is graded.
 
     `condition` is "heard", "silence" (the clip was replaced by silence) or "dev" (a control question of the dev
     set). `order` maps the choices as asked to the question's own: choice i was `question.choices[order[i]]`.
-    `answer` is the right one's index as asked, `chosen` the model's, -1 for none.
+    `error` is the reason where there is no answer.
     """
 
     problem_id: str
     condition: str
     sample_index: int
     order: tuple[int, ...]
-    answer: int
-    chosen: int
-    correct: bool
-    status: str
     text: str
+    finish_reason: str
+    error: str
     prompt_token_ids: tuple[int, ...]
     completion_token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Graded(Sample):
+    """A sample, what became of it, and whether it is right."""
+
+    status: Status
+    correct: bool
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,8 @@ def _schema(record: type) -> pa.Schema:
 
 def write_records(path: Path, record: type[Record], rows: Iterable[Record]) -> None:
     """Write records of one kind to a Parquet file, whole or not at all."""
-    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=_schema(record))  # type: ignore[call-overload]
+    schema = _schema(record)
+    table = pa.Table.from_pylist([{name: getattr(row, name) for name in schema.names} for row in rows], schema=schema)
     with atomic_path(path) as beside:
         pq.write_table(table, beside, compression="zstd")
 

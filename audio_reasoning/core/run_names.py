@@ -39,8 +39,13 @@ class Start(Part):
     start: Name = Field(alias="from")
 
 
-class IterationNames(Part):
+class EvalPrompts(Part):
+    """The prompts that iterations are measured under."""
+
+    eval_prompts: Names
+
+
+class IterationNames(EvalPrompts):
     """Which iterations there are, and the prompts that they are measured under."""
 
     iterations: Mapping[Name, Start]
-    eval_prompts: Names

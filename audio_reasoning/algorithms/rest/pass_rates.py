@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from audio_reasoning.core.rollouts import DEV, HEARD, Sample
+from audio_reasoning.core.rollouts import HEARD, Graded
 
 CATEGORIES = ("too_hard", "challenging", "learning_zone", "almost_mastered", "mastered")
 
@@ -15,11 +15,11 @@ class Problem:
     """One problem's samples; `silent_rate` is the pass rate without hearing, None where that was not tried."""
 
     id: str
-    samples: tuple[Sample, ...]
+    samples: tuple[Graded, ...]
     silent_rate: float | None
 
     @property
-    def right(self) -> tuple[Sample, ...]:
+    def right(self) -> tuple[Graded, ...]:
         """The samples that chose the right choice."""
         return tuple(sample for sample in self.samples if sample.correct)
 
@@ -53,16 +53,15 @@ def category(right: int, n: int) -> str:
     return "learning_zone" if 4 * right <= 3 * n else "almost_mastered"
 
 
-def problems_of(samples: Iterable[Sample]) -> tuple[list[Problem], list[str]]:
+def problems_of(samples: Iterable[Graded]) -> tuple[list[Problem], list[str]]:
     """The problems in the order they were asked, and the ids of those of which a sample failed.
 
     A failed request says nothing about a problem, so it is left out rather than counted as wrong.
     """
-    heard: dict[str, list[Sample]] = {}
-    silent: dict[str, list[Sample]] = {}
+    heard: dict[str, list[Graded]] = {}
+    silent: dict[str, list[Graded]] = {}
     for sample in samples:
-        if sample.condition != DEV:
-            (heard if sample.condition == HEARD else silent).setdefault(sample.problem_id, []).append(sample)
+        (heard if sample.condition == HEARD else silent).setdefault(sample.problem_id, []).append(sample)
     failed = {s.problem_id for found in (heard, silent) for rows in found.values() for s in rows if s.status == "error"}
     problems = [
         Problem(name, tuple(rows), rate(silent[name]) if name in silent else None)
@@ -72,7 +71,7 @@ def problems_of(samples: Iterable[Sample]) -> tuple[list[Problem], list[str]]:
     return problems, sorted(failed)
 
 
-def rate(samples: Sequence[Sample]) -> float:
+def rate(samples: Sequence[Graded]) -> float:
     """The share of samples that are right."""
     return sum(sample.correct for sample in samples) / len(samples)
 

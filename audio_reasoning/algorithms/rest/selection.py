@@ -11,14 +11,14 @@ from audio_reasoning.algorithms.rest.params import Select
 from audio_reasoning.algorithms.rest.pass_rates import Problem
 from audio_reasoning.algorithms.rest.traces import chosen_traces
 from audio_reasoning.core.records import Question
-from audio_reasoning.core.rollouts import Sample, Trace
+from audio_reasoning.core.rollouts import Graded, Trace
 
 
 @dataclass(frozen=True)
 class Selection:
     """The problems to train on with their traces, the mastered ones to ask again, and what was left out and why."""
 
-    taken: dict[str, list[Sample]]
+    taken: dict[str, list[Graded]]
     replayed: frozenset[str]
     retention: list[Problem]
     dropped: dict[str, int]
@@ -112,7 +112,7 @@ def traces_of(
     ]
 
 
-def trace_of(sample: Sample, question: Question, pass_rate: float, weight: float, iteration: str) -> Trace:
+def trace_of(sample: Graded, question: Question, pass_rate: float, weight: float, iteration: str) -> Trace:
     """One sample of a question as a trace."""
     return Trace(
         problem_id=sample.problem_id,

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from numpy.random import Generator
 
 from audio_reasoning.algorithms.rest.params import Select
-from audio_reasoning.core.rollouts import Sample
+from audio_reasoning.core.rollouts import Graded
 
 _NGRAM = 3
 
 
-def chosen_traces(right: Sequence[Sample], select: Select, rng: Generator) -> list[Sample]:
+def chosen_traces(right: Sequence[Graded], select: Select, rng: Generator) -> list[Graded]:
     """The samples of one problem to train on: distinct, well formed, ranked, and no more than asked for."""
     found = ranked(distinct([sample for sample in right if well_formed(sample)]), select.rank, rng)
     if select.traces == "all":
@@ -18,7 +18,7 @@ def chosen_traces(right: Sequence[Sample], select: Select, rng: Generator) -> li
     return found[: 1 if select.traces == "best" else select.k]
 
 
-def well_formed(sample: Sample) -> bool:
+def well_formed(sample: Graded) -> bool:
     """Whether the thinking was opened and closed, once.
 
     The opening tag may be in the prompt, where some chat templates put it.
@@ -27,15 +27,15 @@ def well_formed(sample: Sample) -> bool:
     return text.count("</think>") == 1 and text.count("<think>") <= 1 and "<think>" not in text.partition("</think>")[2]
 
 
-def distinct(samples: Sequence[Sample]) -> list[Sample]:
+def distinct(samples: Sequence[Graded]) -> list[Graded]:
     """The first of each set of samples of one problem with the same tokens, in their order."""
-    found: dict[tuple[int, ...], Sample] = {}
+    found: dict[tuple[int, ...], Graded] = {}
     for sample in samples:
         found.setdefault(sample.completion_token_ids, sample)
     return list(found.values())
 
 
-def ranked(samples: Sequence[Sample], rank: str, rng: Generator) -> list[Sample]:
+def ranked(samples: Sequence[Graded], rank: str, rng: Generator) -> list[Graded]:
     """The samples, best first: the shortest, any, or each as unlike those before it as can be."""
     if rank == "shortest":
         return sorted(samples, key=lambda sample: (len(sample.completion_token_ids), sample.sample_index))
@@ -43,7 +43,7 @@ def ranked(samples: Sequence[Sample], rank: str, rng: Generator) -> list[Sample]
     return order if rank == "random" else _spread(order)
 
 
-def _spread(samples: Sequence[Sample]) -> list[Sample]:
+def _spread(samples: Sequence[Graded]) -> list[Graded]:
     """Greedy farthest-first order (Gonzalez 1985) by Jaccard distance of token n-grams, from the first sample on."""
     grams = [_ngrams(sample.completion_token_ids) for sample in samples]
     if not grams:
