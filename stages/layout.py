@@ -21,8 +21,8 @@ REST = Path("data/rest")
 METRICS = Path("metrics")
 REST_METRICS = METRICS / "rest"
 REPORTS = Path("reports")
-INDEX = REPORTS / "index.html"
-FILES = REPORTS / "report_files"  # not an out that others of reports/ overlap with
+REPORT_PAGE = REPORTS / "index.html"
+REPORT_FILES = REPORTS / "report_files"  # not an out that others of reports/ overlap with
 
 
 def repository() -> Path:

@@ -25,10 +25,10 @@ from audio_reasoning.render.report.training import iterations_section, pass_rate
 from audio_reasoning.render.report.votes import votes_section
 from stages.declared import DeclaredRuns
 from stages.layout import (
-    FILES,
-    INDEX,
     METRICS,
     QUESTIONS,
+    REPORT_FILES,
+    REPORT_PAGE,
     REPORTS,
     REST_METRICS,
     answers_file,
@@ -82,17 +82,17 @@ def main() -> None:
         if run not in absent
     ]
     page = render(header_of(params.profile, questions, runs, absent), sections(params))
-    with atomic_dir(FILES) as folder:
+    with atomic_dir(REPORT_FILES) as folder:
         write_assets(folder)
         data = page_data(params.profile, questions, runs, absent)
         (folder / "data.js").write_text(f"window.report.store.fill({script_json(data)});\n", encoding="ascii")
         (folder / "traces").mkdir()
         for answers in runs:
             (folder / "traces" / trace_file(answers.run)).write_text(traces_script(answers), encoding="ascii")
-    with atomic_write(INDEX) as file:
+    with atomic_write(REPORT_PAGE) as file:
         file.write(page)
-    size = sum(path.stat().st_size for path in FILES.rglob("*") if path.is_file()) + INDEX.stat().st_size
-    print(f"{INDEX}: {len(questions)} questions, {len(runs)} runs, {size / 1e6:.1f} MB")
+    size = sum(path.stat().st_size for path in REPORT_FILES.rglob("*") if path.is_file()) + REPORT_PAGE.stat().st_size
+    print(f"{REPORT_PAGE}: {len(questions)} questions, {len(runs)} runs, {size / 1e6:.1f} MB")
     for run in absent:
         print(f"{run.name} has no answers yet: {answers_file(run)} is not there")
 
