@@ -101,7 +101,7 @@ def sweep_rows(
     if not rows and stale:
         raise UserError(
             f"none of {stale} files of metrics in {PROMPTS} was made with its experiment's own {param}: the "
-            "experiments ran other stages; name score@<variant> when you queue them"
+            "experiments ran other stages; name the stage score when you queue them"
         )
     if not rows:
         raise UserError(f"no experiment has metrics of {', '.join(variants) or 'any variant'} in {PROMPTS}")
