@@ -1,5 +1,6 @@
 """`audio-reasoning ask`: any questions to any model, prompt, condition and engine, without touching params.yaml."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -41,18 +42,21 @@ def command(
     written to --out, or printed. An interrupted run goes on where it stopped: every answer is kept in the cache.
     """
     from cli.ask_params import Asked, asked_params
-    from cli.ask_questions import questions_to_ask
-    from cli.ask_results import accuracy_line, answers_table
+    from cli.ask_questions import TEST, questions_to_ask
+    from cli.ask_results import answers_table, check_out, summary
     from stages.answer import answer, write_run
 
     decoding = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens, "n": n, "seed": seed}
     asked: Asked = asked_params(run, prompt, engine, endpoint_model, in_flight, decoding)
+    if out:
+        check_out(out, questions or TEST)
+    setup = asked.setup()  # what is wrong with it is told before any clip is converted
     wanted, media_root = questions_to_ask(questions, audio, limit)
-    rollouts, manifest = answer(asked.run, asked.prompt, wanted, asked.setup(media_root), asked.params)
+    rollouts, manifest = answer(asked.run, asked.prompt, wanted, replace(setup, media_root=media_root), asked.params)
     as_declared = asked.as_declared and questions is None and audio is None and limit is None
     path = out or (answers_file(asked.run) if as_declared else None)
     if path:
         write_run(path, rollouts, manifest)
     else:
         print(answers_table(wanted, rollouts))
-    print(accuracy_line(wanted, rollouts))
+    print(summary(wanted, rollouts))

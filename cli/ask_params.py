@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError, nearest
-from audio_reasoning.core.plugins import load_object
 from audio_reasoning.core.runs import SAMPLES, VOTE, Run, named_run
-from audio_reasoning.engines.engine import ENGINES, Setup
+from audio_reasoning.engines.engine import ENGINES, Setup, open_engine
 from audio_reasoning.prompts.registry import Prompt, load_prompt
-from stages.answer import Params, read_manifest
+from stages.answer import Params, condition_in, read_manifest
 from stages.layout import PROMPTS
 from stages.params import PARAMS, parse_params
 from stages.project import load_project
@@ -59,12 +58,13 @@ class Asked:
     params: Params
     as_declared: bool
 
-    def setup(self, media_root: Path) -> Setup:
-        """The engine's; raises UserError where the model cannot be asked."""
-        params = self.params
-        infer = params.infer
+    def setup(self) -> Setup:
+        """The engine's; raises UserError for an engine, endpoint, model or condition that is none."""
+        params, infer = self.params, self.params.infer
+        condition_in(self.run, params)
         setup = setup_of(self.run.model, infer.backend, params.serve, params.runtime, infer.endpoint_model)
-        return replace(setup, media_root=media_root)
+        open_engine(setup)
+        return setup
 
 
 def asked_params(
@@ -79,9 +79,7 @@ def asked_params(
     run = named_run(name)
     if run.condition == VOTE:
         raise UserError(f"{name}: votes are counted, not asked; `dvc repro vote` makes them of samples")
-    if ":" in engine:
-        load_object(engine, "--engine")  # a mistake is told before anything else
-    elif engine and engine not in ENGINES:
+    if engine and ":" not in engine and engine not in ENGINES:
         raise UserError(f"--engine {engine}: no such engine, and no module:object; {nearest(engine, ENGINES)}")
     read_manifest(run.model)
     loaded, in_project = _prompt(prompt or run.variant)

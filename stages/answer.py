@@ -54,6 +54,11 @@ def reads(run: Run) -> tuple[str, ...]:
     return ("infer", *ENGINE)
 
 
+def condition_in(run: Run, params: Params) -> Condition | None:
+    """The condition that a run is asked in, None without one; UserError for one that is not known."""
+    return condition_of(run.condition, params.arms) if run.condition not in ("", SAMPLES) else None
+
+
 def decoding_of(run: Run, params: Params, condition: Condition | None) -> Decoding:
     """How a run's answers are sampled: `vote` says how many and how varied samples are, `infer` all else."""
     if run.condition == SAMPLES:
@@ -94,7 +99,7 @@ def answer(
 
     Raises UserError as `answer_in_budget` does.
     """
-    condition = condition_of(run.condition, params.arms) if run.condition not in ("", SAMPLES) else None
+    condition = condition_in(run, params)
     asked = condition.ask(questions, params.arms, setup.media_root) if condition else questions
     decoding = decoding_of(run, params, condition)
     rollouts, backend, budget = answer_in_budget(

@@ -211,7 +211,7 @@ def _stage_problems() -> list[str]:
 
 
 def _exists_or_is_made(path: Path, outputs: set[Path]) -> bool:
-    return path.exists() or any(out == path or path in out.parents for out in outputs)
+    return path.exists() or any(out == path or path in out.parents or out in path.parents for out in outputs)
 
 
 def check() -> None:
@@ -230,7 +230,7 @@ def check() -> None:
     if keys := overridden():
         print(
             f"note: {PARAMS} has values of its own, not those of conf/: {', '.join(keys)}; "
-            "`python -m stages.compose --write` takes what conf/ says"
+            "`audio-reasoning compose --write` takes what conf/ says"
         )
 
 

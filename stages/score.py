@@ -39,23 +39,32 @@ class Params(Strict):
     rest: EvalPrompts
 
 
-def runs_of(model: str) -> list[Run]:
-    """The runs of a model, as it was trained, that the parameters ask for."""
-    if model == BASE:
-        return [Run(variant) for variant in load_params(Params, "prompts.variants").prompts.variants]
-    return [Run(variant, model) for variant in load_params(Params, "rest.eval_prompts").rest.eval_prompts]
+def arguments() -> argparse.ArgumentParser:
+    """What can be said on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("run", nargs="?", help="score this run's answers to the test questions")
+    which.add_argument("--model", help="score this model under each of its prompts: base, or a name in rest.iterations")
+    which.add_argument("--controls", action="store_true", help="score all runs in control arms")
+    return parser
 
 
-def control_runs() -> list[Run]:
-    """The runs in control arms that the parameters ask for."""
-    arms = load_params(Params, "arms.kinds", "arms.variants").arms
-    return [Run(variant, condition=kind) for variant in arms.variants for kind in arms.kinds]
-
-
-def _named(args: argparse.Namespace) -> list[Run]:
+def reads(args: argparse.Namespace) -> tuple[str, ...]:
+    """The parameters that say which runs there are to score."""
     if args.controls:
-        return control_runs()
-    return runs_of(args.model) if args.model else [named_run(args.run)]
+        return ("arms.kinds", "arms.variants")
+    return ("prompts.variants",) if args.model == BASE else ("rest.eval_prompts",)
+
+
+def runs_of(args: argparse.Namespace) -> list[Run]:
+    """The runs that the arguments stand for."""
+    if args.run:
+        return [named_run(args.run)]
+    params = load_params(Params, *reads(args))
+    if args.controls:
+        return [Run(variant, condition=kind) for variant in params.arms.variants for kind in params.arms.kinds]
+    variants = params.prompts.variants if args.model == BASE else params.rest.eval_prompts
+    return [Run(variant, args.model) for variant in variants]
 
 
 def score_run(run: Run) -> tuple[Path, Metrics]:
@@ -103,13 +112,8 @@ def line(name: object, metrics: Metrics) -> str:
 
 @stage_main
 def main() -> None:
-    """Score the runs that the arguments name, and write their metrics."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("run", nargs="?", help="score this run's answers to the test questions")
-    which.add_argument("--model", help="score this model under each of its prompts: base, or a name in rest.iterations")
-    which.add_argument("--controls", action="store_true", help="score all runs in control arms")
-    for run in _named(parser.parse_args()):
+    """Score the runs that the arguments stand for, and write their metrics."""
+    for run in runs_of(arguments().parse_args()):
         out, metrics = score_run(run)
         write_result(out, metrics)
         print(line(out, metrics))

@@ -1,6 +1,6 @@
 """Asking a server as the engines do: through the response cache, and for what it lacks over the network."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from audio_reasoning.engines import client
 from audio_reasoning.engines.answers import ChatResult
@@ -24,18 +24,18 @@ def ask(
 ) -> list[ChatResult]:
     """The results of all `requests`, in their order."""
 
-    def generate(done: Collection[int], on_answer: OnAnswer) -> None:
-        wanted = [index for index in range(len(requests)) if index not in done]
+    def generate(missing: Sequence[ChatRequest], known: int, on_answer: OnAnswer) -> None:
         client.ask(
-            [requests[index] for index in wanted],
+            missing,
             server,
             runtime,
-            lambda place, result: on_answer(wanted[place], result),
+            on_answer,
             folder=cache.folder,
             on_send=on_send,
             on_load=on_load,
             label=label,
-            answered=len(done),
+            known=known,
         )
 
-    return cached([cache_key(request, server) for request in requests], cache, generate, on_answer)
+    keys = [cache_key(request, server) for request in requests]
+    return cached(requests, keys, cache, generate, on_answer)

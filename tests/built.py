@@ -5,7 +5,8 @@ What a change makes stale can so be asked of DVC in seconds.
 
 import shutil
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import networkx as nx
@@ -33,12 +34,15 @@ class Built:
                 shutil.copy2(ROOT / name, root / name)
         subprocess.run(["git", "init", "-q"], cwd=root, check=True)
         self.root = root
+        self.list_code()
         repo = Repo(str(root))
         self.graph: nx.DiGraph = repo.index.graph
         self.stages = [stage for stage in self.graph if isinstance(stage, PipelineStage)]
         for stage in self.stages:
             for out in stage.outs:
                 path = Path(out.fs_path)
+                if path.exists():  # the lists of code, for which there is no stand-in
+                    continue
                 file = path if path.suffix else path / "content"
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(f"made by {stage.name}\n")
@@ -54,14 +58,23 @@ class Built:
         return {name.rpartition(":")[2] for name in Repo(str(self.root)).status()}
 
     def readers(self, name: str, change: Callable[[str], str] = commented) -> set[str]:
-        """The stages of which DVC says that a dependency has changed, when the file is; the change is undone."""
+        """The stages of which DVC says that a dependency has changed, when the file is, but for the stage `code`.
+
+        That one runs first, here too; the change is undone.
+        """
         path = self.root / name
-        before = path.read_text()
-        path.write_text(change(before))
+        before = {file: file.read_text() for file in (path, *self.root.glob("data/code/*"))}
+        path.write_text(change(before[path]))
+        self.list_code()
         try:
-            return {stage.name for stage in self.stages if _reads_changed(stage, path)}
+            return {stage.name for stage in self.stages if _reads_changed(stage, [*before])}
         finally:
-            path.write_text(before)
+            for file, text in before.items():
+                file.write_text(text)
+
+    def list_code(self) -> None:
+        """Run the stage `code` for real, as `dvc repro` does first."""
+        subprocess.run([sys.executable, "-m", "stages.code"], cwd=self.root, check=True)
 
     def stale(self, name: str, change: Callable[[str], str] = commented) -> set[str]:
         """The same, with all that reads what those stages write, directly or not."""
@@ -73,6 +86,6 @@ class Built:
         return {stage.name for stage in first.union(*(nx.ancestors(self.graph, stage) for stage in first))}
 
 
-def _reads_changed(stage: PipelineStage, path: Path) -> bool:
-    holding = {str(path), *map(str, path.parents)}
-    return any(dep.fs_path in holding and dep.status() for dep in stage.deps)
+def _reads_changed(stage: PipelineStage, files: Sequence[Path]) -> bool:
+    holding = {str(path) for file in files for path in (file, *file.parents)}
+    return stage.name != "code" and any(dep.fs_path in holding and dep.status() for dep in stage.deps)

@@ -14,7 +14,7 @@ from dvc.repo.reproduce import plan_repro
 from dvc.stage import PipelineStage
 
 from audio_reasoning.core.runs import named_run
-from stages import answer, deps
+from stages import answer, check, code, score
 
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
@@ -42,16 +42,18 @@ def pipeline() -> list[PipelineStage]:
 def stage_module(stage: PipelineStage) -> Path:
     words = shlex.split(str(stage.cmd))
     assert words[:2] == ["python", "-m"], stage.cmd
-    module = deps.find(words[2])
+    module = code.find(words[2])
     assert module, f"{stage.addressing} runs {words[2]}, which does not exist"
     return module
 
 
 def declared_in_code(stage: PipelineStage) -> list[str]:
-    """The keys that a stage can read: those of its one `load_params(…)` call, where `answer` has them by the run."""
+    """The keys that a stage can read: of its one `load_params(…)` call, or by run in `answer` and `score`."""
     module = stage_module(stage)
     if module.stem == "answer":
         return list(answer.reads(named_run(shlex.split(str(stage.cmd))[3])))
+    if module.stem == "score":
+        return list(score.reads(score.arguments().parse_args(shlex.split(str(stage.cmd))[3:])))
     calls = [
         node
         for node in ast.walk(ast.parse(module.read_text()))
@@ -72,7 +74,7 @@ def test_a_room_imports_only_what_it_may(path: Path) -> None:
     room = path.relative_to(LIBRARY).parts[0]
     if room == "__init__.py":
         return
-    for target in deps.imports(path.relative_to(ROOT)):
+    for target in code.imports(path.relative_to(ROOT)):
         if target.name == "__init__.py" and len(target.parts) == 2:
             continue
         assert target.parts[0] == "audio_reasoning", f"{path} imports {target}: nothing imports the stages"
@@ -81,7 +83,7 @@ def test_a_room_imports_only_what_it_may(path: Path) -> None:
 
 def test_scoring_never_imports_a_model() -> None:
     for module in (m for room in ("metrics", "render") for m in Path("audio_reasoning", room).rglob("*.py")):
-        rooms = {file.parts[1] for file in deps.closure(module)}
+        rooms = {file.parts[1] for file in code.closure(module)}
         assert not rooms & {"engines", "families", "training"}, module
 
 
@@ -96,9 +98,14 @@ def test_the_library_is_told_where_files_are(path: Path) -> None:
             assert not named and called not in ("Path.cwd", "os.getcwd"), f"{path}:{node.lineno} names a place"
 
 
-def test_dvc_yaml_names_the_code_of_each_stage() -> None:
-    text = (ROOT / "dvc.yaml").read_text()
-    assert deps.rewritten(text) == text, "`python -m stages.deps --write`"
+def test_every_stage_depends_on_its_own_code_and_answers_on_the_engine_that_is_chosen() -> None:
+    for stage in pipeline():
+        named = {dep.def_path for dep in stage.deps if not isinstance(dep, ParamsDependency)}
+        module = stage_module(stage).stem
+        if module not in code.WITHOUT:
+            assert {name for name in named if name.startswith(str(code.CODE))} == {f"{code.CODE}/{module}.txt"}
+        engines = {name for name in named if name.startswith("audio_reasoning/engines/")}
+        assert bool(engines) == (module in code.ONE_ENGINE), stage.addressing
 
 
 @pytest.mark.parametrize("stage", pipeline(), ids=lambda s: s.addressing)
@@ -122,6 +129,12 @@ def test_every_target_checks_the_parameters_before_anything_else() -> None:
     for targets in (None, *([stage] for stage in graph)):
         first = plan_repro(graph, targets)[0]
         assert first.addressing == "parameters", f"{targets} can run without stage parameters"
+        if targets and targets[0].addressing != "parameters":
+            assert "code" in {stage.addressing for stage in plan_repro(graph, targets)}
+
+
+def test_the_check_finds_nothing_wrong_with_the_pipeline_as_it_is_cloned() -> None:
+    assert check._stage_problems() == []
 
 
 def decides_nothing(file: Path) -> bool:

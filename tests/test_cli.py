@@ -16,6 +16,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from audio_reasoning.core.files import sha256_file, write_json, write_jsonl
+from audio_reasoning.core.models import base_identity
 from audio_reasoning.core.records import Audio, Question, to_dict
 from audio_reasoning.tasks.audio import write_flac
 from cli.main import app
@@ -103,7 +104,19 @@ def test_help_is_quick():
         (("score", "basline"), 'did you mean "baseline"'),
         (("compare", "baseline", "absent.jsonl"), "data/answers/base/baseline.jsonl"),
         (("fingerprint", "mine"), "mini"),
+        (
+            ("ask", "baseline", "--out", "data/answers/base/baseline.jsonl", *ENGINE),
+            "data/ holds what the pipeline makes",
+        ),
+        (
+            ("ask", "baseline", "--out", "metrics/scores/base/mine.json", *ENGINE),
+            "metrics/ holds what the pipeline makes",
+        ),
+        (("ask", "baseline", "--out", "data/questions/test.jsonl", *ENGINE), "would write over the questions"),
+        (("ask", "baseline", "--out", "prompts", *ENGINE), "is a folder"),
         (("export", "iter9", "--out", "there"), "models/iter9/model.json"),
+        (("export", "base", "--out", "there"), "models/base"),
+        (("export", "base", "--out", "there", "--adapter"), "models/base has no adapter"),
         (("show", "arms"), "metrics/arms.json"),
     ],
 )
@@ -136,6 +149,7 @@ def test_some_questions_are_asked_and_the_answers_are_shown(project, endpoint, c
     shown = capsys.readouterr().out
     assert [line.split()[0] for line in shown.splitlines() if line.startswith("q")] == ["q0", "q1"]
     assert "of 2 questions" in shown and "strict" in shown and "official" in shown
+    assert shown.endswith("; ok 0, truncated 0, no_answer 2, error 0\n")  # the fake repeats the question
     assert not Path("data/answers").exists()  # two questions are not the run
     asked = len(questions_asked(endpoint))
     assert asked == 2
@@ -166,9 +180,9 @@ def test_a_run_as_the_parameters_describe_it_goes_to_its_place(project, endpoint
     assert json.loads(Path("data/answers/base/baseline.run.json").read_text())["decoding"]["temperature"] == 0.1
 
 
-def test_questions_of_mmar_are_asked_with_a_prompt_of_ones_own_outside_a_project(
-    tmp_path, endpoint, monkeypatch, capsys
-):
+@pytest.fixture
+def mmar(tmp_path, monkeypatch):
+    """MMAR's metadata and clips to be converted, outside a project; the options that ask them under a prompt file."""
     monkeypatch.chdir(tmp_path)
     Path("clips").mkdir()
     rows = []
@@ -180,13 +194,54 @@ def test_questions_of_mmar_are_asked_with_a_prompt_of_ones_own_outside_a_project
     write_json(Path("meta.json"), rows)
     fields = {"name": "mine", "title": "t", "strategy": "s", "version": 1, "system": ""}
     write_json(Path("mine.yaml"), {**fields, "user": "Mine: {{ question }} {{ choices }}"})
-    files = ("--questions", "meta.json", "--audio", "clips", "--prompt", "mine.yaml")
-    assert command("ask", "baseline", *ENGINE, *files) == 0
+    return ("--questions", "meta.json", "--audio", "clips", "--prompt", "mine.yaml")
+
+
+def test_questions_of_mmar_are_asked_with_a_prompt_of_ones_own_outside_a_project(mmar, endpoint, capsys):
+    assert command("ask", "baseline", *ENGINE, *mmar) == 0
     shown = capsys.readouterr()
     assert "m2 is not asked" in shown.err and "of 2 questions" in shown.out
     assert all(text.startswith("Mine: ") for text in questions_asked(endpoint))
     assert command("ask", "baseline", *ENGINE, "--prompt", "mine.yaml", "--questions", "meta.json") == 2
     assert "--audio FOLDER" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unset", "message"),
+    [
+        (("baseline", "--engine", "no_such:engine"), "", "no_such"),
+        (("baseline", *ENGINE), "AUDIO_REASONING_API_KEY", "AUDIO_REASONING_API_KEY"),
+        (("baseline", "--engine", "transformers"), "", "models/base"),
+        (("iter9/baseline", *ENGINE), "", "models/iter9"),
+        (("baseline@silense", *ENGINE), "", 'did you mean "silence"'),
+        (("baseline", *ENGINE, "--prompt", "yours.yaml"), "", "yours.yaml"),
+        (("baseline", *ENGINE, "--out", "meta.json"), "", "would write over the questions, meta.json"),
+    ],
+)
+def test_a_mistake_is_told_before_any_clip_is_converted(mmar, endpoint, monkeypatch, capsys, arguments, unset, message):
+    monkeypatch.setenv(unset or "UNUSED", "")
+    before = Path("meta.json").read_bytes()
+    assert command("ask", arguments[0], *mmar, *arguments[1:]) == 2
+    told = capsys.readouterr().err
+    assert message in told and len(told.splitlines()) == 1
+    assert not Path(".cache/asked").exists() and not endpoint.asked and Path("meta.json").read_bytes() == before
+
+
+def test_a_base_model_is_exported_if_its_weights_are_here(project, capsys):
+    write_json(Path("models/base/config.json"), {"model_type": "qwen3_omni_moe"})
+    Path("models/base/model.safetensors").write_bytes(b"weights")
+    assert command("export", "base", "--out", "mine") == 0
+    assert {path.name: path.read_bytes() for path in Path("mine").iterdir()} == {
+        path.name: path.read_bytes() for path in Path("models/base").iterdir()
+    }
+    of = {"base": base_identity(Path("models/base")), "adapter": None, "iteration": "iter1"}
+    write_json(Path("models/iter1/model.json"), of)  # as the gate leaves it where it takes no adapter
+    assert command("export", "iter1", "--out", "another") == 2
+    assert "is the base model, which `export base` writes" in capsys.readouterr().err
+    write_json(Path("models/base/pointer.json"), {"id": "lab/model", "revision": "0123"})
+    assert command("export", "base", "--out", "another") == 2
+    assert "`vllm serve lab/model --revision 0123` serves it" in capsys.readouterr().err
+    assert not Path("another").exists()
 
 
 def test_ctrl_c_ends_with_130(project, endpoint):

@@ -114,17 +114,20 @@ def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOp
         yield fake
 
 
-def ask_endpoint(tmp_path: Path, count: int = 4) -> list[Response]:
+def ask_endpoint(tmp_path: Path, count: int = 4, repeats: int = 1, **runtime: int) -> list[Response]:
     samples = np.zeros(32_000, dtype=np.int16)
     path = tmp_path / "data/audio/mini/a.flac"
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, samples, 16_000)
     audio = Audio("mini/a.flac", sha256_file(path), 2.0)
-    questions = [replace(QUESTION, id=f"q{i}", question=f"Question {i}?", audio=audio) for i in range(count)]
+    numbers = [*range(count)] * repeats
+    questions = [
+        replace(QUESTION, id=f"q{i}", question=f"Question {number}?", audio=audio) for i, number in enumerate(numbers)
+    ]
     params = load_project(path=ROOT / "params.yaml")
-    runtime = params.runtime.model_copy(update={"retries": 0})
+    how = params.runtime.model_copy(update={"retries": 0, **runtime})
     media_root, work = tmp_path / "data/audio", tmp_path / ".cache"
-    setup = Setup("openai", tmp_path / "no-model-here", None, params.serve, runtime, media_root, "fake", work=work)
+    setup = Setup("openai", tmp_path / "no-model-here", None, params.serve, how, media_root, "fake", work=work)
     prompt = load_prompt("baseline", ROOT / "prompts")
     rollouts, _ = answer_questions(questions, prompt, setup, params.infer.decoding(), params.infer.max_error_rate)
     return [read_answer(rollout, QUESTION.choices) for rollout in rollouts]
@@ -160,3 +163,21 @@ def test_a_run_in_which_too_many_questions_fail_is_no_result_and_only_they_are_a
     before = len(endpoint.bodies)
     assert [response.question_id for response in ask_endpoint(tmp_path)] == ["q0", "q1", "q2", "q3"]
     assert len(endpoint.bodies) == before + 1 + 2
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_an_endpoint_that_rejects_everything_is_given_up_after_ten_also_where_questions_are_repeated(
+    endpoint: FakeOpenAI, tmp_path: Path, repeats: int
+) -> None:
+    prompt = load_prompt("baseline", ROOT / "prompts")
+    for i in range(12):
+        endpoint.faults[prompt.render(f"Question {i}?", QUESTION.choices)[1]] = [status(400)]
+    with pytest.raises(UserError, match=r"rejected the first 10 requests and answered none: HTTP 400: injected 400"):
+        ask_endpoint(tmp_path, count=12, repeats=repeats, concurrency=1)
+    assert len(endpoint.bodies) == 2 + 10  # two ask whether it hears
+
+
+def test_a_question_that_is_repeated_is_asked_once(endpoint: FakeOpenAI, tmp_path: Path) -> None:
+    responses = ask_endpoint(tmp_path, count=3, repeats=2)
+    assert [response.text for response in responses[3:]] == [response.text for response in responses[:3]]
+    assert len(endpoint.bodies) == 2 + 3

@@ -28,9 +28,12 @@ def test_dvc_itself_names_the_stages_that_read_a_changed_file(built: Built) -> N
     before = path.read_text()
     path.write_text(f"{before}\n# edited\n")
     try:
-        assert built.status() == {"compare"} == built.readers("audio_reasoning/metrics/compare_params.py")
+        assert built.status() == {"code"}
+        built.list_code()  # as `dvc repro` does before all else
+        assert built.status() - {"code"} == {"compare"} == built.readers("audio_reasoning/metrics/compare_params.py")
     finally:
         path.write_text(before)
+        built.list_code()
 
 
 RESULTS = {  # the code and the schemas of stages that only look at answers
@@ -75,6 +78,11 @@ def test_a_word_in_a_stage_or_its_schema_makes_it_stale_and_what_reads_its_outpu
 )
 def test_docs_tests_benchmarks_and_plots_make_nothing_stale(built: Built, name: str) -> None:
     assert built.stale(name) == set()
+
+
+def test_a_module_that_many_stages_share_makes_only_those_stale_that_import_it(built: Built) -> None:
+    self_training = {"rest_generate", "rest_select", "rest_check", "rest_train", "rest_gate"}
+    assert kinds(built.readers("audio_reasoning/core/rollouts.py")) == self_training
 
 
 @pytest.mark.parametrize("name", ["audio_reasoning/tasks/extract.py", "audio_reasoning/tasks/noise.py"])

@@ -6,48 +6,52 @@ last few milliseconds. Errors are never kept.
 
 import queue
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from typing import TypeVar
 
 from audio_reasoning.engines.answers import ChatResult, from_json, to_json
 from audio_reasoning.engines.cache import ResponseCache
 from audio_reasoning.engines.engine import Decoding, Engine, OnAnswer, Request
 
-Generate = Callable[[Collection[int], OnAnswer], object]
+Asked = TypeVar("Asked")
+Generate = Callable[[Sequence[Asked], int, OnAnswer], object]
 
 
 def cached(
-    keys: Sequence[str], cache: ResponseCache, generate: Generate, on_answer: OnAnswer = lambda index, result: None
+    requests: Sequence[Asked],
+    keys: Sequence[str],
+    cache: ResponseCache,
+    generate: Generate[Asked],
+    on_answer: OnAnswer = lambda index, result: None,
 ) -> list[ChatResult]:
-    """The results of all `keys`; those that the cache lacks come from `generate(done, on_answer)`.
+    """The results of all `requests`, which go by `keys`; what the cache lacks `generate(missing, known, answer)` gives.
 
-    It is not called where nothing is missing, and of equal keys one is asked for. `on_answer` is called once for each
-    index.
+    `missing` has one request of each key that is not in the cache, `known` is how many keys are. It is not called where
+    nothing is missing. `on_answer` is called once for each index.
     """
-    first: dict[str, list[int]] = {}
+    places: dict[str, list[int]] = {}
     for index, key in enumerate(keys):
-        first.setdefault(key, []).append(index)
+        places.setdefault(key, []).append(index)
     results: dict[str, ChatResult] = {}
 
     def take(key: str, result: ChatResult) -> None:
-        if key not in results or results[key].error:  # what is in the cache stays
-            results[key] = result
-            for index in first[key]:
-                on_answer(index, result)
+        results[key] = result
+        for index in places[key]:
+            on_answer(index, result)
 
-    for key, row in cache.get_many(list(first)).items():
+    for key, row in cache.get_many(list(places)).items():
         take(key, from_json(row))
-    done = {index for key, indices in first.items() for index in (indices if key in results else indices[1:])}
-    if len(results) < len(first):
+    missing = [key for key in places if key not in results]
+    if missing:
         with _writer(cache) as write:
 
             def answer(index: int, result: ChatResult) -> None:
                 if not result.error:
-                    write(keys[index], result)
-                take(keys[index], result)
+                    write(missing[index], result)
+                take(missing[index], result)
 
-            generate(done, answer)
+            generate([requests[places[key][0]] for key in missing], len(results), answer)
     return [results[key] for key in keys]
 
 
@@ -61,8 +65,13 @@ class Cached:
         self, requests: Sequence[Request], decoding: Decoding, on_answer: OnAnswer = lambda index, result: None
     ) -> list[ChatResult]:
         """The result of each request, in their order; raises as the engine does."""
-        keys = self.engine.keys(requests, decoding)
-        return cached(keys, self.cache, partial(self.engine.generate, requests, decoding), on_answer)
+        return cached(
+            requests,
+            self.engine.keys(requests, decoding),
+            self.cache,
+            lambda missing, known, answer: self.engine.generate(missing, decoding, known, answer),
+            on_answer,
+        )
 
 
 @contextmanager

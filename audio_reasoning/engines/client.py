@@ -33,13 +33,13 @@ def ask(
     on_send: OnSend = lambda: None,
     on_load: OnLoad | None = None,
     label: str = "",
-    answered: int = 0,
+    known: int = 0,
 ) -> None:
     """Ask all `requests`; `on_result(index, result)` is called as each answer comes.
 
     `on_send()` is called before each request that goes out, further tries included; what it raises ends the run.
-    `on_load(text)` is called every second with a line on what a local server does. `answered` is how many requests
-    like these the server is known to have answered before.
+    `on_load(text)` is called every second with a line on what a local server does. `known` is how many requests like
+    these the server is known to have answered before.
 
     Connection errors, timeouts, 429 and 5xx are tried again, runtime.retries times. A request that the
     server refuses (other 4xx), or fails on all its tries, has an error for a result. A local server that died is
@@ -51,7 +51,7 @@ def ask(
     Raises UserError when the server refuses the key, the model or the first requests one and all, or is gone for
     good (`Connection.ask` has the whole list).
     """
-    asyncio.run(_ask_all(requests, server, runtime, on_result, folder, on_send, on_load, label, answered))
+    asyncio.run(_ask_all(requests, server, runtime, on_result, folder, on_send, on_load, label, known))
 
 
 async def _ask_all(
@@ -63,12 +63,12 @@ async def _ask_all(
     on_send: OnSend,
     on_load: OnLoad | None,
     label: str,
-    answered: int,
+    known: int,
 ) -> None:
     from audio_reasoning.engines.connection import Connection  # imports aiohttp, which cached answers do not need
 
     clips, timings = InlineClips(folder / "wav"), Timings()
-    connection = Connection(server, runtime, on_send, has_answered=answered > 0, clips=clips, timings=timings)
+    connection = Connection(server, runtime, on_send, has_answered=known > 0, clips=clips, timings=timings)
     waiting = iter(enumerate(requests))  # shared by all workers
     watching = None
     if on_load is not None and connection.is_local:
@@ -87,7 +87,7 @@ async def _ask_all(
         await connection.close()
         clips.prune()
         in_flight = runtime.concurrency
-        record(folder, run=label, model=server.model_name, cached=answered, in_flight=in_flight, **timings.summary())
+        record(folder, run=label, model=server.model_name, cached=known, in_flight=in_flight, **timings.summary())
 
 
 async def _work(waiting: Iterator[tuple[int, ChatRequest]], connection: "Connection", on_result: OnResult) -> None:

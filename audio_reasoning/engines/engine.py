@@ -1,6 +1,6 @@
 """The one seam through which models are asked: requests in, answers out, and decoding is a value."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -47,13 +47,12 @@ class Engine(Protocol):
     def keys(self, requests: Sequence[Request], decoding: Decoding) -> list[str]:
         """For each request a hash of all that decides its answer; requests of one key share one."""
 
-    def generate(
-        self, requests: Sequence[Request], decoding: Decoding, done: Collection[int], on_answer: OnAnswer
-    ) -> None:
-        """Answer the requests whose index is not in `done`, and call `on_answer` with each as it comes.
+    def generate(self, requests: Sequence[Request], decoding: Decoding, known: int, on_answer: OnAnswer) -> None:
+        """Answer all requests, and call `on_answer` once with each as it comes.
 
-        A request that cannot be answered has a result with an error. Raises UserError when the engine cannot be used
-        at all.
+        They are those of the last call of `keys` whose answers are not known, of equal keys one; `known` is how many
+        others are. A request that cannot be answered has a result with an error. Raises UserError when the engine
+        cannot be used at all.
         """
 
 

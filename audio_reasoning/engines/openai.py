@@ -1,6 +1,6 @@
 """The engine `openai`: any OpenAI-compatible endpoint that takes audio."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from audio_reasoning.core.errors import UserError
@@ -28,20 +28,17 @@ class OpenAi:
         """A key for each request, whatever is asked beside it."""
         return [cache_key(chat_request(request, decoding), self._server) for request in requests]
 
-    def generate(
-        self, requests: Sequence[Request], decoding: Decoding, done: Collection[int], on_answer: OnAnswer
-    ) -> None:
+    def generate(self, requests: Sequence[Request], decoding: Decoding, known: int, on_answer: OnAnswer) -> None:
         """See that the endpoint hears, and ask."""
-        wanted = [index for index in range(len(requests)) if index not in done]
         check_hearing(self._server, self._setup.runtime)
         ask(
-            [chat_request(requests[index], decoding) for index in wanted],
+            [chat_request(request, decoding) for request in requests],
             self._server,
             self._setup.runtime,
-            lambda place, result: on_answer(wanted[place], result),
+            on_answer,
             folder=self._setup.work,
             label=self._setup.label,
-            answered=len(done),
+            known=known,
         )
 
 

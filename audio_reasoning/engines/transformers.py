@@ -1,6 +1,6 @@
 """The engine `transformers`: the model in this process, plain, a reference to check servers against."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
@@ -22,6 +22,7 @@ class Transformers:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
+        self._together: list[Request] = []  # what `keys` was given last
         self.identity: dict[str, Any] = {
             "backend": "transformers",
             "model": base_identity(setup.model),
@@ -37,17 +38,16 @@ class Transformers:
         padding is, and these decide how each prompt is sampled and rounded. Asked in another list, a question is asked
         anew, and what was asked before changes nothing.
         """
+        self._together = list(requests)
         asked = [(r.system, r.user, r.audio.sha256 if r.audio else "") for r in requests]
         together = sha256_json([self.identity, decoding.model_dump(), BATCH, asked])
         return [sha256_json([together, *one]) for one in asked]
 
-    def generate(
-        self, requests: Sequence[Request], decoding: Decoding, done: Collection[int], on_answer: OnAnswer
-    ) -> None:
+    def generate(self, requests: Sequence[Request], decoding: Decoding, known: int, on_answer: OnAnswer) -> None:
         """Answer in batches of prompts of similar length, each with a seed of its own.
 
-        All requests have a clip, or none has. Batches are those of all requests, and one is left out only if every one
-        of its indices is in `done`: a resumed run samples what an uninterrupted one does.
+        All requests have a clip, or none has. Batches are those of all that `keys` was given, and one is left out only
+        if it has none of `requests`: a resumed run samples what an uninterrupted one does.
         """
         import torch
 
@@ -59,11 +59,13 @@ class Transformers:
         model, processor = family.load(setup.model, setup.serve.dtype), family.processor(setup.model)
         if setup.adapter is not None:
             model = attach(model, setup.adapter).eval()
-        encoded = [self._encode(processor, request) for request in requests]
-        order = sorted(range(len(requests)), key=lambda i: len(encoded[i].ids))
+        wanted = {request: index for index, request in enumerate(requests)}
+        assert wanted.keys() <= {*self._together}, "`keys` is told first what is asked together"
+        encoded = [self._encode(processor, request) for request in self._together]
+        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
         for start in range(0, len(order), BATCH):
             chosen = order[start : start + BATCH]
-            if set(done).issuperset(chosen):
+            if wanted.keys().isdisjoint(self._together[i] for i in chosen):
                 continue
             torch.manual_seed(decoding.seed + start)
             batch = {key: part.to(model.device) for key, part in processor.batch([encoded[i] for i in chosen]).items()}
@@ -79,9 +81,11 @@ class Transformers:
                     **_sampling(decoding),
                 )
             completions = output[:, batch["input_ids"].shape[1] :].tolist()
-            for row, index in enumerate(chosen):
+            for row, i in enumerate(chosen):
+                if (index := wanted.pop(self._together[i], None)) is None:
+                    continue
                 ids = completions[row * decoding.n : (row + 1) * decoding.n]
-                prompt = tuple(encoded[index].ids)
+                prompt = tuple(encoded[i].ids)
                 samples = tuple(_sample(processor, one) for one in ids)
                 on_answer(index, ChatResult(samples, prompt_tokens=len(prompt), prompt_token_ids=prompt))
 

@@ -1,6 +1,6 @@
 """The engine `vllm`: a local server, started when something has to be answered (see `engines.server`)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,26 +37,22 @@ class Vllm:
         """A key for each request, whatever is asked beside it."""
         return [cache_key(self._chat(request, decoding), self._planned) for request in requests]
 
-    def generate(
-        self, requests: Sequence[Request], decoding: Decoding, done: Collection[int], on_answer: OnAnswer
-    ) -> None:
+    def generate(self, requests: Sequence[Request], decoding: Decoding, known: int, on_answer: OnAnswer) -> None:
         """Start or find the server of this model, and ask."""
         setup = self._setup
-        wanted = [index for index in range(len(requests)) if index not in done]
         if setup.serve.adapters == "merge":
             self._merge()
         root = setup.media_root.resolve()
         with ensure(setup.model, setup.serve, setup.runtime, root, setup.work, adapter=setup.adapter) as server:
-            chats = [self._chat(requests[index], decoding) for index in wanted]
             ask(
-                chats,
+                [self._chat(request, decoding) for request in requests],
                 server,
                 setup.runtime,
-                lambda place, result: on_answer(wanted[place], result),
+                on_answer,
                 folder=setup.work,
                 on_load=setup.on_load,
                 label=setup.label,
-                answered=len(done),
+                known=known,
             )
 
     def _merge(self) -> None:

@@ -1,8 +1,7 @@
 """Ratings by a judge model behind an OpenAI-compatible endpoint: cached, within a budget, asked again if unusable."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,41 +77,21 @@ def rate(
     budget = Budget(judge.max_calls)
     places = [(index, number) for index in range(len(prompts)) for number in range(judge.ratings)]
     found: dict[tuple[int, int], Reply | Failure] = {}
+
+    def send(missing: Sequence[ChatRequest], known: int, on_answer: OnAnswer) -> None:
+        budget.require(len(missing))
+        folder = cache.folder
+        ask(missing, server, runtime, on_answer, folder=folder, on_send=budget.spend, label="judge", known=known)
+
     with progress(len(places), "reply", judge.model) as bar:
         for attempt in range(ATTEMPTS):
             requests = [_request(*prompts[index], judge, number, attempt) for index, number in places]
-
             keys = [cache_key(request, server) for request in requests]
-            send = partial(_send, requests, server, runtime, budget, cache.folder)
-            results = cached(keys, cache, send, lambda *_: bar.update())
+            results = cached(requests, keys, cache, send, lambda *_: bar.update())
             found.update((place, _read(result)) for place, result in zip(places, results, strict=True))
             places = [place for place, result in zip(places, results, strict=True) if _unusable(found[place], result)]
             bar.total += len(places)
     return [[found[index, number] for number in range(judge.ratings)] for index in range(len(prompts))]
-
-
-def _send(
-    requests: Sequence[ChatRequest],
-    server: Server,
-    runtime: Runtime,
-    budget: Budget,
-    folder: Path,
-    done: Collection[int],
-    on_answer: OnAnswer,
-) -> None:
-    """Ask the judge for what is not `done`, within the budget."""
-    wanted = [index for index in range(len(requests)) if index not in done]
-    budget.require(len(wanted))
-    ask(
-        [requests[index] for index in wanted],
-        server,
-        runtime,
-        lambda place, result: on_answer(wanted[place], result),
-        folder=folder,
-        on_send=budget.spend,
-        label="judge",
-        answered=len(done),
-    )
 
 
 def _request(name: str, messages: list[dict[str, Any]], judge: Judge, number: int, attempt: int) -> ChatRequest:

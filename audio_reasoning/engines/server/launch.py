@@ -24,6 +24,9 @@ _CPU_BATCH_TOKENS = 8192
 _CPU_SEQUENCES = 1024
 # On a CPU, seeded requests fail with chunked prefill; Triton and the compiler only cost start-up time.
 _CPU_FLAGS = ("--enforce-eager", "--no-enable-chunked-prefill")
+# A worker in a process of its own takes a quarter of the start-up time again. vLLM has one by default, to bind its
+# threads; a server whose model is not split needs none where it is told how many threads to compute with.
+_ONE_PROCESS = ("--distributed-executor-backend", "uni")
 _LOCAL = {"HF_HUB_OFFLINE": "1"}  # the model is all on this machine, be it in the hub's cache
 # A request may bring its own chat template, as it must to continue the model's own text (engines/thinking.py).
 # vLLM renders it in a sandbox, and only for who has the key. It changes no answer of a request that brings none.
@@ -93,7 +96,7 @@ def describe_launch(
             *("--allowed-local-media-path", str(media_root), "--host", "127.0.0.1"),
             *("--disable-uvicorn-access-log", "--disable-fastapi-docs", *_TEMPLATES),
         ),
-        environment=_LOCAL | (adapters.ENVIRONMENT if hot else {}),
+        environment=_LOCAL | (_cpu_environment() if on_cpu else {}) | (adapters.ENVIRONMENT if hot else {}),
         model_name=name,
         request_name=adapters.served_name(adapter) if adapter is not None and hot else name,
         adapter=adapter if hot else None,
@@ -142,7 +145,17 @@ def _flags(serve: Serve, family: Family, on_cpu: bool) -> list[str]:
     if on_cpu:
         flags += [*_CPU_FLAGS, "--max-num-seqs", str(_CPU_SEQUENCES)]
         flags += ["--max-num-batched-tokens", str(max(_CPU_BATCH_TOKENS, serve.max_model_len))]
+        flags += _ONE_PROCESS if serve.tensor_parallel_size == 1 else ()
     return flags
+
+
+def _cpu_environment() -> dict[str, str]:
+    """One core is left to who asks; without VLLM_ENABLE_V1_MULTIPROCESSING=0, vLLM ignores _ONE_PROCESS."""
+    threads = str(max(1, len(os.sched_getaffinity(0)) - 1))
+    return {
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads),
+    }
 
 
 def server_environment(launch: Launch, api_key: str) -> dict[str, str]:
