@@ -32,7 +32,7 @@ from statistics import median
 from typing import Any
 
 from audio_reasoning.core.files import write_json
-from audio_reasoning.render.report.page import FILES, INDEX
+from stages.layout import REPORT_FILES, REPORT_PAGE
 from stages.screenshot import chromium
 from tests.report_project import ROOT, write_large
 
@@ -72,13 +72,13 @@ def write_metrics(folder: Path, variants: list[str]) -> None:
 def build(folder: Path) -> dict[str, Any]:
     """Build the report in `folder`: seconds and megabytes."""
     seconds = run(folder, "stages.report")
-    files = [folder / INDEX, *(path for path in (folder / FILES).rglob("*") if path.is_file())]
+    files = [folder / REPORT_PAGE, *(path for path in (folder / REPORT_FILES).rglob("*") if path.is_file())]
     return {"build_s": round(seconds, 1), "megabytes": round(sum(path.stat().st_size for path in files) / 1e6, 1)}
 
 
 def use(folder: Path) -> dict[str, Any]:
     """Open the report in Chromium and use it: seconds to open, milliseconds to respond."""
-    address = (folder / INDEX).as_uri() + LINK
+    address = (folder / REPORT_PAGE).as_uri() + LINK
     opened, traces = [], []
     with chromium() as browser:
         for _ in range(5):

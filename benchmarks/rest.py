@@ -26,8 +26,9 @@ from typing import Any
 
 import yaml
 
-from audio_reasoning.core.files import BASE_MODEL, REST, write_json
+from audio_reasoning.core.files import write_json
 from benchmarks.run import by_iteration, environment, machine, repro, temporary_clone
+from stages.layout import AUDIO, BASE_MODEL, REST
 from stages.project import load_project
 
 RESULTS = Path("benchmarks/rest.json")
@@ -92,7 +93,7 @@ def training() -> dict[str, Any]:
     name, iteration = list(params.rest.iterations.items())[-1]
     train = params.rest.train.model_copy(update={"reset_to_base": True})
     processor = family_of(BASE_MODEL).processor(BASE_MODEL)
-    data = Rows(read_records(REST / name / "bank.parquet", Trace), Clips(processor), train.share_prompts)
+    data = Rows(read_records(REST / name / "bank.parquet", Trace), Clips(processor, AUDIO), train.share_prompts)
     rate = iteration.learning_rate * train.learning_rate_scale
     ours, bare = [], []
     for _ in range(REPEATS):

@@ -37,7 +37,7 @@ import aiohttp
 import psutil
 import yaml
 
-from audio_reasoning.core.files import AUDIO, BASE_MODEL, QUESTIONS, write_json
+from audio_reasoning.core.files import write_json
 from audio_reasoning.core.records import Question, read_questions
 from audio_reasoning.engines.answer import request_for, rollouts_of
 from audio_reasoning.engines.answers import parse
@@ -51,6 +51,7 @@ from audio_reasoning.prompts.registry import load_prompt
 from audio_reasoning.tasks.extract import read_answer
 from audio_reasoning.tasks.reward import correct
 from benchmarks import compare
+from stages.layout import AUDIO, BASE_MODEL, PROMPTS, QUESTIONS, cache_dir
 from stages.project import Project, load_project
 
 RESULTS = Path("benchmarks/results.json")
@@ -212,17 +213,17 @@ def _share(values: Iterable[bool]) -> float:
 
 
 def _requests(questions: list[Question]) -> list[Request]:
-    prompt = load_prompt(VARIANT)
+    prompt = load_prompt(VARIANT, PROMPTS)
     return [request_for(question, prompt) for question in questions]
 
 
 def _engine(params: Project) -> Engine:
-    return open_engine(Setup("vllm", BASE_MODEL, None, params.serve, params.runtime, AUDIO))
+    return open_engine(Setup("vllm", BASE_MODEL, None, params.serve, params.runtime, AUDIO, work=cache_dir()))
 
 
 @contextmanager
 def _server(params: Project) -> Iterator[Server]:
-    with ensure(BASE_MODEL, params.serve, params.runtime, AUDIO.resolve()) as server:
+    with ensure(BASE_MODEL, params.serve, params.runtime, AUDIO.resolve(), cache_dir()) as server:
         yield server
 
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from stages.layout import answers_file
+
 EPILOG = """\b
 Examples:
   audio-reasoning ask baseline --limit 20
@@ -52,7 +54,7 @@ def command(
     wanted, media_root = questions_to_ask(questions, audio, limit)
     rollouts, manifest = answer(asked.run, asked.prompt, wanted, replace(setup, media_root=media_root), asked.params)
     as_declared = asked.as_declared and questions is None and audio is None and limit is None
-    path = out or (asked.run.predictions if as_declared else None)
+    path = out or (answers_file(asked.run) if as_declared else None)
     if path:
         write_run(path, rollouts, manifest)
     else:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError, nearest
-from audio_reasoning.core.files import PROMPTS
 from audio_reasoning.core.runs import SAMPLES, VOTE, Run, named_run
 from audio_reasoning.engines.engine import ENGINES, Setup, open_engine
 from audio_reasoning.prompts.registry import Prompt, load_prompt
 from stages.answer import Params, condition_in, read_manifest
+from stages.layout import PROMPTS
 from stages.params import PARAMS, parse_params
 from stages.project import load_project
 from stages.setup import setup_of

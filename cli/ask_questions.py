@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import AUDIO, QUESTIONS, read_rows
+from audio_reasoning.core.files import read_rows
 from audio_reasoning.core.records import Question, read_questions
 from audio_reasoning.tasks.asked import questions_with_audio
+from stages.layout import AUDIO, QUESTIONS, cache_dir
 
 TEST = QUESTIONS / "test.jsonl"
 
@@ -25,7 +26,7 @@ def questions_to_ask(path: Path | None, audio: Path | None, limit: int | None) -
         return read_questions(path)[:limit], audio or AUDIO
     if audio is None:
         raise UserError(f"{path}: MMAR's metadata names audio files: give the folder that they are in, --audio FOLDER")
-    questions, folder, dropped = questions_with_audio(path, audio, limit)
+    questions, folder, dropped = questions_with_audio(path, audio, cache_dir(), limit)
     for row in dropped:
         print(f"warning: {row['id']} is not asked: {row['why']}", file=sys.stderr)
     return questions, folder

@@ -22,15 +22,16 @@ def command(
     import shutil
 
     from audio_reasoning.core.errors import UserError
-    from audio_reasoning.core.files import MODELS, atomic_dir
+    from audio_reasoning.core.files import atomic_dir
     from audio_reasoning.core.models import resolve
     from audio_reasoning.core.runs import BASE
     from stages.answer import read_manifest
+    from stages.layout import BASE_MODEL, cache_dir, model_dir
 
     if out.exists():
         raise UserError(f"{out}: exists already; give --out a folder that does not")
     read_manifest(model)
-    base, trained = resolve(MODELS / model)
+    base, trained = resolve(model_dir(model), BASE_MODEL)
     if trained is None and (adapter or model != BASE):
         raise UserError(f"models/{model} has no adapter: it is the base model, which `export {BASE}` writes")
     if trained is None:
@@ -40,7 +41,7 @@ def command(
     else:
         from audio_reasoning.families.merged import merged_checkpoint
 
-        source = merged_checkpoint(base, trained)
+        source = merged_checkpoint(base, trained, cache_dir())
     with atomic_dir(out) as scratch:
         shutil.copytree(source, scratch, dirs_exist_ok=True)
     print(f"{out}: {'the adapter of' if adapter else 'the checkpoint of'} models/{model}")

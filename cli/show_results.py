@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from audio_reasoning.core.files import METRICS, read_json
-from audio_reasoning.core.runs import BASE, Run, metrics_file
+from audio_reasoning.core.files import read_json
+from audio_reasoning.core.runs import BASE, Run
 from audio_reasoning.judging import summary as judge_table
 from audio_reasoning.metrics.arms_results import ArmsSummary
 from audio_reasoning.metrics.errors.results import ErrorAnalysis
@@ -15,6 +15,7 @@ from audio_reasoning.metrics.vote_results import VoteFigures
 from audio_reasoning.render import arms_table, compare_rest_table, compare_table, errors_markdown
 from stages import probe as probe_stage
 from stages import vote as vote_stage
+from stages.layout import METRICS, metrics_file
 from stages.project import load_project
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import AUDIO, SOURCES, atomic_dir, read_jsonl, read_text, repository, write_jsonl
+from audio_reasoning.core.files import atomic_dir, read_jsonl, read_text, write_jsonl
 from audio_reasoning.core.parse import parse_yaml
 from audio_reasoning.core.plugins import load_part
 from audio_reasoning.core.typed import Strict
@@ -25,6 +25,7 @@ from audio_reasoning.tasks import files as from_files
 from audio_reasoning.tasks import hub as from_hub
 from audio_reasoning.tasks.params import Data, FilesSource, HubSource
 from audio_reasoning.tasks.pin import write_text_value
+from stages.layout import AUDIO, SOURCES, repository
 from stages.params import PARAMS, load_params
 
 CONF = Path("conf")

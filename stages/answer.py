@@ -5,9 +5,9 @@
     python -m stages.answer baseline@silence
     python -m stages.answer baseline@samples
 
-A run is a model, a prompt and a condition (core/runs.py says how it is called and where its files are). Writes its
-answers, one Rollout a sample, and beside them a .run.json which says what made them. An interrupted run goes on where
-it stopped: answers are cached outside DVC's outs.
+A run is a model, a prompt and a condition (core/runs.py says how it is called, layout.py where its files are). Writes
+its answers, one Rollout a sample, and beside them a .run.json which says what made them. An interrupted run goes on
+where it stopped: answers are cached outside DVC's outs.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from typing import Any
 from audio_reasoning.conditions.condition import Condition, condition_of
 from audio_reasoning.core.asked import Sampling, Tampering
 from audio_reasoning.core.errors import UserError, nearest, stage_main
-from audio_reasoning.core.files import MODELS, QUESTIONS, read_json, write_json, write_jsonl
+from audio_reasoning.core.files import read_json, write_json, write_jsonl
 from audio_reasoning.core.records import Question, Rollout, read_questions, to_dict
 from audio_reasoning.core.runs import BASE, SAMPLES, VOTE, Run, named_run
 from audio_reasoning.core.thinking import is_cut
@@ -29,6 +29,7 @@ from audio_reasoning.engines.params import Asking
 from audio_reasoning.engines.thinking import answer_in_budget
 from audio_reasoning.families.params import Model
 from audio_reasoning.prompts.registry import Prompt, load_prompt
+from stages.layout import MODELS, PROMPTS, QUESTIONS, answers_file
 from stages.params import load_params
 from stages.setup import setup_of
 
@@ -150,9 +151,9 @@ def main() -> None:
     params = load_params(Params, *reads(run))
     read_manifest(run.model)  # an unknown model is told before its folder is looked into
     setup = setup_of(run.model, params.infer.backend, params.serve, params.runtime, params.infer.endpoint_model)
-    prompt = load_prompt(run.variant)
+    prompt = load_prompt(run.variant, PROMPTS)
     rollouts, manifest = answer(run, prompt, read_questions(QUESTIONS / "test.jsonl"), setup, params)
-    write_run(run.predictions, rollouts, manifest)
+    write_run(answers_file(run), rollouts, manifest)
 
 
 if __name__ == "__main__":

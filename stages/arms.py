@@ -19,7 +19,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import METRICS, QUESTIONS, read_json
+from audio_reasoning.core.files import read_json
 from audio_reasoning.core.records import Question
 from audio_reasoning.core.run_names import ArmNames
 from audio_reasoning.core.runs import PERMUTED, Run
@@ -53,6 +53,7 @@ from audio_reasoning.metrics.results import read_result, to_json, write_result
 from audio_reasoning.metrics.scoring import FATES
 from audio_reasoning.metrics.stats import ALPHA, holm
 from audio_reasoning.render.arms_table import table
+from stages.layout import METRICS, QUESTIONS, answers_file, manifest_file
 from stages.params import load_params
 
 SUMMARY = METRICS / "arms.json"
@@ -93,13 +94,13 @@ def order_effects(variant: str, questions: Questions, normal: Samples, method: M
     Of a run with several samples a question, the first stands for the question's own order.
     """
     run = Run(variant, condition=PERMUTED)
-    arm, permuted = read_json(run.manifest)["arm"], read_samples(run.predictions, questions, complete=True)
+    arm, permuted = read_json(manifest_file(run))["arm"], read_samples(answers_file(run), questions, complete=True)
     asked = []
     for name, question in questions.items():
         own, found = (sorted((s.response for s in of[name]), key=lambda r: r.sample_index) for of in (normal, permuted))
         if len(found) != arm["permutations"]:
             raise UserError(
-                f"{run.predictions} has {len(found)} answers to {name}, but {run.manifest} tells of "
+                f"{answers_file(run)} has {len(found)} answers to {name}, but {manifest_file(run)} tells of "
                 f"{arm['permutations']} orders: one of them is out of date; `dvc repro` mends it"
             )
         asked.append(asked_in_orders(question, own[0], found, arm["seed"]))
@@ -123,11 +124,11 @@ def summarise(
     consistency: list[ChoicesConsistency] = []
     places: list[Place] = []
     for variant in variants:
-        normal = read_samples(Run(variant).predictions, questions, complete=True)
+        normal = read_samples(answers_file(Run(variant)), questions, complete=True)
         scores = scores_of(normal, questions)
         arms: dict[str, Any] = {}
         for arm in kinds:
-            samples = read_samples(Run(variant, condition=arm).predictions, questions, complete=True)
+            samples = read_samples(answers_file(Run(variant, condition=arm)), questions, complete=True)
             controlled = scores_of(samples, questions)
             told: dict[str, Any] = {"acc": fmean(controlled), **fates(samples)}
             if none_answered(samples) or none_answered(normal):

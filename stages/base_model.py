@@ -16,7 +16,7 @@ import torch
 from dvclive.live import Live
 
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import BASE_MODEL, METRICS, atomic_dir, write_json
+from audio_reasoning.core.files import atomic_dir, write_json
 from audio_reasoning.core.hub import commit_of, fetch_model
 from audio_reasoning.core.threads import limit_threads
 from audio_reasoning.core.typed import Strict
@@ -28,6 +28,7 @@ from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
 from audio_reasoning.tasks.mini.corpus import Batches, instructions, pretraining_items, tokenizer_corpus
 from audio_reasoning.training.loop import Batch, Plan, train
 from audio_reasoning.training.loss import mean_loss
+from stages.layout import BASE_MODEL, METRICS
 from stages.params import load_params
 
 CURVES = METRICS / "base_model"

@@ -12,7 +12,7 @@ from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import QUESTIONS, read_json
+from audio_reasoning.core.files import read_json
 from audio_reasoning.core.hub import is_commit
 from audio_reasoning.core.plugins import load_object
 from audio_reasoning.core.runs import BASE
@@ -25,6 +25,7 @@ from audio_reasoning.tasks.files import check_pinned, questions_by_split
 from audio_reasoning.tasks.mmar_schema import SPLITS
 from audio_reasoning.tasks.params import FilesSource, HubSource, MiniSource, Source
 from stages.compose import overridden
+from stages.layout import PROMPTS, QUESTIONS
 from stages.params import PARAMS
 from stages.project import Project, load_project
 
@@ -63,7 +64,7 @@ def _prompt_problems(params: Project) -> list[str]:
     found = []
     for name in sorted({*params.prompts.variants, params.rest.prompt}):
         try:
-            load_prompt(name)
+            load_prompt(name, PROMPTS)
         except UserError as error:
             found.append(str(error))
     return found
@@ -219,7 +220,7 @@ def check() -> None:
     if found:
         raise UserError(f"{len(found)} problem(s) before anything ran\n" + "\n".join(f"  - {p}" for p in found))
     print("check: parameters, questions, prompts and stages are sound")
-    if ids := dropped_ids():
+    if ids := dropped_ids(QUESTIONS):
         print(
             f"note: {len(ids)} questions of the test set are dropped ({some(ids)}): a submission of these runs lacks "
             "them, and is refused; take corrected metadata (questions_file of a hub's source, docs/own-questions.md)"

@@ -13,13 +13,12 @@ Comparisons that are not declared are exploratory: p is as it is, and there is n
 """
 
 import argparse
-from pathlib import Path
 from statistics import fmean
 
 from audio_reasoning.core.errors import stage_main
-from audio_reasoning.core.files import METRICS, QUESTIONS, atomic_write
+from audio_reasoning.core.files import atomic_write
 from audio_reasoning.core.records import Question
-from audio_reasoning.core.runs import Run, metrics_file
+from audio_reasoning.core.runs import Run
 from audio_reasoning.core.typed import Name
 from audio_reasoning.metrics.dropped import dropped_ids, dropped_notes
 from audio_reasoning.metrics.inputs import read_question_set
@@ -39,11 +38,12 @@ from audio_reasoning.render.compare_table import markdown, table
 from audio_reasoning.render.tables import MINI_NOTE
 from stages.contrasts import Declared, declared_contrasts
 from stages.family import Contrasts, Scores, as_declared, pairs_of, read_scores
+from stages.layout import METRICS, QUESTIONS, REPORTS, metrics_file
 from stages.params import load_params
 
 COMPARE = METRICS / "compare.json"
 SUMMARY = METRICS / "summary.json"
-REPORT = Path("reports/compare.md")
+REPORT = REPORTS / "compare.md"
 BEST_NOTE = "best is the highest of {n} on the questions it is judged by: its own accuracy flatters it"
 
 
@@ -138,7 +138,7 @@ def main() -> None:
     asked = [*questions.values()]
     contrasts = compare_declared(wanted, scores, unread, asked, method)
     versus_baseline = compare_with_first(params.prompts.variants, contrasts, scores, asked, method)
-    summary = summarise(metrics, versus_baseline, contrasts, params.profile, dropped_ids())
+    summary = summarise(metrics, versus_baseline, contrasts, params.profile, dropped_ids(QUESTIONS))
     write_result(COMPARE, plot_rows(metrics))
     write_result(SUMMARY, summary)
     with atomic_write(REPORT) as file:

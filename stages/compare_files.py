@@ -16,7 +16,6 @@ from statistics import fmean
 from typing import Any, Literal
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import QUESTIONS
 from audio_reasoning.metrics.dropped import dropped_ids, dropped_notes
 from audio_reasoning.metrics.file_results import FileComparison, FileRun, Settings
 from audio_reasoning.metrics.inputs import (
@@ -43,6 +42,7 @@ from audio_reasoning.metrics.stats import equivalence_p, wilson
 from audio_reasoning.tasks.official import Asked
 from stages.contrasts import Declared, families
 from stages.family import as_declared, judge_contrasts
+from stages.layout import QUESTIONS
 from stages.sides import Side, names_of, plain
 
 BY = ("category", "sub_category")
@@ -98,7 +98,7 @@ def compare_files(
         sub_category=broken_down(pair, [*asked.values()], "sub_category", method, groups["sub_category"]),
         warnings=[
             *told_unanswerable(path, unanswerable),
-            *(dropped_notes(dropped_ids()) if plain(path) == TEST else []),
+            *(dropped_notes(dropped_ids(QUESTIONS)) if plain(path) == TEST else []),
             *_warnings(names, samples, questions, asked, unread),
         ],
         settings=settings,

@@ -16,12 +16,12 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import METRICS
 from audio_reasoning.metrics.inputs import read_question_set, read_samples, some
 from audio_reasoning.metrics.paired import NO_ANSWER, Method, Pair, adjusted, method_of, none_answered, scores_of, whole
 from audio_reasoning.metrics.results import EXPLORATORY, Result, parse_result
 from audio_reasoning.render.comparison import comparison_cells, delta
 from audio_reasoning.render.table import Cell, Table, cells, to_markdown
+from stages.layout import METRICS
 from stages.revisions import Revision, revision
 
 FAMILY = (

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from audio_reasoning.core.errors import stage_main
-from audio_reasoning.core.files import METRICS, QUESTIONS, atomic_write
+from audio_reasoning.core.files import atomic_write
 from audio_reasoning.core.run_names import Prompts
 from audio_reasoning.core.runs import Run
 from audio_reasoning.core.typed import Name, Strict
@@ -30,10 +30,11 @@ from audio_reasoning.metrics.inputs import (
 from audio_reasoning.metrics.results import write_result
 from audio_reasoning.render.errors_markdown import markdown, overview
 from audio_reasoning.render.tables import MINI_NOTE
+from stages.layout import METRICS, QUESTIONS, REPORTS, answers_file
 from stages.params import load_params
 
 ERRORS = METRICS / "errors.json"
-PAGE = Path("reports/errors.md")
+PAGE = REPORTS / "errors.md"
 
 
 class Params(Strict):
@@ -47,7 +48,7 @@ class Params(Strict):
 def of_runs(runs: Sequence[Run], params: Errors, profile: str) -> ErrorAnalysis:
     """The analysis of the answers of runs to the test questions; UserError for a run that is incomplete."""
     questions = read_question_set(QUESTIONS / "test.jsonl")
-    samples = {run.name: read_samples(run.predictions, questions, complete=True) for run in runs}
+    samples = {run.name: read_samples(answers_file(run), questions, complete=True) for run in runs}
     return analysis_of(questions, samples, params, [MINI_NOTE] if profile == "mini" else [])
 
 

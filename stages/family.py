@@ -6,10 +6,11 @@ with the iteration that it started from, where that is not the base.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from audio_reasoning.core.runs import BASE, Run, metrics_file
+from audio_reasoning.core.runs import BASE, Run
 from audio_reasoning.metrics.inputs import Questions, check_current, read_samples
 from audio_reasoning.metrics.paired import Method, Pair, judged, none_answered, scores_of
 from audio_reasoning.metrics.results import Judged
+from stages.layout import answers_file, metrics_file
 
 Scores = dict[str, list[float]]  # by run: a strict score for each question, in order
 Contrasts = Sequence[tuple[Run, Run]]
@@ -37,10 +38,10 @@ def read_scores(runs: Iterable[Run], questions: Questions, *, scored: Iterable[R
     scores: Scores = {}
     unread = set()
     for run in dict.fromkeys(runs):
-        samples = read_samples(run.predictions, questions, complete=True)
+        samples = read_samples(answers_file(run), questions, complete=True)
         found = scores_of(samples, questions)
         if run in checked:
-            check_current(metrics_file(run), {"acc_strict": sum(found) / len(found)}, run.predictions)
+            check_current(metrics_file(run), {"acc_strict": sum(found) / len(found)}, answers_file(run))
         scores[run.name] = found
         if none_answered(samples):
             unread.add(run.name)

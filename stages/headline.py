@@ -6,11 +6,11 @@ python -m stages.headline
 import argparse
 
 from audio_reasoning.core.errors import stage_main
-from audio_reasoning.core.files import METRICS
 from audio_reasoning.core.run_names import Headline
-from audio_reasoning.core.runs import Run, metrics_file
+from audio_reasoning.core.runs import Run
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.metrics.results import HeadlineMetrics, Metrics, read_result, to_json, write_result
+from stages.layout import METRICS, metrics_file
 from stages.params import load_params
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import METRICS, QUESTIONS, sha256_file, write_jsonl
+from audio_reasoning.core.files import sha256_file, write_jsonl
 from audio_reasoning.core.runs import Run, find_run
 from audio_reasoning.core.shown import printable
 from audio_reasoning.engines.cache import response_cache
@@ -40,6 +40,7 @@ from audio_reasoning.metrics.results import write_result
 from audio_reasoning.tasks.official import official_match
 from audio_reasoning.tasks.reward import correct
 from stages.declared import DeclaredRuns
+from stages.layout import METRICS, QUESTIONS, answers_file, cache_dir
 from stages.params import load_params
 
 OUT = METRICS / "judge.json"
@@ -58,7 +59,7 @@ class Params(DeclaredRuns):
 
 def read_answers(run: Run, questions: Questions) -> list[Answer]:
     """All answers of a run in the order of the questions, not yet rated."""
-    samples = read_samples(run.predictions, questions, complete=True)
+    samples = read_samples(answers_file(run), questions, complete=True)
     return [
         Answer(
             run=run.name,
@@ -118,7 +119,7 @@ def by_endpoint(answers: Sequence[Answer], rubrics: Rubrics, server: Server, par
         for answer in answers
         if answer.is_rated
     ]
-    with response_cache() as cache:
+    with response_cache(cache_dir()) as cache:
         replies = rate(prompts, server, params.judge, cache, params.runtime)
     _check_failures([name for name, _ in prompts], replies, params.judge.max_error_rate)
     rows = iter(replies)

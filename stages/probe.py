@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from audio_reasoning.core.errors import stage_main
-from audio_reasoning.core.files import METRICS, QUESTIONS, write_json
+from audio_reasoning.core.files import write_json
 from audio_reasoning.core.records import Question, read_questions
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.metrics.leaks import Probed, judged, probe
@@ -18,6 +18,7 @@ from audio_reasoning.render.table import Table, to_text
 from audio_reasoning.render.tables import DASH, percent, points, points_range
 from audio_reasoning.tasks.mmar_schema import SPLITS
 from audio_reasoning.tasks.probe_params import Probe
+from stages.layout import METRICS, QUESTIONS
 from stages.params import load_params
 
 PROBE = METRICS / "probe.json"

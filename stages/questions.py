@@ -14,16 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import (
-    AUDIO,
-    QUESTIONS,
-    SOURCES,
-    read_jsonl,
-    sha256_file,
-    sha256_json,
-    write_json,
-    write_jsonl,
-)
+from audio_reasoning.core.files import read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from audio_reasoning.core.labels import Spellings
 from audio_reasoning.core.mmar import Split
 from audio_reasoning.core.progress import progress
@@ -33,6 +24,7 @@ from audio_reasoning.tasks.audio import flac_duration
 from audio_reasoning.tasks.mmar_schema import SPLITS, Row, labels_of, read_rows
 from audio_reasoning.tasks.params import Data, Shares
 from audio_reasoning.tasks.splits import divide, linked
+from stages.layout import AUDIO, QUESTIONS, SOURCES
 from stages.params import load_params
 
 Splits = dict[Split, list[Question]]

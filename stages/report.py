@@ -10,19 +10,31 @@ they are, in data/audio/.
 import argparse
 
 from audio_reasoning.core.errors import stage_main
-from audio_reasoning.core.files import QUESTIONS, atomic_dir, atomic_write
+from audio_reasoning.core.files import atomic_dir, atomic_write
 from audio_reasoning.core.run_names import Headline
+from audio_reasoning.core.runs import BASE
 from audio_reasoning.core.typed import Name
 from audio_reasoning.metrics.inputs import read_question_set
-from audio_reasoning.render.report.answers import page_data, read_runs, script_json, trace_file, traces_script
+from audio_reasoning.render.report.answers import page_data, read_run, script_json, trace_file, traces_script
 from audio_reasoning.render.report.arms import arms_section
 from audio_reasoning.render.report.failures import errors_section, judge_section
-from audio_reasoning.render.report.page import FILES, INDEX, header_of, render, write_assets
+from audio_reasoning.render.report.page import header_of, render, write_assets
 from audio_reasoning.render.report.prompts import prompts_section, sub_categories_section
 from audio_reasoning.render.report.sections import Section
 from audio_reasoning.render.report.training import iterations_section, pass_rates_section
 from audio_reasoning.render.report.votes import votes_section
 from stages.declared import DeclaredRuns
+from stages.layout import (
+    METRICS,
+    QUESTIONS,
+    REPORT_FILES,
+    REPORT_PAGE,
+    REPORTS,
+    REST_METRICS,
+    answers_file,
+    manifest_file,
+    metrics_file,
+)
 from stages.params import load_params
 
 
@@ -36,14 +48,14 @@ class Params(DeclaredRuns):
 def sections(params: Params) -> list[Section]:
     """The overview's sections, in the order of the questions that a reader asks."""
     return [
-        prompts_section(params.prompts.variants),
-        sub_categories_section(),
-        arms_section(),
-        votes_section(params.vote.variants),
-        iterations_section(),
-        pass_rates_section(),
-        errors_section(params.headline.variant),
-        judge_section(),
+        prompts_section(METRICS / "summary.json", METRICS / "scores" / BASE, params.prompts.variants),
+        sub_categories_section(METRICS / "compare.json", METRICS / "summary.json"),
+        arms_section(METRICS / "arms.json"),
+        votes_section(METRICS / "votes" / BASE, params.vote.variants),
+        iterations_section(REST_METRICS),
+        pass_rates_section(REST_METRICS / "pass_rates.json"),
+        errors_section(METRICS / "errors.json", REPORTS / "errors.md", params.headline.variant),
+        judge_section(METRICS / "judge.json"),
     ]
 
 
@@ -63,21 +75,26 @@ def main() -> None:
         "rest.iterations",
     )
     questions = read_question_set(QUESTIONS / "test.jsonl")
-    runs, absent = read_runs(params.runs(), questions)
+    absent = [run for run in params.runs() if not answers_file(run).is_file()]
+    runs = [
+        read_run(run, questions, answers_file(run), manifest_file(run), metrics_file(run))
+        for run in params.runs()
+        if run not in absent
+    ]
     page = render(header_of(params.profile, questions, runs, absent), sections(params))
-    with atomic_dir(FILES) as folder:
+    with atomic_dir(REPORT_FILES) as folder:
         write_assets(folder)
         data = page_data(params.profile, questions, runs, absent)
         (folder / "data.js").write_text(f"window.report.store.fill({script_json(data)});\n", encoding="ascii")
         (folder / "traces").mkdir()
         for answers in runs:
             (folder / "traces" / trace_file(answers.run)).write_text(traces_script(answers), encoding="ascii")
-    with atomic_write(INDEX) as file:
+    with atomic_write(REPORT_PAGE) as file:
         file.write(page)
-    size = sum(path.stat().st_size for path in FILES.rglob("*") if path.is_file()) + INDEX.stat().st_size
-    print(f"{INDEX}: {len(questions)} questions, {len(runs)} runs, {size / 1e6:.1f} MB")
+    size = sum(path.stat().st_size for path in REPORT_FILES.rglob("*") if path.is_file()) + REPORT_PAGE.stat().st_size
+    print(f"{REPORT_PAGE}: {len(questions)} questions, {len(runs)} runs, {size / 1e6:.1f} MB")
     for run in absent:
-        print(f"{run.name} has no answers yet: {run.predictions} is not there")
+        print(f"{run.name} has no answers yet: {answers_file(run)} is not there")
 
 
 if __name__ == "__main__":

@@ -19,13 +19,12 @@ import torch
 
 from audio_reasoning.algorithms.rest import integrity
 from audio_reasoning.algorithms.rest.grading import graded
-from audio_reasoning.algorithms.rest.layout import depth_of, model_dir
 from audio_reasoning.algorithms.rest.params import Rest
 from audio_reasoning.algorithms.rest.refusal import KEY, Refusal, RefusedError, announce, passed_on, refusal_in
 from audio_reasoning.algorithms.rest.selection import trace_of
 from audio_reasoning.algorithms.rest.traces import well_formed
 from audio_reasoning.core.errors import stage_main
-from audio_reasoning.core.files import BASE_MODEL, QUESTIONS, REST, REST_METRICS, write_json
+from audio_reasoning.core.files import write_json
 from audio_reasoning.core.models import adapter_of
 from audio_reasoning.core.records import Question, read_questions
 from audio_reasoning.core.rollouts import DEV, Graded, Sample, Trace, read_records
@@ -35,7 +34,9 @@ from audio_reasoning.engines.server.server import stop
 from audio_reasoning.families.adapters import attach
 from audio_reasoning.families.family import Processor, family_of
 from audio_reasoning.training.dataset import Clips, Example, Rows
+from stages.layout import AUDIO, BASE_MODEL, QUESTIONS, REST, REST_METRICS, cache_dir, model_dir
 from stages.params import load_params
+from stages.rest_models import depth_of
 from stages.rest_train import adapted_model, check_machine
 
 _BY_HEART = 8
@@ -189,7 +190,7 @@ def check_iteration(name: str, rest: Rest, metrics: dict[str, Any]) -> None:
             ["raise rest.check.control_questions or control_n, or add dev questions"],
         )
     processor = family_of(BASE_MODEL).processor(BASE_MODEL)
-    clips = Clips(processor)
+    clips = Clips(processor, AUDIO)
     bank = Rows(read_records(REST / name / "bank.parquet", Trace), clips, rest.train.share_prompts)
     heard = [(trace, clips.features(trace.audio_path, trace.audio_sha256)) for trace in controls]
     metrics |= check_traces(bank, heard, held_out, processor)
@@ -213,7 +214,7 @@ def main() -> None:
     if refusal:
         print(passed_on(name, refusal))
     else:
-        stop()  # a GPU cannot hold the served model and another one
+        stop(cache_dir())  # a GPU cannot hold the served model and another one
         limit_threads()
         try:
             check_iteration(name, rest, metrics)

@@ -23,8 +23,7 @@ import argparse
 
 from audio_reasoning.algorithms.rest.params import Rest
 from audio_reasoning.core.errors import stage_main
-from audio_reasoning.core.files import QUESTIONS, REST_METRICS
-from audio_reasoning.core.runs import BASE, Run, metrics_file
+from audio_reasoning.core.runs import BASE, Run
 from audio_reasoning.core.typed import Name, Strict
 from audio_reasoning.metrics.dropped import dropped_ids, dropped_notes
 from audio_reasoning.metrics.inputs import Questions, read_question_set
@@ -45,6 +44,7 @@ from audio_reasoning.metrics.results import Metrics as RunMetrics
 from audio_reasoning.render.compare_rest_table import Metrics, table
 from audio_reasoning.render.tables import MINI_NOTE
 from stages.family import Contrasts, Scores, pairs_of, read_scores, with_base, with_start
+from stages.layout import QUESTIONS, REST_METRICS, metrics_file
 from stages.params import load_params
 
 COMPARE = REST_METRICS / "compare.json"
@@ -169,7 +169,7 @@ def main() -> None:
         notes=[
             *notes(with_bases, with_starts),
             *([MINI_NOTE] if params.profile == "mini" else []),
-            *dropped_notes(dropped_ids()),
+            *dropped_notes(dropped_ids(QUESTIONS)),
         ],
     )
     pass_rates = pass_rate_rows(starts, params.profile)

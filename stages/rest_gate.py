@@ -21,23 +21,11 @@ from statistics import fmean
 from typing import Any
 
 from audio_reasoning.algorithms.rest.asking import Judge, Model
-from audio_reasoning.algorithms.rest.layout import CANDIDATES, TRAINED, bank_of, depth_of, model_dir, trained_problems
 from audio_reasoning.algorithms.rest.params import Gate, Rest
 from audio_reasoning.algorithms.rest.parity import parity
 from audio_reasoning.algorithms.rest.refusal import FILE, KEY, Refusal, RefusedError, announce, passed_on
 from audio_reasoning.core.errors import stage_main
-from audio_reasoning.core.files import (
-    AUDIO,
-    BASE_MODEL,
-    QUESTIONS,
-    REST,
-    REST_METRICS,
-    atomic_dir,
-    cache_dir,
-    read_json,
-    sha256_file,
-    write_json,
-)
+from audio_reasoning.core.files import atomic_dir, read_json, sha256_file, write_json
 from audio_reasoning.core.models import WEIGHTS, adapter_of, base_identity
 from audio_reasoning.core.records import Comparison, Question, read_questions, to_dict
 from audio_reasoning.core.rollouts import Trace, read_records, write_records
@@ -47,7 +35,9 @@ from audio_reasoning.engines.params import Runtime, Serve
 from audio_reasoning.families.adapters import scale_adapter
 from audio_reasoning.metrics.stats import compare_runs
 from audio_reasoning.prompts.registry import load_prompt
+from stages.layout import AUDIO, BASE_MODEL, CANDIDATES, PROMPTS, QUESTIONS, REST, REST_METRICS, cache_dir, model_dir
 from stages.params import load_params
+from stages.rest_models import TRAINED, bank_of, depth_of, trained_problems
 
 
 class Params(Strict):
@@ -132,8 +122,8 @@ def refuse(name: str, previous: Model, refusal: Refusal, measured: dict[str, Any
 def judge_candidate(name: str, previous: Model, params: Params) -> str:
     """Try the candidate on dev and on mastered problems, write the model that is chosen, and tell the verdict."""
     gate, start = params.rest.gate, previous.name
-    setup = Setup(gate.backend, BASE_MODEL, None, params.serve, params.runtime, AUDIO)
-    judge = Judge(setup, params.rest, load_prompt(params.rest.prompt))
+    setup = Setup(gate.backend, BASE_MODEL, None, params.serve, params.runtime, AUDIO, work=cache_dir())
+    judge = Judge(setup, params.rest, load_prompt(params.rest.prompt, PROMPTS))
     dev = read_questions(QUESTIONS / "dev.jsonl")
     mastered = read_questions(REST / name / "retention.jsonl")
     if len(dev) < gate.parity_questions:

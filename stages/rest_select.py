@@ -17,18 +17,19 @@ from typing import Any
 import numpy as np
 
 from audio_reasoning.algorithms.rest.grading import graded
-from audio_reasoning.algorithms.rest.layout import bank_of, depth_of, trained_problems
 from audio_reasoning.algorithms.rest.params import Rest
 from audio_reasoning.algorithms.rest.pass_rates import CATEGORIES, Problem, categories, histogram, problems_of
 from audio_reasoning.algorithms.rest.refusal import KEY, RefusedError, announce
 from audio_reasoning.algorithms.rest.selection import Selection, merged, select_problems, traces_of
 from audio_reasoning.algorithms.rest.traces import distinct, well_formed
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import QUESTIONS, REST, REST_METRICS, write_json, write_jsonl
+from audio_reasoning.core.files import write_json, write_jsonl
 from audio_reasoning.core.records import Question, read_questions, to_dict
 from audio_reasoning.core.rollouts import DEV, HEARD, Graded, Sample, Trace, read_records, write_records
 from audio_reasoning.core.typed import Strict
+from stages.layout import QUESTIONS, REST, REST_METRICS
 from stages.params import load_params
+from stages.rest_models import bank_of, depth_of, trained_problems
 
 
 class Params(Strict):

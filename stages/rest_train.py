@@ -17,11 +17,10 @@ import torch
 from dvclive.live import Live
 
 from audio_reasoning.algorithms.algorithm import Fit, How, Policy, method_of
-from audio_reasoning.algorithms.rest.layout import CANDIDATES, depth_of, model_dir
 from audio_reasoning.algorithms.rest.params import Rest
 from audio_reasoning.algorithms.rest.refusal import FILE, KEY, Refusal, RefusedError, announce, passed_on, refusal_in
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import BASE_MODEL, REST, REST_METRICS, atomic_dir, sha256_file, write_json
+from audio_reasoning.core.files import atomic_dir, sha256_file, write_json
 from audio_reasoning.core.models import WEIGHTS, adapter_of, base_identity
 from audio_reasoning.core.rollouts import Trace, read_records
 from audio_reasoning.core.threads import limit_threads
@@ -33,7 +32,9 @@ from audio_reasoning.families.family import family_of
 from audio_reasoning.training.checkpoints import checkpoint_file
 from audio_reasoning.training.loop import DivergedError, Row
 from audio_reasoning.training.params import Train
+from stages.layout import AUDIO, BASE_MODEL, CANDIDATES, REST, REST_METRICS, cache_dir, model_dir
 from stages.params import load_params
+from stages.rest_models import depth_of
 
 if TYPE_CHECKING:  # to import it first would load transformers before what torchvision misses is declared
     from peft import PeftModel
@@ -135,7 +136,7 @@ def train_iteration(name: str, params: Params) -> dict[str, Any]:
     """
     rest, iteration = params.rest, params.rest.iterations[name]
     method = method_of(iteration.method, f"rest.iterations.{name}.method")
-    stop()  # a GPU cannot hold the served model and the one in training
+    stop(cache_dir())  # a GPU cannot hold the served model and the one in training
     start, seed = model_dir(iteration.start), rest.seed * 1_000 + depth_of(iteration.start)
     bank = REST / name / "bank.parquet"
     traces = read_records(bank, Trace)
@@ -146,11 +147,11 @@ def train_iteration(name: str, params: Params) -> dict[str, Any]:
     inputs += [previous and sha256_file(previous / WEIGHTS), recipe(method=iteration.method)]
     learning_rate = iteration.learning_rate * rest.train.learning_rate_scale
     curves = REST_METRICS / f"train_{name}"
-    with checkpoint_file(name, inputs) as checkpoint:
+    with checkpoint_file(name, inputs, cache_dir()) as checkpoint:
         if checkpoint.is_file():
             print(f"{name}: going on from {checkpoint}")
         how = How(rest.train, learning_rate, iteration.options, seed, checkpoint, params.runtime.checkpoint_steps)
-        fit, rows = method(Policy(model, processor), traces, how), []
+        fit, rows = method(Policy(model, processor, AUDIO), traces, how), []
         with Live(str(curves), dvcyaml=None, report=None, save_dvc_exp=False, monitor_system=False) as live:
             for row in fit.rows:
                 rows.append(row)

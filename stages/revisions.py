@@ -10,9 +10,9 @@ from typing import Any
 from dvc.repo import Repo
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import QUESTIONS, read_text
+from audio_reasoning.core.files import read_text
 from audio_reasoning.core.parse import parse_json, parse_yaml
-from audio_reasoning.core.runs import run_at
+from stages.layout import QUESTIONS, run_at
 
 WORKSPACE = "workspace"
 

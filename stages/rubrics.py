@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import QUESTIONS, SOURCES, read_jsonl, write_jsonl
+from audio_reasoning.core.files import read_jsonl, write_jsonl
 from audio_reasoning.core.records import read_questions
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.judging.evidence import rubric_of, units
 from audio_reasoning.judging.rubric_file import Rubric, rubric_from, to_row
 from audio_reasoning.tasks.params import Data, MiniSource
+from stages.layout import QUESTIONS, SOURCES
 from stages.params import load_params
 
 RUBRICS = Path("data/rubrics/test.jsonl")

@@ -5,11 +5,11 @@ from collections.abc import Collection
 from pydantic import Field
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import PROMPTS
 from audio_reasoning.core.run_names import ArmNames
 from audio_reasoning.core.runs import ARMS, BASE, SAMPLES, VOTE, Run, find_run, named_run
 from audio_reasoning.core.typed import Name
 from stages.declared import RUNS, DeclaredRuns
+from stages.layout import PROMPTS, answers_file
 from stages.params import PARAMS, load_params
 
 
@@ -31,12 +31,12 @@ def existing_run(name: str) -> Run:
     Raises UserError for any other, with the parameter that would add it, or else the nearest name.
     """
     run = named_run(name)
-    if run.predictions.is_file():
+    if answers_file(run).is_file():
         return run
     params = load_params(Params, *RUNS, "arms.others") if PARAMS.is_file() else None
     if params is None:
         raise UserError(
-            f"no run is called {name!r} here: there is no {run.predictions}, and no {PARAMS} that lists runs"
+            f"no run is called {name!r} here: there is no {answers_file(run)}, and no {PARAMS} that lists runs"
         )
     known = run.variant in params.prompts.variants or (PROMPTS / f"{run.variant}.yaml").is_file()
     if known and run.model in (BASE, *params.rest.iterations):

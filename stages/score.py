@@ -5,7 +5,7 @@
     python -m stages.score iter1/baseline@silence
 
 The DVC stages `score` and `score_models` score a model's runs under all prompts that the parameters name for it,
-`score_controls` those in control arms, each to the file that `metrics_file` in core/runs.py names. `audio-reasoning
+`score_controls` those in control arms, each to the file that `metrics_file` in layout.py names. `audio-reasoning
 score` does the same for one run, and takes files from elsewhere: MMAR's metadata or Question records, and the
 challenge's `id, thinking_prediction, answer_prediction` or Response records. There, a question without a prediction
 counts as wrong and as `missing`, and one whose answer is none of its choices is left out. What the metrics are:
@@ -18,15 +18,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from audio_reasoning.core.errors import stage_main
-from audio_reasoning.core.files import QUESTIONS, read_json
+from audio_reasoning.core.files import read_json
 from audio_reasoning.core.run_names import ArmNames, EvalPrompts, Prompts
-from audio_reasoning.core.runs import BASE, Run, metrics_file, named_run
+from audio_reasoning.core.runs import BASE, Run, named_run
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.metrics.dropped import dropped_ids, dropped_notes
 from audio_reasoning.metrics.inputs import Unanswerable, read_question_set, read_samples, some, told_unanswerable
 from audio_reasoning.metrics.results import Metrics, write_result
 from audio_reasoning.metrics.scoring import FATES, metrics_of
 from audio_reasoning.render.tables import percent_range
+from stages.layout import QUESTIONS, answers_file, manifest_file, metrics_file
 from stages.params import load_params
 
 
@@ -69,11 +70,11 @@ def runs_of(args: argparse.Namespace) -> list[Run]:
 def score_run(run: Run) -> tuple[Path, Metrics]:
     """The place of a run's metrics, and the metrics; UserError unless it answers all questions."""
     questions = read_question_set(QUESTIONS / "test.jsonl")
-    samples = read_samples(run.predictions, questions, complete=True)
-    dropped = dropped_ids()
+    samples = read_samples(answers_file(run), questions, complete=True)
+    dropped = dropped_ids(QUESTIONS)
     for note in dropped_notes(dropped):
         print(f"warning: {note}", file=sys.stderr)
-    return metrics_file(run), _without(dropped, metrics_of(questions, samples, [read_json(run.manifest)]))
+    return metrics_file(run), _without(dropped, metrics_of(questions, samples, [read_json(manifest_file(run))]))
 
 
 def _without(dropped: Sequence[str], metrics: Metrics) -> Metrics:

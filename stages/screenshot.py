@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.render.report.page import INDEX
 from audio_reasoning.render.report.sections import browser_link
+from stages.layout import REPORT_PAGE
 
 PICTURES = {"overview": "", "browser": browser_link(flip="won")}
 HEIGHT = 900
@@ -54,14 +54,14 @@ def main() -> None:
     parser.add_argument("--dark", action="store_true", help="in dark colours")
     parser.add_argument("--whole", action="store_true", help="the whole page, not only what a window shows")
     args = parser.parse_args()
-    if not INDEX.is_file():
-        raise UserError(f"{INDEX}: no such file; `python -m stages.report` writes it")
+    if not REPORT_PAGE.is_file():
+        raise UserError(f"{REPORT_PAGE}: no such file; `python -m stages.report` writes it")
     args.out.mkdir(parents=True, exist_ok=True)
     with chromium() as browser:
         window = {"width": args.width, "height": HEIGHT}
         page = browser.new_page(viewport=window, color_scheme="dark" if args.dark else "light")
         for name, link in PICTURES.items():
-            page.goto(INDEX.resolve().as_uri() + link)
+            page.goto(REPORT_PAGE.resolve().as_uri() + link)
             page.wait_for_selector(".waiting", state="detached")  # the traces are there
             path = args.out / f"report-{name}.png"
             page.screenshot(path=path, full_page=args.whole)

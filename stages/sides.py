@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.runs import Run, run_at
+from audio_reasoning.core.runs import Run
+from stages.layout import answers_file, run_at
 from stages.runs import existing_run
 
 
@@ -29,7 +30,7 @@ def side_of(given: str) -> Side:
         run = existing_run(given)
     except UserError as error:
         raise UserError(f"there is no file {given!r}, and {error}") from None
-    return Side(given, run.predictions, run)
+    return Side(given, answers_file(run), run)
 
 
 def plain(path: Path) -> Path:

@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import fmean
 
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import METRICS, atomic_dir, write_bytes
+from audio_reasoning.core.files import atomic_dir, write_bytes
 from audio_reasoning.core.records import Response
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.metrics.inputs import (
@@ -48,6 +48,7 @@ from audio_reasoning.render.submission.params import Submission
 from audio_reasoning.render.submission.results import Accuracies, SubmissionManifest, Unsound
 from audio_reasoning.tasks.official import Asked, official_match
 from audio_reasoning.tasks.reward import correct
+from stages.layout import METRICS
 from stages.params import load_params
 from stages.submission_source import Source, outputs, source_of_run
 

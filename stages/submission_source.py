@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import QUESTIONS, read_json
-from audio_reasoning.core.runs import metrics_file
+from audio_reasoning.core.files import read_json
 from audio_reasoning.metrics.dropped import dropped_ids
 from audio_reasoning.metrics.inputs import (
     Questions,
@@ -19,6 +18,7 @@ from audio_reasoning.metrics.inputs import (
 )
 from audio_reasoning.metrics.results import Manifest
 from audio_reasoning.tasks.official import Asked
+from stages.layout import QUESTIONS, answers_file, manifest_file, metrics_file
 from stages.runs import existing_run
 
 
@@ -50,16 +50,16 @@ def source_of_run(name: str) -> Source:
     run = existing_run(name)
     asked = QUESTIONS / "test.jsonl"
     questions = read_question_set(asked)
-    samples = read_samples(run.predictions, questions, complete=True)
+    samples = read_samples(answers_file(run), questions, complete=True)
     metrics = metrics_file(run)
     return Source(
         name,
         questions,
         samples,
-        [read_json(run.manifest)],
+        [read_json(manifest_file(run))],
         metrics if metrics.is_file() else None,
-        (asked, run.predictions, run.manifest, metrics),
-        dropped=[name for name in dropped_ids() if name not in questions],
+        (asked, answers_file(run), manifest_file(run), metrics),
+        dropped=[name for name in dropped_ids(QUESTIONS) if name not in questions],
     )
 
 

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError, nearest, stage_main
-from audio_reasoning.core.files import METRICS
 from audio_reasoning.core.parse import parse_json
 from audio_reasoning.core.runs import BASE
 from audio_reasoning.render.table import Table, to_text
 from audio_reasoning.render.tables import percent, percent_range
 from stages.draw import render
+from stages.layout import METRICS
 
 PROMPTS = METRICS / "scores" / BASE
 MADE_BY = {"infer": "decoding", "serve": "serve", "thinking": "thinking"}  # where a manifest tells a group's values

@@ -27,9 +27,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from audio_reasoning.core.errors import stage_main
-from audio_reasoning.core.files import METRICS, QUESTIONS, read_json, write_json, write_jsonl
+from audio_reasoning.core.files import read_json, write_json, write_jsonl
 from audio_reasoning.core.records import Response, to_dict
-from audio_reasoning.core.runs import BASE, SAMPLES, VOTE, Run, metrics_file
+from audio_reasoning.core.runs import BASE, SAMPLES, VOTE, Run
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.metrics.inputs import Questions, Samples, read_question_set, read_samples
 from audio_reasoning.metrics.paired import Method, compared, method_of, rounded
@@ -60,6 +60,7 @@ from audio_reasoning.metrics.voting import (
     vote_score,
 )
 from audio_reasoning.render.tables import percent_range
+from stages.layout import METRICS, QUESTIONS, answers_file, manifest_file, metrics_file
 from stages.params import load_params
 
 Item = TypeVar("Item")
@@ -187,15 +188,15 @@ def main() -> None:
     vote = params.vote
     sampled, votes = (Run(variant, condition=condition) for condition in (SAMPLES, VOTE))
     questions = read_question_set(QUESTIONS / "test.jsonl")
-    samples = read_samples(sampled.predictions, questions, complete=True)
+    samples = read_samples(answers_file(sampled), questions, complete=True)
     responses = {
         name: sorted((sample.response for sample in samples[name]), key=lambda r: r.sample_index) for name in questions
     }
-    manifest = read_json(sampled.manifest)
+    manifest = read_json(manifest_file(sampled))
     rule = {"trace": vote.trace, "max_trace_chars": vote.max_trace_chars}
-    write_jsonl(votes.predictions, (to_dict(voted(responses[name], vote)) for name in questions))
-    write_json(votes.manifest, {**manifest, "vote": rule})
-    chosen = read_samples(votes.predictions, questions, complete=True)
+    write_jsonl(answers_file(votes), (to_dict(voted(responses[name], vote)) for name in questions))
+    write_json(manifest_file(votes), {**manifest, "vote": rule})
+    chosen = read_samples(answers_file(votes), questions, complete=True)
     _scores(sampled, questions, samples, manifest)
     _scores(votes, questions, chosen, {**manifest, "vote": rule})
     metrics = vote_metrics(variant, questions, responses, method_of(params.compare))

@@ -10,12 +10,12 @@ variant ece, ece_low, ece_high).
 import argparse
 
 from audio_reasoning.core.errors import stage_main
-from audio_reasoning.core.files import METRICS
 from audio_reasoning.core.run_names import VoteNames
 from audio_reasoning.core.runs import BASE
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.metrics.results import read_result, write_result
 from audio_reasoning.metrics.vote_results import CalibrationRow, CurveRow, VoteFigures
+from stages.layout import METRICS
 from stages.params import load_params
 
 CURVE, CALIBRATION = METRICS / "vote_curve.json", METRICS / "calibration.json"

@@ -10,10 +10,11 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from audio_reasoning.core.files import QUESTIONS, write_json, write_jsonl
+from audio_reasoning.core.files import write_json, write_jsonl
 from audio_reasoning.core.records import Audio, Question, Response, to_dict
 from audio_reasoning.core.runs import Run
 from audio_reasoning.metrics.results import Metrics, Summary
+from stages.layout import QUESTIONS, answers_file, manifest_file
 
 ROOT = Path(__file__).parents[1]
 KINDS = [
@@ -79,13 +80,13 @@ def write_questions(folder: Path, questions: Sequence[Question]) -> None:
 
 def write_run(folder: Path, run: Run, responses: Sequence[Response]) -> None:
     """A run's answers, and what made them."""
-    write_jsonl(folder / run.predictions, map(to_dict, responses))
+    write_jsonl(folder / answers_file(run), map(to_dict, responses))
     manifest = {
         "prompt": {"name": run.variant, "version": 3, "text_hash": "0123456789ab" + "0" * 52},
         "model": {"id": "mini-thinker", "revision": "scratch", "adapter": None, "iteration": None},
         "decoding": {"temperature": 0.1, "max_tokens": 64},
     }
-    write_json(folder / run.manifest, manifest)
+    write_json(folder / manifest_file(run), manifest)
 
 
 def filled(kind: Any, value: Any) -> Any:

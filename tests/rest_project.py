@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from audio_reasoning.algorithms.rest.params import Rest
-from audio_reasoning.core.files import AUDIO, REST, sha256_file, write_json
+from audio_reasoning.core.files import sha256_file, write_json
 from audio_reasoning.core.models import base_identity
 from audio_reasoning.core.rollouts import Trace, write_records
 from audio_reasoning.families.adapters import adapt, save_adapter
@@ -23,6 +23,7 @@ from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_
 from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
 from audio_reasoning.training.dataset import Clips, Rows
 from audio_reasoning.training.params import Train
+from stages.layout import AUDIO, REST
 from stages.project import load_project
 
 ROOT = Path(__file__).parent.parent
@@ -107,7 +108,7 @@ def trace(number: int, weight: float = 1.0, more: str = "") -> Trace:
 
 
 def dataset(traces: Sequence[Trace], share_prompts: bool = False) -> Rows:
-    return Rows(traces, Clips(processor()), share_prompts)
+    return Rows(traces, Clips(processor(), AUDIO), share_prompts)
 
 
 def write_adapter(folder: Path, targets: str = "attention", rank: int = 4, seed: int = 0) -> Path:

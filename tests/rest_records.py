@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from audio_reasoning.core.files import QUESTIONS, write_jsonl
+from audio_reasoning.core.files import write_jsonl
 from audio_reasoning.core.records import Audio, Question, to_dict
 from audio_reasoning.core.rollouts import HEARD, Graded, Trace
 from stages.compose import composed
+from stages.layout import QUESTIONS
 from stages.project import Project, parse_project
 
 ROOT = Path(__file__).parents[1]

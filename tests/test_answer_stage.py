@@ -8,8 +8,9 @@ import yaml
 from audio_reasoning.conditions.condition import condition_of
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import write_json
-from audio_reasoning.core.runs import metrics_file, named_run, run_at
+from audio_reasoning.core.runs import named_run
 from stages import answer
+from stages.layout import answers_file, manifest_file, metrics_file, run_at
 from stages.params import load_params
 
 ROOT = Path(__file__).parents[1]
@@ -52,8 +53,8 @@ def test_what_identifies_a_model_is_read_from_its_folder():
 )
 def test_the_answers_of_each_model_and_condition_have_a_place_of_their_own(name, answers, metrics):
     run = named_run(name)
-    assert (run.name, str(run.predictions), str(metrics_file(run))) == (name, answers, metrics)
-    assert run_at(run.predictions) == run and run.manifest == Path(answers).with_suffix(".run.json")
+    assert (run.name, str(answers_file(run)), str(metrics_file(run))) == (name, answers, metrics)
+    assert run_at(answers_file(run)) == run and manifest_file(run) == Path(answers).with_suffix(".run.json")
 
 
 def test_an_unknown_model_is_told_with_the_nearest_known_one(monkeypatch, capsys):

@@ -87,6 +87,17 @@ def test_scoring_never_imports_a_model() -> None:
         assert not rooms & {"engines", "families", "training"}, module
 
 
+@pytest.mark.parametrize("path", sorted(LIBRARY.rglob("*.py")), ids=lambda p: str(p.relative_to(LIBRARY)))
+def test_the_library_is_told_where_files_are(path: Path) -> None:
+    text = path.read_text()
+    assert "DVC_ROOT" not in text, f"{path} looks for the project"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call):
+            called, given = ast.unparse(node.func), node.args[:1]
+            named = called == "Path" and given and isinstance(given[0], ast.Constant | ast.JoinedStr)
+            assert not named and called not in ("Path.cwd", "os.getcwd"), f"{path}:{node.lineno} names a place"
+
+
 def test_every_stage_depends_on_its_own_code_and_answers_on_the_engine_that_is_chosen() -> None:
     for stage in pipeline():
         named = {dep.def_path for dep in stage.deps if not isinstance(dep, ParamsDependency)}

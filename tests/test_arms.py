@@ -18,7 +18,7 @@ from audio_reasoning.conditions.condition import condition_of
 from audio_reasoning.conditions.orders import asked_orders
 from audio_reasoning.conditions.params import Arms
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import AUDIO, sha256_file, write_jsonl
+from audio_reasoning.core.files import sha256_file, write_jsonl
 from audio_reasoning.core.records import NO_AUDIO, Audio, Question, Rollout, rollout_from, to_dict
 from audio_reasoning.engines.answer import _check_audio_tokens, answer_questions, check_clips, request_for
 from audio_reasoning.engines.answers import ChatResult
@@ -28,6 +28,7 @@ from audio_reasoning.engines.messages import cache_key, chat_request
 from audio_reasoning.prompts.registry import Prompt, load_prompt
 from audio_reasoning.tasks.extract import read_answer
 from stages import answer
+from stages.layout import AUDIO
 from stages.project import load_project
 from tests import tiny_thinker
 from tests.fake_openai import FakeOpenAI
@@ -355,10 +356,11 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_thinker.save(tmp_path_factory.mktemp("models") / "base")
 
 
-def test_a_model_in_process_answers_in_text_alone_without_an_audio_token(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+def test_a_model_in_process_answers_in_text_alone_without_an_audio_token(checkpoint, tmp_path):
     params = load_project(path=ROOT / "params.yaml")
-    setup = Setup("transformers", checkpoint, None, params.serve, params.runtime, tmp_path / "data/audio")
+    setup = Setup(
+        "transformers", checkpoint, None, params.serve, params.runtime, tmp_path / "data/audio", work=tmp_path
+    )
     greedy = Decoding(temperature=0.0, top_p=1.0, max_tokens=6, n=1, seed=11)
     asked = [replace(one, question="Which? " * (i + 1)) for i, one in enumerate(clips(tmp_path))]
     audio_token = json.loads((checkpoint / "config.json").read_text())["thinker_config"]["audio_token_id"]

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from audio_reasoning.core.files import QUESTIONS, write_json, write_jsonl
+from audio_reasoning.core.files import write_json, write_jsonl
 from audio_reasoning.judging.endpoint import KEY, URL
 from stages import check
+from stages.layout import QUESTIONS
 
 ROOT = Path(__file__).parent.parent
 Change = Callable[..., list[str]]

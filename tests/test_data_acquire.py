@@ -24,6 +24,7 @@ from audio_reasoning.tasks.params import FilesSource, MiniSource
 from audio_reasoning.tasks.pin import write_text_value
 from stages import check, questions
 from stages.acquire import acquire
+from stages.layout import QUESTIONS
 from stages.params import load_params
 from stages.project import Project, load_project
 from tests.fake_hub import COMMIT, serve_hub
@@ -659,7 +660,7 @@ def test_a_dropped_question_is_named_as_soon_as_it_is_dropped(workspace):
     assert run("stages.acquire", "--source", "mine").returncode == 0
     done = run("stages.questions")
     assert done.returncode == 0 and "warning: 1 test questions are invalid, and dropped: b" in done.stderr
-    assert dropped_ids() == ["b"] and dropped_ids("train") == []
+    assert dropped_ids(QUESTIONS) == ["b"] and dropped_ids(QUESTIONS, "train") == []
 
 
 def test_a_file_that_the_hub_does_not_have_is_named(workspace, hub):

@@ -14,7 +14,7 @@ import soundfile
 import yaml
 from transformers import PreTrainedTokenizerFast
 
-from audio_reasoning.core.files import REST, read_json, read_jsonl, write_jsonl
+from audio_reasoning.core.files import read_json, read_jsonl, write_jsonl
 from audio_reasoning.core.models import adapter_of
 from audio_reasoning.core.plugins import load_object
 from audio_reasoning.core.records import read_questions
@@ -23,6 +23,7 @@ from audio_reasoning.engines.engine import ENGINES
 from audio_reasoning.families.family import family_of
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 from stages import acquire, answer, arms, check, questions, rest_gate, rest_train, score
+from stages.layout import REST
 from tests.rest_project import BASE, ROOT, train_params
 
 pytestmark = pytest.mark.slow
@@ -236,7 +237,7 @@ def test_the_algorithm_makes_a_model_that_the_gate_takes_and_that_is_asked_as_an
 
 def bank() -> list[Trace]:
     """A right trace for each train question."""
-    processor, prompt = family_of(BASE).processor(BASE), rest_gate.load_prompt("baseline")
+    processor, prompt = family_of(BASE).processor(BASE), rest_gate.load_prompt("baseline", Path("prompts"))
     traces = []
     for question in read_questions(Path("data/questions/train.jsonl")):
         right = f"<think>A call.</think>\nANSWER: {question.choices[question.answer]}"

@@ -70,7 +70,7 @@ def main():
             parameter.data.normal_(std=0.2)
     Path("iter1/adapter").mkdir(parents=True)
     save_adapter(adapted, Path("iter1/adapter"))
-    print(merged_checkpoint(Path("."), Path("iter1/adapter")))
+    print(merged_checkpoint(Path("."), Path("iter1/adapter"), Path(".cache")))
 
 main()
 """
@@ -135,12 +135,11 @@ def test_a_pointer_loads_the_same_model_as_the_folder(checkpoint: Path, copy: Pa
 
 
 def test_an_adapter_of_a_sharded_hub_model_is_trained_and_merged_as_of_a_folder(
-    checkpoint: Path, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path, copy: Path, tmp_path: Path
 ) -> None:
     done, _ = load_from_hub(copy, as_published(copy, tmp_path / "hub"), MERGE)
     assert done.returncode == 0, done.stderr
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    local = merged.merged_checkpoint(checkpoint, copy / "iter1/adapter")
+    local = merged.merged_checkpoint(checkpoint, copy / "iter1/adapter", tmp_path)
     of_hub, wanted = (load_thinker(folder).state_dict() for folder in (Path(done.stdout.strip()), local))
     assert all(torch.equal(of_hub[name], wanted[name]) for name in wanted)
     base = load_thinker(checkpoint).state_dict()
@@ -167,16 +166,15 @@ def test_an_adapter_is_merged_into_a_checkpoint_of_several_shards(
 ) -> None:
     """What is merged of it is written in shards again, as from 50 GB on."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     sharded, adapter = tmp_path / "sharded", tmp_path / "iter1" / "adapter"
     as_published(checkpoint, sharded)
     (sharded / "model.safetensors").unlink()
     assert in_shards(sharded)
     write_adapter_on(sharded, adapter)
     monkeypatch.setattr(checkpoint_module, "save_servable", functools.partial(save_servable, max_shard_size="200KB"))
-    of_shards = merged.merged_checkpoint(sharded, adapter)
+    of_shards = merged.merged_checkpoint(sharded, adapter, tmp_path)
     monkeypatch.setattr(checkpoint_module, "save_servable", save_servable)
-    of_one = merged.merged_checkpoint(checkpoint, adapter)
+    of_one = merged.merged_checkpoint(checkpoint, adapter, tmp_path)
     assert in_shards(of_shards) and not in_shards(of_one)
     one, other, base = (load_thinker(folder).state_dict() for folder in (of_one, of_shards, checkpoint))
     assert all(torch.equal(one[name], other[name]) for name in one)

@@ -36,11 +36,10 @@ def ask(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> As
     """Ask questions in batches of BATCH; `cache` names the cache, which is empty at first."""
     monkeypatch.setattr(transformers, "BATCH", BATCH)
     prompt, params = load_prompt("baseline", ROOT / "prompts"), load_project(path=ROOT / "params.yaml")
-    setup = Setup("transformers", checkpoint, None, params.serve, params.runtime, tmp_path)
 
     def asked(questions: Sequence[Question], cache: str = "a cache", temperature: float = HOT) -> Answers:
-        monkeypatch.setenv("DVC_ROOT", str(tmp_path / cache))
-        n = 2 if temperature else 1
+        work, n = tmp_path / cache, 2 if temperature else 1
+        setup = Setup("transformers", checkpoint, None, params.serve, params.runtime, tmp_path, work=work)
         decoding = Decoding(temperature=temperature, top_p=1.0, max_tokens=8, n=n, seed=11)
         responses, _ = answer_questions(questions, prompt, setup, decoding, keep_ids=True)
         return [response.completion_token_ids for response in responses]
@@ -77,7 +76,7 @@ def test_what_was_asked_before_changes_no_answer(ask: Ask, before: list[Question
 def test_who_shares_a_batch_matters_without_sampling_too(ask: Ask, tmp_path: Path) -> None:
     ask(QUESTIONS[:5], temperature=0.0)
     ask(QUESTIONS, temperature=0.0)
-    kept = cached_answers(tmp_path / "a cache/.cache/responses.sqlite")
+    kept = cached_answers(tmp_path / "a cache/responses.sqlite")
     assert kept == 5 + 10, "padding to another length rounds in another way, so no answer stands in for another"
 
 
@@ -111,7 +110,7 @@ def test_an_interrupted_run_keeps_what_came_and_ends_with_the_same_answers(
     monkeypatch.setattr(transformers, "_sample", interrupted)
     with pytest.raises(KeyboardInterrupt):
         ask(QUESTIONS, "interrupted")
-    assert cached_answers(tmp_path / "interrupted/.cache/responses.sqlite") == 2 * BATCH + 1
+    assert cached_answers(tmp_path / "interrupted/responses.sqlite") == 2 * BATCH + 1
     monkeypatch.setattr(transformers, "_sample", sample)
     monkeypatch.setattr(transformers, "_sampling", counted)
     assert ask(QUESTIONS, "interrupted") == cold

@@ -126,7 +126,8 @@ def ask_endpoint(tmp_path: Path, count: int = 4, repeats: int = 1, **runtime: in
     ]
     params = load_project(path=ROOT / "params.yaml")
     how = params.runtime.model_copy(update={"retries": 0, **runtime})
-    setup = Setup("openai", tmp_path / "no-model-here", None, params.serve, how, tmp_path / "data/audio", "fake")
+    media_root, work = tmp_path / "data/audio", tmp_path / ".cache"
+    setup = Setup("openai", tmp_path / "no-model-here", None, params.serve, how, media_root, "fake", work=work)
     prompt = load_prompt("baseline", ROOT / "prompts")
     rollouts, _ = answer_questions(questions, prompt, setup, params.infer.decoding(), params.infer.max_error_rate)
     return [read_answer(rollout, QUESTION.choices) for rollout in rollouts]

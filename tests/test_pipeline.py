@@ -180,7 +180,8 @@ params = load_project()
 greedy = params.infer.model_copy(update={"backend": sys.argv[1], "endpoint_model": sys.argv[2], "temperature": 0.0})
 setup = setup_of("base", greedy.backend, params.serve, params.runtime, greedy.endpoint_model)
 questions = read_questions(Path("data/questions/test.jsonl"))[:200]
-rollouts, _ = answer_questions(questions, load_prompt("structured_reasoning"), setup, greedy.decoding())
+prompt = load_prompt("structured_reasoning", Path("prompts"))
+rollouts, _ = answer_questions(questions, prompt, setup, greedy.decoding())
 answers = [read_answer(r, q.choices) for q, r in zip(questions, rollouts, strict=True)]
 print(json.dumps([[r.text, r.answer, r.status] for r in answers]))
 """

@@ -20,9 +20,10 @@ import yaml
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import write_json
 from audio_reasoning.core.records import Audio
-from audio_reasoning.core.runs import Run, metrics_file
+from audio_reasoning.core.runs import Run
 from audio_reasoning.render.report.page import vendored
 from stages import report as build
+from stages.layout import manifest_file, metrics_file
 from stages.params import load_params
 from stages.project import Project
 from stages.screenshot import chromium
@@ -496,8 +497,8 @@ class TestStage:
         assert "no question has the id 'q0099'" in fails(project, monkeypatch, capsys)
 
     def test_refuses_a_run_that_does_not_say_what_made_it(self, project, monkeypatch, capsys):
-        write_json(project / EXPERT.manifest, {"prompt": {"name": "expert_analyst"}})
-        assert f"{EXPERT.manifest}: needs prompt.text_hash" in fails(project, monkeypatch, capsys)
+        write_json(project / manifest_file(EXPERT), {"prompt": {"name": "expert_analyst"}})
+        assert f"{manifest_file(EXPERT)}: needs prompt.text_hash" in fails(project, monkeypatch, capsys)
 
     def test_refuses_metrics_that_the_answers_contradict(self, project, monkeypatch, capsys):
         write_json(project / "metrics/scores/base/baseline.json", {"acc_strict": 0.9})

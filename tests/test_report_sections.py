@@ -26,6 +26,7 @@ from audio_reasoning.render.table import Table
 from stages.vote import vote_metrics
 from tests.report_project import filled, question, response, versus, write_comparison
 
+METRICS = Path("metrics")
 VARIANTS = ["baseline", "expert_analyst"]
 RANGE = r"[\d.]+ \([\d.]+–[\d.]+\)"  # a figure and its interval
 
@@ -66,7 +67,7 @@ class TestSections:
     def test_prompts_show_both_accuracies_and_who_gave_no_answer_with_intervals(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         write_comparison(tmp_path)
-        section = prompts_section(VARIANTS)
+        section = prompts_section(METRICS / "summary.json", METRICS / "scores/base", VARIANTS)
         assert texts(section.tables[0])[1]["accuracy"] == "50.0 (20.0–80.0)"
         told = {"prompt": "expert_analyst", "official accuracy": "50.0 (21.0–79.0)", "no answer": "25.0 (8.9–53.2)"}
         assert texts(section.parts[0].tables[0])[1] == told
@@ -75,13 +76,13 @@ class TestSections:
     def test_a_contrast_of_two_prompts_stands_once_whichever_way_it_is_declared(self, tmp_path, monkeypatch, pair):
         monkeypatch.chdir(tmp_path)
         write_comparison(tmp_path, [versus(*pair), versus("expert_analyst", "expert_analyst@vote")])
-        _, others = prompts_section(VARIANTS).tables
+        _, others = prompts_section(METRICS / "summary.json", METRICS / "scores/base", VARIANTS).tables
         assert [(row["run"], row["against"]) for row in texts(others)] == [("expert_analyst@vote", "expert_analyst")]
 
     def test_changes_in_sub_categories_are_counted_where_there_are_questions(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         write_comparison(tmp_path, [versus("baseline", "expert_analyst")])
-        section = sub_categories_section()
+        section = sub_categories_section(METRICS / "compare.json", METRICS / "summary.json")
         assert section.lead == "Of 2 differences in single sub-categories, 0 rise and 1 fall significantly."
         cells = texts(section.figures[0].table)[0]
         assert cells == {
@@ -104,7 +105,7 @@ class TestSections:
         summary = {"last": "iter1", "preset": "rest_em", "seed": 1, "versus_base": [row], "gate": [gate], "notes": []}
         summary = filled(RestSummary, summary)
         write_json(Path("metrics/rest/summary.json"), summary)
-        section = iterations_section()
+        section = iterations_section(METRICS / "rest")
         assert texts(section.tables[0])[0]["verdict"] == "not distinguishable: this test can see 40.0 points"
         gates = {"dev before": "50.0 (40.4–59.6)", "dev after": "60.0 (50.2–69.1)", "gate": "accepted at scale 0.5"}
         assert gates.items() <= texts(section.tables[1])[0].items()
@@ -112,12 +113,12 @@ class TestSections:
         refused = {"stage": "rest_check", "reasons": ["it is deaf"], "ways_out": ["other clips"]}
         gate |= {"accepted": False, "scale": None, "reason": "it is deaf", "refused": refused}
         write_json(Path("metrics/rest/gates/iter1.json"), {**gate, "dev_before": None, "dev_after": None, "dev": None})
-        [shown] = texts(iterations_section().tables[1])
+        [shown] = texts(iterations_section(METRICS / "rest").tables[1])
         told = "rest_check: it is deaf; its model is that of base; ways out: other clips"
         assert {"gate": "refused", "dev before": "–", "reason": told}.items() <= shown.items()
         write_json(Path("metrics/rest/summary.json"), {**summary, "versus_base": [{**row, "verdict": None}]})
         with pytest.raises(UserError, match=r"versus_base\[0\].verdict must be"):
-            iterations_section()
+            iterations_section(METRICS / "rest")
 
     def test_problems_to_learn_from_are_those_that_are_sometimes_solved(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
@@ -125,7 +126,7 @@ class TestSections:
         rows = [{"pass_rate": rate, "category": category, "problems": n} for rate, category, n in rates]
         rows = [{"iteration": "iter1", "sampler": "base", **row} for row in rows]
         write_json(Path("metrics/rest/pass_rates.json"), filled(list[PassRateRow], rows))
-        section = pass_rates_section()
+        section = pass_rates_section(METRICS / "rest/pass_rates.json")
         assert section.lead.endswith(": 7 of 20 in iter1.")
         assert texts(section.figures[0].table)[0]["learning zone"] == "4"
 
@@ -155,7 +156,7 @@ class TestSections:
             ],
         }
         write_json(Path("metrics/arms.json"), filled(ArmsSummary, arms))
-        section = arms_section()
+        section = arms_section(METRICS / "arms.json")
         silence, _, text_only = texts(section.tables[0])
         assert silence == {
             "run": "baseline@silence",
@@ -193,7 +194,7 @@ class TestSections:
         judged = {"judge": "evidence", "note": "a fixed rule", "comparisons": [versus]}
         runs = [run, {**run, "run": "iter1/baseline", "trace_quality": None}]
         write_json(Path("metrics/judge.json"), filled(JudgeSummary, {**judged, "runs": runs}))
-        section = judge_section()
+        section = judge_section(METRICS / "judge.json")
         first, second = texts(section.tables[0])
         assert second == {
             "run": "iter1/baseline",
@@ -213,7 +214,7 @@ class TestSections:
     def test_mistakes_are_told_with_their_uncertainty(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         write_result(Path("metrics/errors.json"), mistaken())
-        section = errors_section("baseline")
+        section = errors_section(METRICS / "errors.json", Path("reports/errors.md"), "baseline")
         assert section.lead.startswith(
             "No prompt gets 5 of 12 questions right, 41.7 (19.3–68.0) %; every prompt gets 7"
         )
@@ -252,7 +253,7 @@ class TestSections:
     def test_one_run_is_shown_in_detail_and_the_others_are_folded(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         write_result(Path("metrics/errors.json"), mistaken())
-        first, second = errors_section("expert").parts
+        first, second = errors_section(METRICS / "errors.json", Path("reports/errors.md"), "expert").parts
         assert (first.title, first.folded) == ("expert in detail", False)
         assert (second.title, second.folded) == ("baseline in detail", True)
         confusion, rules, invalid = second.tables
@@ -283,7 +284,7 @@ class TestSections:
         questions = {q.id: q for q in (question(index) for index in range(20))}
         samples = {n: [response(q, (i + s) % 3 > 0, s) for s in range(4)] for i, (n, q) in enumerate(questions.items())}
         write_result(Path("metrics/votes/base/baseline.json"), vote_metrics("baseline", questions, samples))
-        section = votes_section(["baseline"])
+        section = votes_section(METRICS / "votes/base", ["baseline"])
         assert len(section.figures[0].table.rows) == 4
         told = texts(section.tables[0])[0]
         assert told["samples"] == "4" and told["pass@n"].startswith("100.0 (")

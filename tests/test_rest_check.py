@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from audio_reasoning.algorithms.rest import integrity
-from audio_reasoning.core.files import QUESTIONS, REST, read_json, write_json, write_jsonl
+from audio_reasoning.core.files import read_json, write_json, write_jsonl
 from audio_reasoning.core.records import Audio, Question, to_dict
 from audio_reasoning.core.rollouts import DEV, HEARD, Sample, Trace, write_records
 from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
@@ -22,6 +22,7 @@ from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor
 from audio_reasoning.training.dataset import Example, collate
 from audio_reasoning.training.loss import completion_loss
 from stages import rest_check as check
+from stages.layout import QUESTIONS, REST
 from stages.rest_check import control_traces, failures
 from stages.rest_train import adapted_model
 from tests.rest_project import (

@@ -9,14 +9,15 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from audio_reasoning.algorithms.rest import asking
-from audio_reasoning.algorithms.rest.layout import bank_of, depth_of, trained_problems
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import REST, read_json, write_json, write_jsonl
+from audio_reasoning.core.files import read_json, write_json, write_jsonl
 from audio_reasoning.core.models import CONFIG, WEIGHTS, adapter_identity, adapter_of, resolve
 from audio_reasoning.core.records import Comparison, Rollout, to_dict
 from audio_reasoning.core.rollouts import Trace, read_records, write_records
 from stages import rest_gate as gate
+from stages.layout import REST
 from stages.project import load_project
+from stages.rest_models import bank_of, depth_of, trained_problems
 from tests.rest_records import ROOT, question, trace, write_questions
 
 BASE = Path("models/base")
@@ -88,7 +89,7 @@ def test_without_a_gate_anything_is_accepted_and_that_is_said():
 def test_an_accepted_adapter_is_found_again_with_its_bank():
     gate.write_model("iter1", "base", CANDIDATE, {"accepted": True})
     adapter = adapter_of(Path("models/iter1"), BASE)
-    assert adapter == Path("models/iter1/adapter") and resolve(Path("models/iter1")) == (BASE, adapter)
+    assert adapter == Path("models/iter1/adapter") and resolve(Path("models/iter1"), BASE) == (BASE, adapter)
     assert {f.name: f.read_bytes() for f in adapter.iterdir()} == {f.name: f.read_bytes() for f in CANDIDATE.iterdir()}
     assert bank_of("iter1") == read_records(REST / "iter1/bank.parquet", Trace) and depth_of("iter1") == 1
     manifest = read_json(Path("models/iter1/model.json"))

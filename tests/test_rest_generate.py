@@ -14,7 +14,7 @@ from audio_reasoning.algorithms.rest.grading import graded
 from audio_reasoning.algorithms.rest.params import Generate
 from audio_reasoning.conditions.silence import silenced
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import AUDIO, BASE_MODEL, sha256_file, write_json
+from audio_reasoning.core.files import sha256_file, write_json
 from audio_reasoning.core.models import CONFIG, WEIGHTS, base_identity
 from audio_reasoning.core.records import Audio, Rollout
 from audio_reasoning.core.rollouts import DEV, HEARD, SILENCE, Sample, read_records
@@ -22,6 +22,7 @@ from audio_reasoning.engines.answer import check_clips
 from audio_reasoning.families.qwen3_omni.audio_tokens import audio_token_count
 from audio_reasoning.prompts.registry import load_prompt
 from stages import rest_generate as generate
+from stages.layout import AUDIO, BASE_MODEL
 from tests.rest_records import CHOICES, ROOT, parameters, question, write_questions
 
 GENERATE = Generate(

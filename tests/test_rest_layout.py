@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_reasoning.algorithms.rest.layout import bank_of, depth_of, model_dir, trained_problems
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import write_json
 from audio_reasoning.core.rollouts import Sample, Trace, read_records, write_records
+from stages.layout import model_dir
+from stages.rest_models import bank_of, depth_of, trained_problems
 from tests.rest_records import sample, trace
 
 IDS = st.lists(st.integers(0, 2**31 - 1), max_size=5).map(tuple)

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import AUDIO, sha256_file, write_json
+from audio_reasoning.core.files import sha256_file, write_json
 from audio_reasoning.core.models import adapter_of, base_identity, merged_path, resolve
 from audio_reasoning.core.records import Audio, Question
 from audio_reasoning.engines.answer import answer_questions
@@ -38,6 +38,7 @@ from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
 from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
 from audio_reasoning.prompts.registry import load_prompt
+from stages.layout import AUDIO
 from stages.project import load_project
 from tests.asking import ask
 
@@ -45,7 +46,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
 STAND_IN = (sys.executable, str(ROOT / "tests" / "fake_openai.py"))
-BASE = Path("models/base")
+BASE, WORK = Path("models/base"), Path(".cache")
 TINY = Tiny(
     seed=1, vocab_size=600, hidden_size=64, layers=1, experts=2,
     questions=64, min_share=0.03, steps=1, batch_size=2, learning_rate=1e-3,
@@ -69,10 +70,9 @@ def project(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """A folder with models/base, which is the working directory; its server ends with the test."""
     shutil.copytree(checkpoint, tmp_path / BASE)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     yield tmp_path
-    server.stop()
+    server.stop(WORK)
 
 
 def trained(folder: Path, targets: str = "attention", seed: int = 0, rank: int = 4) -> Path:
@@ -115,7 +115,7 @@ def contents(folder: Path) -> dict[str, tuple[int, int]]:
 @pytest.mark.parametrize("targets", ["attention", "experts", "all"])
 def test_a_merged_checkpoint_says_what_the_base_with_the_adapter_says(project: Path, targets: str) -> None:
     adapter = trained(project / "models/iter1/adapter", targets)
-    path = merged_checkpoint(BASE, adapter)
+    path = merged_checkpoint(BASE, adapter, WORK)
     processor = AudioTextProcessor.from_checkpoint(path)
     said = greedy(load_thinker(path), processor)
     assert said == greedy(attach(load_thinker(BASE), adapter), processor)
@@ -127,31 +127,31 @@ def test_a_merged_checkpoint_says_what_the_base_with_the_adapter_says(project: P
 
 def test_a_merged_checkpoint_is_made_once_and_named_after_its_iteration(project: Path) -> None:
     adapter = trained(project / "models/iter1/adapter")
-    path = merged_checkpoint(BASE, adapter)
+    path = merged_checkpoint(BASE, adapter, WORK)
     made = contents(path)
     assert path.name == "iter1" and path.is_relative_to(project / ".cache/merged")
-    assert merged_checkpoint(BASE, adapter) == path == merged_path(BASE, adapter) and contents(path) == made
+    assert merged_checkpoint(BASE, adapter, WORK) == path == merged_path(BASE, adapter, WORK) and contents(path) == made
     shutil.copytree(adapter, project / "models/candidates/iter1")
-    assert merged_checkpoint(BASE, project / "models/candidates/iter1") == path, "the same adapter elsewhere"
+    assert merged_checkpoint(BASE, project / "models/candidates/iter1", WORK) == path, "the same adapter elsewhere"
 
 
 def test_other_weights_another_scale_or_another_base_is_another_checkpoint(project: Path) -> None:
     adapter = trained(project / "models/iter1/adapter")
-    paths = {merged_path(BASE, adapter)}
+    paths = {merged_path(BASE, adapter, WORK)}
     config = json.loads((adapter / "adapter_config.json").read_text())
     (adapter / "adapter_config.json").write_text(json.dumps(config | {"lora_alpha": 3}))
-    paths.add(merged_path(BASE, adapter))
+    paths.add(merged_path(BASE, adapter, WORK))
     weights = load_file(adapter / "adapter_model.safetensors")
     save_file({name: 2 * tensor for name, tensor in weights.items()}, adapter / "adapter_model.safetensors")
-    paths.add(merged_path(BASE, adapter))
+    paths.add(merged_path(BASE, adapter, WORK))
     (BASE / "config.json").write_text((BASE / "config.json").read_text() + "\n")
-    paths.add(merged_path(BASE, adapter))
+    paths.add(merged_path(BASE, adapter, WORK))
     assert len(paths) == 4
 
 
 def test_old_merged_checkpoints_make_room(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merged, "KEPT", 2)
-    made = [merged_checkpoint(BASE, trained(project / f"models/iter{i}/adapter", seed=i)) for i in range(3)]
+    made = [merged_checkpoint(BASE, trained(project / f"models/iter{i}/adapter", seed=i), WORK) for i in range(3)]
     assert [path.is_dir() for path in made] == [False, True, True]
     assert len(list((project / ".cache/merged").glob("*/"))) == 2
 
@@ -163,12 +163,12 @@ def test_what_cannot_be_merged_is_explained_and_leaves_nothing(project: Path) ->
     weights = {name: torch.cat([part, part], -1) if "lora_A" in name else part for name, part in weights.items()}
     save_file(weights, wide / "adapter_model.safetensors")
     with pytest.raises(UserError, match="does not fit this model"):
-        merged_checkpoint(BASE, wide)
+        merged_checkpoint(BASE, wide, WORK)
     save_file({name: part * torch.nan for name, part in fitting.items()}, wide / "adapter_model.safetensors")
     with pytest.raises(UserError, match="cannot be merged"):
-        merged_checkpoint(BASE, wide)
+        merged_checkpoint(BASE, wide, WORK)
     with pytest.raises(UserError, match=r"not an adapter \(adapter_model\.safetensors is missing\)"):
-        merged_checkpoint(BASE, BASE)
+        merged_checkpoint(BASE, BASE, WORK)
     assert not list((project / ".cache/merged").rglob("*.safetensors"))
 
 
@@ -177,9 +177,9 @@ def test_what_cannot_be_merged_is_explained_and_leaves_nothing(project: Path) ->
 
 def test_a_model_folder_is_a_checkpoint_or_an_adapter_on_the_base(project: Path) -> None:
     folder = iteration("iter1")
-    assert resolve(BASE) == (BASE, None)
-    assert resolve(folder) == (BASE, folder / "adapter")
-    assert resolve(iteration("iter2", accepted=False)) == (BASE, None)
+    assert resolve(BASE, BASE) == (BASE, None)
+    assert resolve(folder, BASE) == (BASE, folder / "adapter")
+    assert resolve(iteration("iter2", accepted=False), BASE) == (BASE, None)
 
 
 def test_an_adapter_of_another_base_and_a_changed_one_are_refused(project: Path) -> None:
@@ -210,8 +210,8 @@ def questions() -> list[Question]:
 
 def setup(backend: str, folder: Path, candidate: Path | None = None) -> Setup:
     """The model in a folder; or an adapter on it that no model folder has yet."""
-    model, adapter = resolve(folder)
-    return Setup(backend, model, candidate or adapter, MERGE, RUNTIME, AUDIO, "fake")
+    model, adapter = resolve(folder, BASE)
+    return Setup(backend, model, candidate or adapter, MERGE, RUNTIME, AUDIO, "fake", work=WORK)
 
 
 def test_an_iteration_answers_with_its_adapter_and_says_so(project: Path) -> None:
@@ -245,11 +245,11 @@ from audio_reasoning.core.models import resolve
 from audio_reasoning.engines import answer, thinking
 from audio_reasoning.engines.engine import Decoding, Request, Setup, open_engine
 from audio_reasoning.engines.params import Runtime, Serve
-base, adapter = resolve(Path("models/iter1"))
+base, adapter = resolve(Path("models/iter1"), Path("models/base"))
 decoding = Decoding(temperature=0.0, top_p=1.0, max_tokens=8, n=1, seed=1)
 for backend in ("vllm", "transformers"):
     serve, runtime = Serve(**{MERGE.model_dump()!r}), Runtime(**{RUNTIME.model_dump()!r})
-    engine = open_engine(Setup(backend, base, adapter, serve, runtime, Path("data")))
+    engine = open_engine(Setup(backend, base, adapter, serve, runtime, Path("data"), work=Path(".cache")))
     assert len(engine.keys([Request("q", "", "Which?", None)], decoding)) == 1
     print(engine.identity["adapter"])
 assert "torch" not in sys.modules
@@ -269,14 +269,14 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def described(serve: Serve, adapter: Path | None) -> launch.Launch:
-    return describe_launch(BASE, serve, Path("data"), Path("hashes.json"), adapter=adapter)
+    return describe_launch(BASE, serve, Path("data"), WORK, adapter=adapter)
 
 
 def test_a_merged_checkpoint_has_a_server_of_its_own(project: Path) -> None:
     adapter = trained(project / "models/iter1/adapter")
     base, one = described(MERGE, None), described(MERGE, adapter)
     command = " ".join(one.command)
-    assert f"--model {merged_path(BASE, adapter)} --served-model-name iter1" in command and "lora" not in command
+    assert f"--model {merged_path(BASE, adapter, WORK)} --served-model-name iter1" in command and "lora" not in command
     assert one.fingerprint != base.fingerprint and one.adapter is None and one.request_name == "iter1"
     assert one.identity["model"] == base.identity["model"], "told apart by the adapter, not by how it was merged"
     assert one.identity["adapter"] == sha256_file(adapter / "adapter_model.safetensors")
@@ -288,7 +288,7 @@ def test_a_hub_models_merged_checkpoint_is_local(project: Path) -> None:
     (BASE / "pointer.json").write_text('{"id": "org/model", "revision": "abc123"}')
     one = described(MERGE, adapter)
     assert "--revision" not in one.command and one.environment["HF_HUB_OFFLINE"] == "1"
-    assert one.identity["model"] == "org/model@abc123" and str(merged_path(BASE, adapter)) in one.command
+    assert one.identity["model"] == "org/model@abc123" and str(merged_path(BASE, adapter, WORK)) in one.command
 
 
 def test_the_base_and_its_adapters_share_a_server(project: Path, gpu: None) -> None:
@@ -335,7 +335,7 @@ def test_a_cpu_is_told_to_merge(project: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def ensure(adapter: Path | None, *flags: str):  # type: ignore[no-untyped-def]
-    return server.ensure(BASE, HOT, RUNTIME, Path("data"), program=(*STAND_IN, *flags), adapter=adapter)
+    return server.ensure(BASE, HOT, RUNTIME, Path("data"), WORK, program=(*STAND_IN, *flags), adapter=adapter)
 
 
 def asked(found: server.Server, cache: Path = Path("responses.sqlite"), text: str = "question") -> str:
@@ -384,23 +384,23 @@ def test_an_adapter_that_is_not_loaded_ends_the_run_and_nothing_else(
         with pytest.raises(UserError, match=f"(?s)models/iter1/adapter: the server did not load the adapter: {reason}"):
             ensure(adapter, "--lora", lora).__enter__()
         assert asked(base).startswith("question")
-    assert server.stop(), "it ran on, and nobody holds it"
+    assert server.stop(WORK), "it ran on, and nobody holds it"
 
 
 def test_a_server_that_was_killed_gets_the_adapter_again(project: Path, gpu: None) -> None:
     adapter = trained(project / "models/iter1/adapter")
     with ensure(adapter) as found:
-        state = read_state(server_home())
+        state = read_state(server_home(WORK))
         assert state is not None
         os.kill(state.process.pid, signal.SIGKILL)
         assert asked(found).startswith(found.model_name)
-        assert read_state(server_home()) != state
+        assert read_state(server_home(WORK)) != state
 
 
 def test_an_adapter_that_changed_meanwhile_is_not_loaded_under_its_old_name(project: Path, gpu: None) -> None:
     adapter = trained(project / "models/iter1/adapter", seed=1)
     with ensure(adapter) as found:
-        state = read_state(server_home())
+        state = read_state(server_home(WORK))
         assert state is not None
         shutil.rmtree(adapter)
         trained(adapter, seed=2)
@@ -412,6 +412,6 @@ def test_an_adapter_that_changed_meanwhile_is_not_loaded_under_its_old_name(proj
 def test_a_server_that_nobody_uses_can_be_stopped(project: Path, gpu: None) -> None:
     with ensure(None):
         pass
-    assert server.stop() and not server.stop()
+    assert server.stop(WORK) and not server.stop(WORK)
     with ensure(None) as found:
         assert asked(found).startswith("question")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.engines.cache import ResponseCache, response_cache
+from stages.layout import cache_dir
 
 WRITER = """
 import sys
@@ -69,7 +70,7 @@ def test_a_batch_is_written_whole_or_not_at_all(path: Path) -> None:
 
 def test_the_project_cache_is_shared_by_dvc_workspaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    with response_cache() as cache:
+    with response_cache(cache_dir()) as cache:
         cache.put_many([("k", 1)])
     assert (tmp_path / ".cache" / "responses.sqlite").is_file()
 

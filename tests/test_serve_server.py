@@ -26,6 +26,7 @@ from audio_reasoning.engines.server.processes import Process, describe
 from audio_reasoning.engines.server.state import State, read_state, server_home, write_state
 from audio_reasoning.engines.server.supervisor import reason_to_stop
 from audio_reasoning.families.qwen3_omni.audio_tokens import audio_token_count
+from stages.layout import cache_dir
 from tests.asking import ask
 
 pytestmark = pytest.mark.slow
@@ -49,15 +50,19 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder.mkdir(parents=True)
     (folder / "config.json").write_text('{"model_type": "qwen3_omni_moe"}')
     yield folder
-    server.stop()
+    server.stop(cache_dir())
 
 
 def ensure(model: Path, *flags: str, runtime: Runtime = RUNTIME):  # type: ignore[no-untyped-def]
-    return server.ensure(model, SERVE, runtime, model.parent, program=(*STAND_IN, *flags))
+    return server.ensure(model, SERVE, runtime, model.parent, cache_dir(), program=(*STAND_IN, *flags))
+
+
+def home() -> Path:
+    return server_home(cache_dir())
 
 
 def state() -> State:
-    found = read_state(server_home())
+    found = read_state(home())
     assert found is not None
     return found
 
@@ -107,7 +112,7 @@ def test_a_server_is_started_once_and_used_again(model: Path, capfd: pytest.Capt
     with ensure(model) as second:
         assert second == first
     messages = capfd.readouterr().err
-    assert messages.count("Starting vLLM") == 1 and str(server_home() / "server.log") in messages
+    assert messages.count("Starting vLLM") == 1 and str(home() / "server.log") in messages
 
 
 def test_another_model_replaces_the_server(model: Path) -> None:
@@ -199,10 +204,10 @@ def test_a_folder_without_a_model_is_explained(model: Path) -> None:
 
 
 def test_a_damaged_state_file_is_explained(model: Path) -> None:
-    (server_home() / "state.json").write_text('{"pid": 1}')
+    (home() / "state.json").write_text('{"pid": 1}')
     with pytest.raises(UserError, match=r"state\.json: not a server's state"):
         ensure(model).__enter__()
-    (server_home() / "state.json").unlink()
+    (home() / "state.json").unlink()
 
 
 # ── The end ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -234,7 +239,7 @@ def test_an_unused_server_stops_and_a_used_one_does_not(model: Path) -> None:
         time.sleep(2.5)
         assert is_healthy(found.base_url, found.api_key, found.model_name)
     assert eventually(lambda: not session(state().process))
-    assert "not used for 1 s" in (server_home() / "server.log").read_text()
+    assert "not used for 1 s" in (home() / "server.log").read_text()
 
 
 def test_a_server_ends_with_the_dvc_command_that_used_it(model: Path) -> None:
@@ -256,7 +261,7 @@ def test_a_server_ends_with_the_dvc_command_that_used_it(model: Path) -> None:
     assert told == [str(supervisor.pid)] * 2, "one server for all of its stages"
     assert [owner.pid for owner in state().owners] == [process.pid]
     assert eventually(lambda: not session(supervisor))
-    assert "the dvc command that used it has ended" in (server_home() / "server.log").read_text()
+    assert "the dvc command that used it has ended" in (home() / "server.log").read_text()
 
 
 def test_why_a_server_stops() -> None:
@@ -296,7 +301,7 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_start_goes_well(model
 
 def test_a_half_started_server_is_replaced(model: Path) -> None:
     starter = user(model, "--mute")
-    assert eventually(lambda: (server_home() / "state.json").exists())
+    assert eventually(lambda: (home() / "state.json").exists())
     starter.kill()
     starter.communicate()
     half = state().process
@@ -308,7 +313,7 @@ def test_a_half_started_server_is_replaced(model: Path) -> None:
 
 def test_a_server_whose_start_was_not_seen_through_is_replaced(model: Path) -> None:
     with ensure(model):
-        write_state(server_home(), replace(state(), ready=False))  # as its starter left it before the canaries
+        write_state(home(), replace(state(), ready=False))  # as its starter left it before the canaries
         half = state().process
     with ensure(model):
         assert state().process != half and state().ready
@@ -317,10 +322,10 @@ def test_a_server_whose_start_was_not_seen_through_is_replaced(model: Path) -> N
 def test_a_recycled_process_id_is_not_killed(model: Path) -> None:
     with ensure(model):
         pass
-    server.stop()
+    server.stop(cache_dir())
     bystander = subprocess.Popen(["sleep", "60"], start_new_session=True)
     another = Process(bystander.pid, state().process.started - 100)
-    write_state(server_home(), replace(state(), process=another))
+    write_state(home(), replace(state(), process=another))
     with ensure(model):
         assert bystander.poll() is None
     bystander.kill()
@@ -353,13 +358,13 @@ def test_the_key_is_private(model: Path) -> None:
         lines = [" ".join(psutil.Process(pid).cmdline()) for pid in session(state().process)]
         assert len(lines) == 2 and not any(found.api_key in line for line in lines)
         assert found.api_key not in repr(found)
-        assert server_home().stat().st_mode & 0o077 == 0
+        assert home().stat().st_mode & 0o077 == 0
 
 
 def test_a_pointer_serves_the_pinned_hub_model(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "qwen3_omni_moe"}')
     (tmp_path / "pointer.json").write_text('{"id": "org/model", "revision": "abc123"}')
-    launch = describe_launch(tmp_path, SERVE, tmp_path, tmp_path / "hashes.json")
+    launch = describe_launch(tmp_path, SERVE, tmp_path, tmp_path)
     command = " ".join(launch.command)
     assert "--model org/model" in command and "--revision abc123" in command
     assert launch.identity["model"] == "org/model@abc123"
@@ -368,7 +373,7 @@ def test_a_pointer_serves_the_pinned_hub_model(tmp_path: Path) -> None:
 
 
 def test_a_server_looks_for_nothing_on_the_hub_and_nothing_is_reported(model: Path) -> None:
-    launch = describe_launch(model, SERVE, model, model.parent / "hashes.json")
+    launch = describe_launch(model, SERVE, model, model.parent)
     environment = server_environment(launch, "key")
     expected = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_API_KEY": "key"}
     assert environment | expected == environment
@@ -377,14 +382,13 @@ def test_a_server_looks_for_nothing_on_the_hub_and_nothing_is_reported(model: Pa
 
 @pytest.mark.parametrize("change", [{"dtype": "bfloat16"}, {"max_model_len": 4096}, {"tensor_parallel_size": 2}])
 def test_serve_parameters_are_part_of_identity_and_fingerprint(model: Path, change: dict[str, object]) -> None:
-    hashes = model.parent / "hashes.json"
-    one = describe_launch(model, SERVE, model, hashes)
-    other = describe_launch(model, SERVE.model_copy(update=change), model, hashes)
+    one = describe_launch(model, SERVE, model, model.parent)
+    other = describe_launch(model, SERVE.model_copy(update=change), model, model.parent)
     assert one.identity != other.identity and one.fingerprint != other.fingerprint
 
 
 def test_the_media_root_decides_no_answer_but_which_server(model: Path, tmp_path: Path) -> None:
-    one, other = (describe_launch(model, SERVE, root, tmp_path / "hashes.json") for root in (model, tmp_path))
+    one, other = (describe_launch(model, SERVE, root, tmp_path) for root in (model, tmp_path))
     assert one.identity == other.identity and one.fingerprint != other.fingerprint
 
 

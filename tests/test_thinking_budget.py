@@ -157,8 +157,8 @@ def parameters(n: int = 1, max_error_rate: float = 0.0, retries: int = 0, backen
 
 def setup_of(params: Project) -> Setup:
     infer, folder = params.infer, Path("models/base")
-    media = Path("data/audio")
-    return Setup(infer.backend, folder, None, params.serve, params.runtime, media, infer.endpoint_model)
+    media, work = Path("data/audio"), Path(".cache")
+    return Setup(infer.backend, folder, None, params.serve, params.runtime, media, infer.endpoint_model, work=work)
 
 
 def ask(params: Project, count: int = 4) -> tuple[list[Response], dict[str, Any]]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from audio_reasoning.core.files import read_json, read_jsonl, write_json, write_jsonl
 from audio_reasoning.core.records import Audio, Question, Response, response_from, to_dict
-from audio_reasoning.core.runs import find_run, metrics_file
+from audio_reasoning.core.runs import find_run
 from audio_reasoning.metrics.inputs import read_question_set, read_samples
 from audio_reasoning.metrics.paired import Method
 from audio_reasoning.metrics.stats import wilson
@@ -20,6 +20,7 @@ from audio_reasoning.metrics.vote_params import Vote
 from audio_reasoning.metrics.voting import calibration, calibration_error, count_votes, vote_score
 from stages import vote as vote_stage
 from stages import vote_tables as vote_tables
+from stages.layout import answers_file, manifest_file, metrics_file
 from stages.project import load_project
 from stages.vote import vote_metrics, voted
 
@@ -205,10 +206,10 @@ def test_the_stage_writes_answers_and_figures_where_runs_are_looked_for(project,
     questions = read_question_set(Path("data/questions/test.jsonl"))
     for name, n in ((f"{VARIANT}@samples", 3), (f"{VARIANT}@vote", 1)):
         found = find_run(name, runs)
-        assert {len(s) for s in read_samples(found.predictions, questions, complete=True).values()} == {n}
+        assert {len(s) for s in read_samples(answers_file(found), questions, complete=True).values()} == {n}
         assert read_json(metrics_file(found))["n"] == 6
     assert read_json(metrics_file(find_run(f"{VARIANT}@vote", runs)))["acc_strict"] == pytest.approx(4 / 6, abs=1e-4)
-    manifest = read_json(find_run(f"{VARIANT}@vote", runs).manifest)
+    manifest = read_json(manifest_file(find_run(f"{VARIANT}@vote", runs)))
     assert manifest["prompt"] == {"name": VARIANT} and manifest["vote"]["trace"] == load_project().vote.trace
 
 

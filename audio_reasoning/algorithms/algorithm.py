@@ -23,10 +23,11 @@ METHODS = {"rest": "audio_reasoning.algorithms.rest.fit:fit"}
 
 @dataclass(frozen=True)
 class Policy:
-    """The base model with the adapter to change, on its device, and what makes its inputs."""
+    """The base model with the adapter to change, on its device, what makes its inputs, and where their clips are."""
 
     model: "PeftModel"
     processor: Processor
+    media_root: Path
 
 
 @dataclass(frozen=True)

@@ -14,29 +14,6 @@ from typing import IO, Any
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.parse import parse_json, parse_json_rows
 
-QUESTIONS = Path("data/questions")
-SOURCES = Path("data/sources")
-AUDIO = Path("data/audio")
-PROMPTS = Path("prompts")
-MODELS = Path("models")
-BASE_MODEL = MODELS / "base"
-REST = Path("data/rest")
-METRICS = Path("metrics")
-REST_METRICS = METRICS / "rest"
-
-
-def repository() -> Path:
-    """The repository that the user works in.
-
-    DVC sets DVC_ROOT to it even in the temporary workspaces of `dvc exp run --temp` and `--queue`.
-    """
-    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
-
-
-def cache_dir() -> Path:
-    """The folder for resumable work outside DVC's outs, which temporary workspaces share with the repository."""
-    return repository() / ".cache"
-
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:

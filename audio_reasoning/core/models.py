@@ -1,13 +1,13 @@
 """Model folders, told apart by what is in them; nothing here imports torch.
 
-`models/base` is a checkpoint or points at one on the hub. `models/<iteration>` holds a model.json and, unless the
+The base model's is a checkpoint or points at one on the hub. An iteration's holds a model.json and, unless the
 iteration ended with the base model itself, an adapter on it in `adapter/`.
 """
 
 from pathlib import Path
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import BASE_MODEL, cache_dir, read_json, sha256_file, sha256_json
+from audio_reasoning.core.files import read_json, sha256_file, sha256_json
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
@@ -45,14 +45,13 @@ def adapter_of(model_dir: Path, base: Path) -> Path | None:
     return adapter
 
 
-def resolve(model_dir: Path) -> tuple[Path, Path | None]:
-    """The checkpoint that a model folder stands for, and the adapter on it, if any.
+def resolve(model_dir: Path, base: Path) -> tuple[Path, Path | None]:
+    """The checkpoint that a model folder stands for, and the adapter on it, if any; iterations adapt `base`.
 
     Raises UserError as `adapter_of` does.
     """
     if not (model_dir / "model.json").is_file():
         return model_dir, None
-    base = model_dir.parent / BASE_MODEL.name
     return base, adapter_of(model_dir, base)
 
 
@@ -70,14 +69,14 @@ def adapter_identity(adapter: Path | None) -> dict[str, str]:
 
 
 def adapter_name(adapter: Path) -> str:
-    """The iteration that an adapter comes from: models/candidates/iter1 and models/iter1/adapter are iter1's."""
+    """The iteration that an adapter comes from: candidates/iter1 and iter1/adapter are iter1's."""
     return adapter.absolute().parent.name if adapter.name == "adapter" else adapter.absolute().name
 
 
-def merged_path(base: Path, adapter: Path) -> Path:
-    """Where the checkpoint of `base` with `adapter` merged into it is, once `merged_checkpoint` has made it.
+def merged_path(base: Path, adapter: Path, work: Path) -> Path:
+    """Where in `work` the checkpoint of `base` with `adapter` merged into it is, once `merged_checkpoint` made it.
 
     The folder's own name is the iteration's: servers name models by it.
     """
     key = sha256_json([base_identity(base), adapter_identity(adapter)])[:16]
-    return cache_dir() / "merged" / key / adapter_name(adapter)
+    return work.absolute() / "merged" / key / adapter_name(adapter)

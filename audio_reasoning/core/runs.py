@@ -8,21 +8,18 @@
 | `baseline@vote` | the votes of these samples, one answer a question |
 | `iter1/baseline` | the model of the iteration `iter1` of self-training |
 
-Any model can be asked in any condition: `iter3/baseline@silence`. Answers are in `data/<kind>/<model>/<prompt>.jsonl`
-and scores in `metrics/<kind>/<model>/<prompt>.json`; in a condition the prompt is followed by @ and its name.
+Any model can be asked in any condition: `iter3/baseline@silence`.
 """
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator
 
 from audio_reasoning.core.errors import UserError, nearest
-from audio_reasoning.core.files import BASE_MODEL, METRICS
 
-BASE = BASE_MODEL.name  # the model that all others come from
+BASE = "base"  # the model that all others come from
 ARMS = ("silence", "mismatched", "text_only", "permuted")  # ours; parameters may add others
 PERMUTED = "permuted"
 SAMPLES, VOTE = "samples", "vote"
@@ -34,34 +31,14 @@ class Run:
     """One set of answers to all test questions; `condition` is empty, an arm, "samples" or "vote"."""
 
     variant: str
-    model: str = BASE_MODEL.name
+    model: str = BASE
     condition: str = ""
 
     @property
     def name(self) -> str:
         """Its name in parameters, tables and the report."""
-        model = "" if self.model == BASE_MODEL.name else f"{self.model}/"
+        model = "" if self.model == BASE else f"{self.model}/"
         return f"{model}{self.variant}" + (f"@{self.condition}" if self.condition else "")
-
-    @property
-    def kind(self) -> str:
-        """The folder of its kind below data/: answers, controls, samples or votes."""
-        return {"": "answers", SAMPLES: "samples", VOTE: "votes"}.get(self.condition, "controls")
-
-    @property
-    def file_name(self) -> str:
-        """Its files' name, without a suffix."""
-        return f"{self.variant}@{self.condition}" if self.condition else self.variant
-
-    @property
-    def predictions(self) -> Path:
-        """Its answers, one Response a line."""
-        return Path("data", self.kind, self.model, f"{self.file_name}.jsonl")
-
-    @property
-    def manifest(self) -> Path:
-        """What made its answers: prompt, model, backend, decoding."""
-        return self.predictions.with_suffix(".run.json")
 
 
 def find_run(name: str, runs: list[Run]) -> Run:
@@ -82,24 +59,6 @@ def named_run(name: str) -> Run:
     if matched is None:
         raise UserError(f"{name!r} names no run; such names are baseline, baseline@silence, iter1/baseline@vote")
     return Run(matched["variant"], matched["model"] or BASE, matched["condition"] or "")
-
-
-def run_at(path: Path) -> Run | None:
-    """The run whose answers are in the file `path`, as `Run.predictions` gives it; None if it is no such file.
-
-    >>> run_at(Path("data/controls/base/baseline@silence.jsonl")).name, run_at(Path("data/questions/test.jsonl"))
-    ('baseline@silence', None)
-    """
-    if len(path.parts) != 4 or not _NAME.fullmatch(f"{path.parts[2]}/{path.stem}"):
-        return None
-    run = named_run(f"{path.parts[2]}/{path.stem}")
-    return run if run.predictions == path else None
-
-
-def metrics_file(run: Run) -> Path:
-    """The scores of a run: accuracies, by category, and what became of the rest."""
-    kind = {"answers": "scores", "samples": "votes"}.get(run.kind, run.kind)  # samples are scored to be voted on
-    return METRICS / kind / run.model / f"{run.file_name}.json"
 
 
 def _run_name(name: str) -> str:

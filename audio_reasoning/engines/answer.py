@@ -38,7 +38,7 @@ def answer_questions(
     """
     check_clips(questions, setup.media_root)
     requests = [request_for(question, prompt) for question in questions]
-    with response_cache() as cache, progress(len(questions), "question", prompt.name) as bar:
+    with response_cache(setup.work) as cache, progress(len(questions), "question", prompt.name) as bar:
         engine = open_engine(replace(setup, label=prompt.name, on_load=show_at_end(bar)))
         results = Cached(engine, cache).generate(requests, decoding, lambda *_: bar.update())
     _check_audio_tokens(questions, results, setup.model)

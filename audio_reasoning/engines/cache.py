@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import cache_dir
 
 _APPLICATION = 0x61757265  # "aure": marks the file as ours
 _VERSION = 1
@@ -97,9 +96,9 @@ class ResponseCache:
 
 
 @contextmanager
-def response_cache() -> Iterator[ResponseCache]:
-    """The project's response cache."""
-    cache = ResponseCache(cache_dir() / "responses.sqlite")
+def response_cache(work: Path) -> Iterator[ResponseCache]:
+    """The response cache of the folder `work`."""
+    cache = ResponseCache(work / "responses.sqlite")
     try:
         yield cache
     finally:

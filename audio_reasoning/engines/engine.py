@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from audio_reasoning.core.files import cache_dir
 from audio_reasoning.core.plugins import load_part
 from audio_reasoning.core.records import Audio
 from audio_reasoning.engines.params import Decoding as Decoding
@@ -62,7 +61,7 @@ class Setup:
     """What an engine is opened with: its name, a model folder, an adapter on it if any, and how it is run.
 
     `model` is a checkpoint or a pointer to one on the hub, never an adapter's folder (see `core.models.resolve`).
-    `label` names what is asked in the log of runs in `work`, where resumable work is kept; `on_load` is told every
+    Resumable work is kept in the folder `work`; `label` names what is asked in its log of runs. `on_load` is told every
     second what a local server does.
     """
 
@@ -75,7 +74,7 @@ class Setup:
     endpoint_model: str = ""
     label: str = ""
     on_load: Callable[[str], object] | None = None
-    work: Path = field(default_factory=cache_dir)
+    work: Path = field(kw_only=True)
 
 
 def open_engine(setup: Setup) -> Engine:

@@ -150,7 +150,7 @@ def _forced(
     texts = {i: closed(responses[i].text, prompt_text(responses[i].prompt_token_ids), thinking.closing) for i in cut}
     finished = list(responses)
     label = f"{prompt.name}, forced"
-    with response_cache() as cache, progress(len(cut), "answer", label) as bar:
+    with response_cache(setup.work) as cache, progress(len(cut), "answer", label) as bar:
         engine = Cached(open_engine(replace(setup, label=label, on_load=show_at_end(bar))), cache)
         for sample_index in sorted({responses[i].sample_index for i in cut}):  # each has a seed of its own
             chosen = [i for i in cut if responses[i].sample_index == sample_index]

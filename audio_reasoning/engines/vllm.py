@@ -29,7 +29,7 @@ class Vllm:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._planned = planned(setup.model, setup.serve, setup.media_root.resolve(), setup.adapter)
+        self._planned = planned(setup.model, setup.serve, setup.media_root.resolve(), setup.work, setup.adapter)
         self._template = ""
         self.identity: dict[str, Any] = self._planned.identity
 
@@ -43,7 +43,7 @@ class Vllm:
         if setup.serve.adapters == "merge":
             self._merge()
         root = setup.media_root.resolve()
-        with ensure(setup.model, setup.serve, setup.runtime, root, adapter=setup.adapter) as server:
+        with ensure(setup.model, setup.serve, setup.runtime, root, setup.work, adapter=setup.adapter) as server:
             ask(
                 [self._chat(request, decoding) for request in requests],
                 server,
@@ -56,11 +56,11 @@ class Vllm:
             )
 
     def _merge(self) -> None:
-        model, adapter = self._setup.model, self._setup.adapter
-        if adapter is not None and not merged_path(model, adapter).is_dir():
+        model, adapter, work = self._setup.model, self._setup.adapter, self._setup.work
+        if adapter is not None and not merged_path(model, adapter, work).is_dir():
             from audio_reasoning.families.merged import merged_checkpoint  # imports torch
 
-            merged_checkpoint(model, adapter)
+            merged_checkpoint(model, adapter, work)
 
     def _chat(self, request: Request, decoding: Decoding) -> ChatRequest:
         chat = chat_request(request, decoding, token_ids=True)

@@ -18,14 +18,14 @@ from audio_reasoning.families.family import family_of
 KEPT = 8  # merged checkpoints; each is as large as its base
 
 
-def merged_checkpoint(base: Path, adapter: Path) -> Path:
+def merged_checkpoint(base: Path, adapter: Path, work: Path) -> Path:
     """The folder of a servable checkpoint of `base` with `adapter` merged into it, made where it is missing.
 
-    The `KEPT` checkpoints that were made last stay in the cache, older ones go.
+    The `KEPT` checkpoints that were made last stay in the folder `work`, older ones go.
 
     Raises UserError when the adapter does not fit the base, or merging gives numbers that are none.
     """
-    path = merged_path(base, adapter)
+    path = merged_path(base, adapter, work)
     cache = path.parent.parent
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:  # two processes must not replace each other's folder

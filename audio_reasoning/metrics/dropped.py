@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from audio_reasoning.core.files import QUESTIONS, read_json
+from audio_reasoning.core.files import read_json
 from audio_reasoning.core.shown import printable
 
 
-def dropped_ids(split: str = "test", folder: Path = QUESTIONS) -> list[str]:
-    """The ids of the questions that a split lacks, by the manifest beside it; none where there is no manifest."""
+def dropped_ids(folder: Path, split: str = "test") -> list[str]:
+    """The ids of the questions that a split in `folder` lacks, by the manifest beside it; none where there is none."""
     path = folder / "manifest.json"
     rows = read_json(path)["dropped"] if path.is_file() else []
     left_out = [row for row in rows if row["what"] == "the question" and row.get("split", split) == split]

@@ -15,7 +15,7 @@ from jinja2 import meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from audio_reasoning.core.errors import UserError, nearest
-from audio_reasoning.core.files import PROMPTS, read_text, sha256_json
+from audio_reasoning.core.files import read_text, sha256_json
 
 FIELDS = ("name", "title", "strategy", "version", "system", "user")
 VARIABLES = ("question", "choices")
@@ -51,7 +51,7 @@ class Prompt:
         return self.system.strip(), self._template.render(question=question, choices=choices).strip()
 
 
-def load_prompt(name: str, folder: Path = PROMPTS) -> Prompt:
+def load_prompt(name: str, folder: Path) -> Prompt:
     """Read `folder/name.yaml`; raise UserError on a missing file, an unknown or missing field, or a bad template."""
     path = folder / f"{name}.yaml"
     if not path.is_file():

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import atomic_dir, cache_dir, read_jsonl, sha256_file, sha256_json, write_jsonl
+from audio_reasoning.core.files import atomic_dir, read_jsonl, sha256_file, sha256_json, write_jsonl
 from audio_reasoning.core.records import Audio, Question, read_questions, to_dict
 from audio_reasoning.tasks.audio import flac_duration
 from audio_reasoning.tasks.clips import locate_all, questions_by_clip, transcode
@@ -12,18 +12,18 @@ from audio_reasoning.tasks.mmar_schema import parse_row, read_rows
 
 
 def questions_with_audio(
-    path: Path, audio: Path, limit: int | None = None
+    path: Path, audio: Path, work: Path, limit: int | None = None
 ) -> tuple[list[Question], Path, list[dict[str, Any]]]:
     """The first `limit` questions of a file, the folder of their clips as FLAC, and what was left out and why.
 
-    The clips, found below `audio`, are converted once, into the cache; other files or other questions have a folder of
-    their own. Raises UserError for a file that is wrong as a whole, and where no audio can be used.
+    The clips, found below `audio`, are converted once, into a folder in `work`; other files or other questions have
+    one of their own. Raises UserError for a file that is wrong as a whole, and where no audio can be used.
     """
     left_out: list[dict[str, str]] = []
     rows = read_rows(path, left_out)[:limit]
     files, _ = locate_all(audio, questions_by_clip(rows))
     content = {clip: sha256_file(file) for clip, file in files.items()}
-    folder = cache_dir() / "asked" / sha256_json({"rows": [repr(row) for row in rows], "audio": content})[:16]
+    folder = work / "asked" / sha256_json({"rows": [repr(row) for row in rows], "audio": content})[:16]
     if not folder.is_dir():
         with atomic_dir(folder) as scratch:
             dropped: list[dict[str, str]] = []

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import atomic_path, cache_dir, sha256_json
+from audio_reasoning.core.files import atomic_path, sha256_json
 
 CHECKPOINT, _LOCK = "checkpoint.pt", "lock"
 
@@ -49,14 +49,14 @@ def load_checkpoint(path: Path | None, trained: Mapping[str, Tensor], optimizer:
 
 
 @contextmanager
-def checkpoint_file(name: str, decided_by: Any) -> Iterator[Path]:
+def checkpoint_file(name: str, decided_by: Any, work: Path) -> Iterator[Path]:
     """Yield where the one training of the model `name` that `decided_by`, a JSON value, describes keeps its checkpoint.
 
     It stays when that training is interrupted. It goes when the training has ended, and when it diverged (UserError):
     from there, it would do so again. What other trainings of this model left is deleted at once, unless another
     process is at it. Waits while another process does this very training.
     """
-    root = cache_dir() / "training"
+    root = work / "training"
     folder = root / f"{name}-{sha256_json(decided_by)[:16]}"
     with _locked(folder, timeout_s=-1):
         for other in root.glob(f"{name}-*"):  # a name has no dash

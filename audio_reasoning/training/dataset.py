@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from audio_reasoning.core.audio import SAMPLE_RATE_HZ
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import AUDIO, sha256_file
+from audio_reasoning.core.files import sha256_file
 from audio_reasoning.core.progress import progress
 from audio_reasoning.core.rollouts import Trace
 from audio_reasoning.families.family import Processor
@@ -23,15 +24,15 @@ _POOL = 16  # batches whose examples are sorted by length together: little paddi
 class Clips:
     """Mel features of clips by path, computed once; a clip that has changed since it was sampled is refused."""
 
-    def __init__(self, processor: Processor):
-        self.processor = processor
+    def __init__(self, processor: Processor, media_root: Path):
+        self.processor, self.media_root = processor, media_root
         self._features: dict[tuple[str, str], torch.Tensor] = {}
 
     def features(self, audio_path: str, audio_sha256: str) -> torch.Tensor:
         """Log-mel features [bins, frames] of a clip below the media root."""
         key = audio_path, audio_sha256
         if key not in self._features:
-            path = AUDIO / audio_path
+            path = self.media_root / audio_path
             if not path.is_file() or sha256_file(path) != audio_sha256:
                 raise UserError(f"{path}: the clip is missing or has changed since it was sampled; run `dvc repro`")
             samples, rate = soundfile.read(path, dtype="float32")

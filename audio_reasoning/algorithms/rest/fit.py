@@ -13,7 +13,7 @@ def fit(policy: Policy, bank: Sequence[Trace], how: How) -> Fit:
 
     Raises UserError for clips that have changed since they were sampled.
     """
-    data = Rows(bank, Clips(policy.processor), how.train.share_prompts)
+    data = Rows(bank, Clips(policy.processor, policy.media_root), how.train.share_prompts)
     batches = batches_of(data, policy.processor, how.train, how.seed)
     record = {"rows": len(data), "padding_share": round(padding_share(data.lengths(), batches.indices), 4)}
     rows = train_adapter(policy.model, batches, how.train, how.learning_rate, how.checkpoint, how.checkpoint_steps)

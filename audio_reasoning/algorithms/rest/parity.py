@@ -18,7 +18,7 @@ def parity(judge: Judge, model: Model, questions: Sequence[Question]) -> dict[st
     As many questions are compared as `answers_in_process` takes.
     Raises RefusedError when fewer agree than rest.gate.parity_share, and as `answers_in_process` does.
     """
-    stop()  # a GPU cannot hold both
+    stop(judge.setup.work)  # a GPU cannot hold both
     here, plain = answers_in_process(judge, model, questions)
     served = judge.tokens(model, questions[: len(here)], "vllm")
     agree = _alike(here, served)

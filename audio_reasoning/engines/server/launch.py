@@ -13,6 +13,7 @@ from audio_reasoning.core.files import read_json, sha256_file, sha256_json, writ
 from audio_reasoning.core.models import adapter_identity, merged_path
 from audio_reasoning.engines.params import Serve
 from audio_reasoning.engines.server import adapters
+from audio_reasoning.engines.server.state import server_home
 from audio_reasoning.families.family import Family, family_of
 
 LAUNCHER = (sys.executable, "-m", "audio_reasoning.engines.server.launcher")
@@ -58,7 +59,7 @@ def describe_launch(
     model_dir: Path,
     serve: Serve,
     media_root: Path,
-    hashes: Path,
+    work: Path,
     program: Sequence[str] = LAUNCHER,
     adapter: Path | None = None,
 ) -> Launch:
@@ -67,8 +68,8 @@ def describe_launch(
     With an `adapter` on it: from the folder that `merged_checkpoint` makes (serve.adapters: merge), or by a server
     of the checkpoint that loads adapters as it runs (lora).
 
-    Only audio files below `media_root` can be named in requests. `hashes` is a file that remembers
-    hashes of model files, so that a large checkpoint is read once.
+    Only audio files below `media_root` can be named in requests. In `work`, merged checkpoints are found, and hashes
+    of model files are kept, so that a large checkpoint is read once.
 
     Raises UserError when the folder holds no model, `adapter` is none, or vLLM is not installed or cannot load it.
     """
@@ -78,12 +79,12 @@ def describe_launch(
         raise UserError(
             "serve.adapters is lora, but vLLM cannot put adapters on a mixture of experts on a CPU: set it to merge"
         )
-    model, name, hub = _model(model_dir, hashes)
+    model, name, hub = _model(model_dir, server_home(work) / "hashes.json")
     location, model_flags = ([name], ["--revision", hub[1]]) if hub else ([str(model_dir.absolute())], [])
     family = family_of(model_dir)
     weights = adapter_identity(adapter)
     if adapter is not None and not hot:
-        merged = merged_path(model_dir, adapter)
+        merged = merged_path(model_dir, adapter, work)
         name, location, model_flags, hub = merged.name, [str(merged)], [], None
     flags = [*model_flags, *_flags(serve, family, on_cpu), *(adapters.lora_flags(adapter) if hot else [])]
     media_root = media_root.absolute()

@@ -29,13 +29,15 @@ def ensure(
     serve: Serve,
     runtime: Runtime,
     media_root: Path,
+    work: Path,
     program: Sequence[str] = LAUNCHER,
     adapter: Path | None = None,
 ) -> Iterator[Server]:
     """A running server for the model in `model_dir` with `adapter` on it, which stays while the context lasts.
 
     A server that was started for the same files, parameters and vLLM version is used again. Another one
-    is replaced, as soon as no process uses it. Requests may name audio files below `media_root`.
+    is replaced, as soon as no process uses it. Requests may name audio files below `media_root`; `work` is the folder
+    that all who share a server name.
 
     With serve.adapters: lora, one server has the model and its adapters; with merge, each merged checkpoint has a
     server of its own, and is there already (`audio_reasoning.families.merged`).
@@ -43,8 +45,8 @@ def ensure(
     Raises UserError when it does not start, or fails its canaries; the message ends with its log. Also when it does
     not load the adapter; it goes on running then.
     """
-    home = server_home()
-    launch = describe_launch(model_dir, serve, media_root, home / "hashes.json", program, adapter)
+    home = server_home(work)
+    launch = describe_launch(model_dir, serve, media_root, work, program, adapter)
     lease = Lock(home / "lease.lock")
 
     def acquire() -> Server:
@@ -70,24 +72,24 @@ def ensure(
         lease.release()
 
 
-def planned(model_dir: Path, serve: Serve, media_root: Path, adapter: Path | None = None) -> Server:
+def planned(model_dir: Path, serve: Serve, media_root: Path, work: Path, adapter: Path | None = None) -> Server:
     """What `ensure` would yield, without an address: enough to look for its answers in the cache."""
-    launch = describe_launch(model_dir, serve, media_root, server_home() / "hashes.json", adapter=adapter)
+    launch = describe_launch(model_dir, serve, media_root, work, adapter=adapter)
     return Server("vllm", "", "", launch.request_name, launch.identity, launch.fingerprint, launch.media_root)
 
 
-def stop() -> bool:
-    """Stop the server, used or not; False when none runs."""
-    state = read_state(server_home())
+def stop(work: Path) -> bool:
+    """Stop the server of `work`, used or not; False when none runs."""
+    state = read_state(server_home(work))
     if state is None or not state.process.alive:
         return False
     _end(state)
     return True
 
 
-def status() -> str:
-    """A line on the server, without its key."""
-    home = server_home()
+def status(work: Path) -> str:
+    """A line on the server of `work`, without its key."""
+    home = server_home(work)
     state = read_state(home)
     if state is None or not state.process.alive:
         return "no server runs"

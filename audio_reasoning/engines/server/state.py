@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import cache_dir, read_json, write_json
+from audio_reasoning.core.files import read_json, write_json
 from audio_reasoning.engines.server.processes import Process
 
 
@@ -46,9 +46,9 @@ class State:
         return f"http://127.0.0.1:{self.port}/v1"
 
 
-def server_home() -> Path:
-    """The folder of the server's state, locks and log; private to the user, for the key is in it."""
-    home = cache_dir() / "server"
+def server_home(work: Path) -> Path:
+    """The folder in `work` of the server's state, locks and log; private to the user, for the key is in it."""
+    home = work.absolute() / "server"
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)
     return home

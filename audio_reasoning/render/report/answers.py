@@ -15,7 +15,7 @@ from typing import Any
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import read_json
 from audio_reasoning.core.records import Response, Status
-from audio_reasoning.core.runs import Run, metrics_file
+from audio_reasoning.core.runs import Run
 from audio_reasoning.metrics.inputs import Questions, check_current, read_samples
 from audio_reasoning.tasks.reward import correct
 
@@ -39,28 +39,21 @@ class RunAnswers:
         return sum(flat) / len(flat)
 
 
-def read_runs(runs: Sequence[Run], questions: Questions) -> tuple[list[RunAnswers], list[Run]]:
-    """Read the answers of the runs that have a prediction file; the others are returned second.
+def read_run(run: Run, questions: Questions, predictions: Path, manifest: Path, metrics: Path) -> RunAnswers:
+    """Read a run's answers to the questions from its files; its metrics may not be there.
 
     Raises UserError for a prediction file that does not fit the questions, lacks its manifest, or gives another
     accuracy than its metrics file.
     """
-    found = [run for run in runs if run.predictions.is_file()]
-    return [read_run(run, questions) for run in found], [run for run in runs if run not in found]
-
-
-def read_run(run: Run, questions: Questions) -> RunAnswers:
-    """Read one run; UserError as in `read_runs`."""
-    by_id = read_samples(run.predictions, questions, complete=True)
+    by_id = read_samples(predictions, questions, complete=True)
     samples = tuple(tuple(sample.response for sample in by_id[name]) for name in questions)
     right = tuple(
         tuple(correct(question, response) for response in found)
         for question, found in zip(questions.values(), samples, strict=True)
     )
-    answers = RunAnswers(run, read_manifest(run.manifest), samples, right)
-    metrics = metrics_file(run)
+    answers = RunAnswers(run, read_manifest(manifest), samples, right)
     if metrics.is_file():  # page and metrics must not tell two stories
-        check_current(metrics, {"acc_strict": answers.accuracy}, run.predictions)
+        check_current(metrics, {"acc_strict": answers.accuracy}, predictions)
     return answers
 
 

@@ -1,9 +1,9 @@
 """The section on control arms: what the audio brings, and whether the order of the choices decides."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from audio_reasoning.core.files import METRICS
 from audio_reasoning.core.runs import PERMUTED
 from audio_reasoning.metrics.arms_results import ArmComparison, ArmsSummary, OfArm, OrderFigures
 from audio_reasoning.metrics.results import existing_result
@@ -15,7 +15,6 @@ from audio_reasoning.render.report.shares import of_questions
 from audio_reasoning.render.table import Cell, Table, cells
 from audio_reasoning.render.tables import DASH, p_value
 
-ARMS = METRICS / "arms.json"
 WORDS = {"silence": "silence", "mismatched": "another clip", "text_only": "text alone"}
 NOTES = (
     "Gain: accuracy with the clip minus accuracy with silence, with another clip, or in text alone. Permuted asks with "
@@ -27,10 +26,10 @@ NOTES = (
 Rows = list[dict[str, Any]]
 
 
-def arms_section() -> Section:
+def arms_section(file: Path) -> Section:
     """Accuracy under each control arm, and the audio gain by sub-category."""
-    shown = Section("section-arms", "Was it the audio?", [str(ARMS)])
-    summary = existing_result(ARMS, ArmsSummary)
+    shown = Section("section-arms", "Was it the audio?", [str(file)])
+    summary = existing_result(file, ArmsSummary)
     overall = [*summary.comparisons, *summary.unanswered] if summary else []
     if summary is None or not overall:
         return shown.missing("no control arms have been compared (arms.variants)", "dvc repro arms")

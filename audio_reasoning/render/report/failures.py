@@ -1,8 +1,8 @@
 """Sections on what goes wrong, and on how good the reasoning is where the answer is right."""
 
 from dataclasses import replace
+from pathlib import Path
 
-from audio_reasoning.core.files import METRICS
 from audio_reasoning.metrics.errors.results import ErrorAnalysis, Hard, RunErrors
 from audio_reasoning.metrics.judge_results import JudgeSummary
 from audio_reasoning.metrics.results import existing_result
@@ -14,16 +14,17 @@ from audio_reasoning.render.report.shares import of_questions
 from audio_reasoning.render.table import Cell, Table, cells
 from audio_reasoning.render.tables import DASH, MINI_NOTE, percent
 
-ERRORS = METRICS / "errors.json"
-JUDGE = METRICS / "judge.json"
 HARDEST = 10  # that are listed; their number is told
 PROMPTS_ALONE = "This section is about the prompts alone, not about control arms, votes or iterations."
 
 
-def errors_section(headline: str) -> Section:
-    """Answers that are none, thinking that loops, the questions that no prompt gets right; `headline` in detail."""
-    shown = Section("section-errors", "What goes wrong?", [str(ERRORS), "reports/errors.md"])
-    found = existing_result(ERRORS, ErrorAnalysis)
+def errors_section(file: Path, text: Path, headline: str) -> Section:
+    """Answers that are none, thinking that loops, the questions that no prompt gets right; `headline` in detail.
+
+    `text` tells the same in Markdown.
+    """
+    shown = Section("section-errors", "What goes wrong?", [str(file), str(text)])
+    found = existing_result(file, ErrorAnalysis)
     if found is None or not found.runs:
         return shown.missing("no error analysis", "dvc repro errors")
     runs, hardest, n = found.runs, found.hardest, found.questions
@@ -113,10 +114,10 @@ def _hardest(hardest: list[Hard]) -> Table:
     return Table(columns, rows, columns, caption)
 
 
-def judge_section() -> Section:
+def judge_section(file: Path) -> Section:
     """Rubric scores of the runs that were judged, under the name of who judged them."""
-    shown = Section("section-judge", "How good is the reasoning?", [str(JUDGE)])
-    found = existing_result(JUDGE, JudgeSummary)
+    shown = Section("section-judge", "How good is the reasoning?", [str(file)])
+    found = existing_result(file, JudgeSummary)
     if found is None or not found.runs:
         return shown.missing("no traces have been rated by rubrics (judge.runs)", "dvc repro judge")
     versus = {row.b: row for row in found.comparisons}

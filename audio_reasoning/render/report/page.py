@@ -15,9 +15,6 @@ from audio_reasoning.render.report.answers import RunAnswers
 from audio_reasoning.render.report.sections import Section
 from audio_reasoning.render.tables import MINI_NOTE
 
-REPORTS = Path("reports")
-INDEX = REPORTS / "index.html"
-FILES = REPORTS / "report_files"  # not an out that others of reports/ overlap with
 ASSETS = Path(__file__).parent / "assets"
 STYLES = ("report.css", "browser.css")
 SCRIPTS = ("store.js", "dom.js", "filters.js", "list.js", "detail.js", "main.js")  # in the order of their needs

@@ -1,9 +1,8 @@
 """Sections on the prompts: how accurate they are, how they differ, and where."""
 
 from dataclasses import replace
+from pathlib import Path
 
-from audio_reasoning.core.files import METRICS
-from audio_reasoning.core.runs import BASE
 from audio_reasoning.metrics.results import Contrast, Judged, Metrics, Summary, VariantRow, existing_result
 from audio_reasoning.render.comparison import with_range
 from audio_reasoning.render.report.comparisons import COLUMNS, count_verdicts, versus_cells
@@ -15,8 +14,6 @@ from audio_reasoning.render.report.shares import of_questions
 from audio_reasoning.render.table import Cell, Table, cells
 from audio_reasoning.render.tables import MINI_NOTE
 
-SUMMARY = METRICS / "summary.json"
-COMPARE = METRICS / "compare.json"
 NOTE = (
     "Accuracy is strict: the chosen choice is the right one. Its interval is Wilson’s. Differences are in percentage "
     "points, paired by question; their intervals resample clips. p is adjusted for the number of declared comparisons "
@@ -26,11 +23,11 @@ NOTE = (
 FEW = "Sub-categories with few questions have wide intervals: look at those before reading anything into a dot."
 
 
-def prompts_section(variants: list[str]) -> Section:
+def prompts_section(summary_file: Path, scores_folder: Path, variants: list[str]) -> Section:
     """All prompts: accuracy, difference to the first, verdict, and links to the questions that flipped."""
-    shown = Section("section-prompts", "Which prompt is better?", [str(SUMMARY), str(METRICS / "scores" / BASE)])
-    summary = existing_result(SUMMARY, Summary)
-    metrics = {variant: existing_result(METRICS / "scores" / BASE / f"{variant}.json", Metrics) for variant in variants}
+    shown = Section("section-prompts", "Which prompt is better?", [str(summary_file), str(scores_folder)])
+    summary = existing_result(summary_file, Summary)
+    metrics = {variant: existing_result(scores_folder / f"{variant}.json", Metrics) for variant in variants}
     scores = {variant: values for variant, values in metrics.items() if values}
     if summary is None or len(scores) < len(variants):
         return shown.missing("no comparison of all prompts yet", "dvc repro compare")
@@ -77,10 +74,10 @@ def _other_contrasts(summary: Summary, first: str) -> list[Table]:
     return [Table(columns, rows, ["against", "verdict"], "Other declared contrasts")] if rows else []
 
 
-def sub_categories_section() -> Section:
+def sub_categories_section(compare_file: Path, summary_file: Path) -> Section:
     """A panel for each sub-category, all prompts in each, and where the differences are significant."""
-    shown = Section("section-sub-categories", "Where do the prompts differ?", [str(COMPARE), str(SUMMARY)])
-    compare, summary = existing_result(COMPARE, list[VariantRow]), existing_result(SUMMARY, Summary)
+    shown = Section("section-sub-categories", "Where do the prompts differ?", [str(compare_file), str(summary_file)])
+    compare, summary = existing_result(compare_file, list[VariantRow]), existing_result(summary_file, Summary)
     if compare is None or summary is None:
         return shown.missing("no accuracies by sub-category yet", "dvc repro compare")
     rows = panel_rows(compare, ("variant",))

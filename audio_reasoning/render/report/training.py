@@ -1,9 +1,9 @@
 """Sections on self-training: what the iterations gained, what the gate said, and what there was to learn from."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from audio_reasoning.core.files import REST_METRICS
 from audio_reasoning.metrics.rest_results import GateOutcome, ModelRow, PassRateRow, RestSummary
 from audio_reasoning.metrics.results import existing_result
 from audio_reasoning.render.comparison import delta
@@ -16,15 +16,13 @@ from audio_reasoning.render.report.shares import of_questions
 from audio_reasoning.render.table import Cell, Table, cells
 from audio_reasoning.render.tables import MINI_NOTE
 
-PASS_RATES = REST_METRICS / "pass_rates.json"
 
-
-def iterations_section() -> Section:
-    """What each iteration gained, what the gate said of it, and accuracy by sub-category."""
-    files = [str(REST_METRICS / name) for name in ("summary.json", "compare.json", "gates")]
+def iterations_section(folder: Path) -> Section:
+    """What each iteration gained, what the gate said of it, and accuracy by sub-category; `folder` has the metrics."""
+    files = [str(folder / name) for name in ("summary.json", "compare.json", "gates")]
     shown = Section("section-iterations", "Did self-training help?", files)
-    summary = existing_result(REST_METRICS / "summary.json", RestSummary)
-    compare = existing_result(REST_METRICS / "compare.json", list[ModelRow])
+    summary = existing_result(folder / "summary.json", RestSummary)
+    compare = existing_result(folder / "compare.json", list[ModelRow])
     if summary is None or compare is None or not summary.versus_base:
         return shown.missing("no iterations of self-training have been compared", "dvc repro rest_compare")
     rows = panel_rows(compare, ("iteration", "prompt"))
@@ -42,7 +40,7 @@ def iterations_section() -> Section:
             f"Points over the base model after {summary.last} (preset {summary.preset}, seed {summary.seed}): "
             f"{'; '.join(gains)}."
         ),
-        tables=[_versus_base(summary), _gates(summary)],
+        tables=[_versus_base(summary), _gates(summary, folder / "gates")],
         figures=[figure],
         notes=[note for note in summary.notes if note != MINI_NOTE],
     )
@@ -62,11 +60,10 @@ def _versus_base(summary: RestSummary) -> Table:
     return Table(["iteration and prompt", "Δ base", *COLUMNS[1:], "rise", "fall"], rows, ["verdict"], caption)
 
 
-def _gates(summary: RestSummary) -> Table:
+def _gates(summary: RestSummary, folder: Path) -> Table:
     rows = []
     for listed in summary.gate:
-        file = REST_METRICS / "gates" / f"{listed.iteration}.json"
-        gate = existing_result(file, GateOutcome) or GateOutcome(
+        gate = existing_result(folder / f"{listed.iteration}.json", GateOutcome) or GateOutcome(
             accepted=listed.accepted, scale=listed.scale, reason=listed.reason, refused=listed.refused
         )
         word = f"accepted at scale {gate.scale:g}" if gate.accepted else "refused" if gate.refused else "rejected"
@@ -86,10 +83,10 @@ def _reason(gate: GateOutcome, start: str) -> str:
     return f"{gate.refused.stage}: {gate.reason}; its model is that of {start}; ways out: {ways_out}"
 
 
-def pass_rates_section() -> Section:
+def pass_rates_section(file: Path) -> Section:
     """How often the sampler answers each training problem rightly, by iteration."""
-    shown = Section("section-pass-rates", "What was there to learn from?", [str(PASS_RATES)])
-    found = existing_result(PASS_RATES, list[PassRateRow])
+    shown = Section("section-pass-rates", "What was there to learn from?", [str(file)])
+    found = existing_result(file, list[PassRateRow])
     if not found:
         return shown.missing("no pass rates of training problems", "dvc repro rest_compare")
     rows: list[dict[str, Any]] = [

@@ -1,10 +1,9 @@
 """The section on votes: what more samples bring, and whether their agreement can be trusted."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from audio_reasoning.core.files import METRICS
-from audio_reasoning.core.runs import BASE
 from audio_reasoning.metrics.results import existing_result
 from audio_reasoning.metrics.vote_results import VoteFigures
 from audio_reasoning.render.comparison import accuracy, bounded, comparison_cells, delta, with_range
@@ -15,7 +14,6 @@ from audio_reasoning.render.report.shares import of_questions
 from audio_reasoning.render.table import Cell, Table, cells
 from audio_reasoning.render.tables import percent, percent_range
 
-VOTES = METRICS / "votes" / BASE
 NOTES = (
     "p is exploratory: of this comparison alone, not adjusted, and without a verdict.",
     "Ties: here choices with equally many votes share the question, which is what breaking ties at random scores on "
@@ -25,10 +23,10 @@ NOTES = (
 Rows = list[dict[str, Any]]
 
 
-def votes_section(variants: list[str]) -> Section:
+def votes_section(folder: Path, variants: list[str]) -> Section:
     """What voting is worth, for how many samples, and whether agreement can be trusted."""
-    shown = Section("section-votes", "What do more samples bring?", [str(VOTES)])
-    read = {variant: existing_result(VOTES / f"{variant}.json", VoteFigures) for variant in variants}
+    shown = Section("section-votes", "What do more samples bring?", [str(folder)])
+    read = {variant: existing_result(folder / f"{variant}.json", VoteFigures) for variant in variants}
     found = {variant: votes for variant, votes in read.items() if votes}
     if not found:
         return shown.missing("no samples have been voted on (vote.variants)", "dvc repro vote")

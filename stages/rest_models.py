@@ -1,18 +1,11 @@
-"""Where self-training keeps what it makes, and what a model was made from."""
+"""What a model was made from, by its folder."""
 
-from pathlib import Path
-
-from audio_reasoning.core.files import MODELS, read_json
+from audio_reasoning.core.files import read_json
 from audio_reasoning.core.rollouts import Trace, read_records
 from audio_reasoning.core.runs import BASE
+from stages.layout import model_dir
 
-CANDIDATES = MODELS / "candidates"
 TRAINED = "trained.json"  # beside a model's bank.parquet
-
-
-def model_dir(name: str) -> Path:
-    """The folder of the base model or of an accepted iteration."""
-    return MODELS / name
 
 
 def depth_of(name: str) -> int:
