@@ -74,7 +74,7 @@ def pin(name: str, key: str, value: str) -> None:
         why = "composing params.yaml anew loses the value: set it where the source is declared"
         print(f"warning: {declared} does not declare data.sources.{name}; {why}", file=sys.stderr)
     if not write_text_value(PARAMS, keys, value):
-        raise UserError(f"{PARAMS} lacks data.sources.{name}; `python -m stages.compose --write` composes it")
+        raise UserError(f"{PARAMS} lacks data.sources.{name}; `audio-reasoning compose --write` composes it")
 
 
 def located(source: Any) -> Any:

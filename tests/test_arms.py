@@ -356,6 +356,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_thinker.save(tmp_path_factory.mktemp("models") / "base")
 
 
+@pytest.mark.slow
 def test_a_model_in_process_answers_in_text_alone_without_an_audio_token(checkpoint, tmp_path):
     params = load_project(path=ROOT / "params.yaml")
     setup = Setup(

@@ -121,7 +121,7 @@ def test_an_arm_is_scored_into_a_file_of_its_own_with_what_made_it(workplace):
     ("arguments", "message"),
     [
         (("iter1/v@silence",), "data/controls/iter1/v@silence.jsonl: no such file"),
-        ((), "the following arguments are required: run"),
+        ((), "one of the arguments run --model --controls is required"),
         (("v@deaf",), "data/controls/base/v@deaf.jsonl: no such file"),
         (("v@Silence",), "'v@Silence' names no run"),
     ],

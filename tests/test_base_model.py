@@ -45,6 +45,7 @@ def _in_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_and_curve(tmp_path: Path) -> None:
     tiny = ["model.tiny.questions=64", "model.tiny.steps=12", "model.tiny.batch_size=4"]
     found = []
@@ -81,6 +82,7 @@ def test_a_trace_ends_in_the_right_choice_however_choices_are_shuffled(name: str
         assert text.startswith("<think>") and text.endswith(f"</think>\nANSWER: {item.choices[item.answer]}")
 
 
+@pytest.mark.slow
 def test_a_hub_model_becomes_a_pointer_to_a_commit(tmp_path: Path) -> None:
     with serve_hub(f"/{MODEL}/resolve/{COMMIT}/", FILES, (MODEL,)) as (seen, endpoint):
         done = run(tmp_path, ["profile=a100"], HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path / "hf"), HF_TOKEN="hf_secret")
@@ -97,6 +99,7 @@ def test_a_hub_model_becomes_a_pointer_to_a_commit(tmp_path: Path) -> None:
     assert "hf_secret" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_stage_writes_all_that_dvc_declares_for_a_hub_model(tmp_path: Path) -> None:
     pipeline = create(tmp_path / "clone")
     pipeline.python("-m", "stages.compose", "--write", "profile=a100")

@@ -193,4 +193,4 @@ def test_values_that_conf_does_not_give_are_noted(
     monkeypatch.setattr("sys.argv", ["check"])
     monkeypatch.setattr(check, "problems", list)
     check.main()
-    assert "not those of conf/: infer.temperature; `python -m" in capsys.readouterr().out
+    assert "not those of conf/: infer.temperature; `audio-reasoning compose" in capsys.readouterr().out

@@ -204,6 +204,7 @@ def test_a_text_only_classifier_stays_at_chance_in_every_sub_category(even):
     assert_at_chance(text_only_z(even))
 
 
+@pytest.mark.slow
 def test_a_text_only_classifier_stays_at_chance_on_the_shipped_questions(shipped):
     assert_at_chance(text_only_z(shipped))
 

@@ -35,6 +35,7 @@ def _as_committed(project: Pipeline) -> Iterator[None]:
     project.run("git", "checkout", "-q", ".")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [(), ("--temp",)], ids=["workspace", "temporary"])
 def test_an_experiment_with_a_mistyped_parameter_fails_before_anything_runs(
     project: Pipeline, how: tuple[str, ...]
@@ -46,6 +47,7 @@ def test_an_experiment_with_a_mistyped_parameter_fails_before_anything_runs(
     assert "acquire" not in done.stdout and "Ran experiment" not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_queued_experiment_with_a_mistyped_parameter_fails(project: Pipeline) -> None:
     project.run("dvc", "exp", "run", "--queue", "--name", "typo", *TYPO)
     project.run("dvc", "exp", "run", "--run-all", check=False)
@@ -60,6 +62,7 @@ def test_a_mistyped_line_in_the_file_fails(project: Pipeline) -> None:
     assert done.returncode and HINT in done.stdout + done.stderr and "acquire" not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_valid_experiment_leaves_params_yaml_byte_for_byte_what_compose_writes(project: Pipeline) -> None:
     composed = Path(project.root, "params.yaml").read_bytes()
     done = project.run("dvc", "exp", "run", "parameters")

@@ -18,9 +18,11 @@ from tests.rest_records import sample, trace
 
 IDS = st.lists(st.integers(0, 2**31 - 1), max_size=5).map(tuple)
 FLOATS = st.floats(allow_nan=False)
-SAMPLES = st.builds(Sample, order=IDS, prompt_token_ids=IDS, completion_token_ids=IDS, **{
-    name: st.integers(-1, 2**31 - 1) for name in ("sample_index", "answer", "chosen")
-})  # fmt: skip
+SAMPLES = st.builds(
+    Sample,
+    **dict.fromkeys(("order", "prompt_token_ids", "completion_token_ids"), IDS),
+    sample_index=st.integers(0, 255),
+)
 TRACES = st.builds(
     Trace,
     **dict.fromkeys(("prompt_token_ids", "completion_token_ids"), IDS),

@@ -50,8 +50,8 @@ class Judge:
         """Each question's greedy completion; a model that was loaded for it is gone afterwards."""
         limit = min(self.rest.gate.parity_tokens, self.rest.generate.max_tokens)
         rollouts = self._ask(model, questions, backend, self._decoding(0.0, 1, limit))
-        gc.collect()
         if torch.cuda.is_available():
+            gc.collect()
             torch.cuda.empty_cache()
         assert all(rollout.completion_token_ids for rollout in rollouts), f"{backend} gave no token ids"
         return [rollout.completion_token_ids or () for rollout in rollouts]
