@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.random import PCG64, Generator
 from numpy.typing import NDArray
 
@@ -43,6 +44,7 @@ MMAR_COUNTS: Mapping[str, int] = {
 }
 PAIRED_CLIPS = 0.15
 MIN_S, MAX_S = 1.5, 4.0
+_WORTH_PROCESSES = 500  # questions; fewer are made before another process has started
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,17 @@ class _Ask:
 
 
 def generate(seed: int, stream: str, count: int, min_share: float) -> Iterator[Item]:
-    """Yield `count` items of a stream: "train", "dev", "test" or "pretrain".
+    """Yield `count` items of a stream: "train", "dev", "test" or "pretrain", made on all cores.
 
     `min_share` is the least share of any sub-category (see `quotas`).
     """
     if stream not in STREAMS:
         raise ValueError(f"stream must be one of {STREAMS}, not {stream!r}")
-    for clip, kinds in enumerate(_plan(_random(seed, stream, "plan"), count, min_share)):
-        yield from _clip_items(_random(seed, stream, clip), kinds, f"mini_{stream}_{clip:05d}")
+    plan = _plan(_random(seed, stream, "plan"), count, min_share)
+    clips = (delayed(_clip)(seed, stream, clip, [kind.name for kind in kinds]) for clip, kinds in enumerate(plan))
+    processes = -1 if count >= _WORTH_PROCESSES else 1
+    for items in Parallel(n_jobs=processes, batch_size=16, return_as="generator")(clips):
+        yield from items
 
 
 def quotas(count: int, min_share: float) -> dict[str, int]:
@@ -153,6 +158,11 @@ def _ask(rng: Generator, kind: Kind) -> _Ask:
         start = rng.integers(len(options) - shown + 1)
         options = options[start : start + shown]
     return _Ask(kind, target, tuple(some(rng, options, shown)), int(rng.integers(shown)))
+
+
+def _clip(seed: int, stream: str, clip: int, kinds: list[str]) -> list[Item]:
+    rng = _random(seed, stream, clip)
+    return list(_clip_items(rng, [KINDS[kind] for kind in kinds], f"mini_{stream}_{clip:05d}"))
 
 
 def _clip_items(rng: Generator, kinds: list[Kind], name: str) -> Iterator[Item]:
