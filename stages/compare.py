@@ -37,6 +37,7 @@ from audio_reasoning.metrics.results import (
 from audio_reasoning.render.compare_table import markdown, table
 from audio_reasoning.render.tables import MINI_NOTE
 from stages.contrasts import Declared, declared_contrasts
+from stages.declared import RUNS
 from stages.family import Contrasts, Scores, as_declared, pairs_of, read_scores
 from stages.layout import METRICS, QUESTIONS, REPORTS, metrics_file
 from stages.params import load_params
@@ -117,17 +118,7 @@ def summarise(
 def main() -> None:
     """Compare the runs that the parameters name."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    params = load_params(
-        Params,
-        "profile",
-        "prompts.variants",
-        "arms.kinds",
-        "arms.variants",
-        "vote.variants",
-        "rest.eval_prompts",
-        "rest.iterations",
-        "compare",
-    )
+    params = load_params(Params, *RUNS, "compare", "profile")
     variants = [Run(variant) for variant in params.prompts.variants]
     metrics = {run.name: read_result(metrics_file(run), Metrics) for run in variants}
     wanted = declared_contrasts(params)

@@ -39,7 +39,7 @@ from audio_reasoning.metrics.resampling import Resampling
 from audio_reasoning.metrics.results import write_result
 from audio_reasoning.tasks.official import official_match
 from audio_reasoning.tasks.reward import correct
-from stages.declared import DeclaredRuns
+from stages.declared import RUNS, DeclaredRuns
 from stages.layout import METRICS, QUESTIONS, answers_file, cache_dir
 from stages.params import load_params
 
@@ -178,18 +178,7 @@ def rating_rows(answers: Sequence[Answer], kind: str) -> list[dict[str, Any]]:
 def main() -> None:
     """Run the stage."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    params = load_params(
-        Params,
-        "arms.kinds",
-        "arms.variants",
-        "compare.resamples",
-        "compare.seed",
-        "judge",
-        "prompts.variants",
-        "rest.eval_prompts",
-        "rest.iterations",
-        "vote.variants",
-    )
+    params = load_params(Params, *RUNS, "compare.resamples", "compare.seed", "judge")
     runs = [find_run(name, params.runs()) for name in params.judge.runs]
     answers: list[Answer] = []
     questions: Questions = {}

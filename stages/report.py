@@ -23,7 +23,7 @@ from audio_reasoning.render.report.prompts import prompts_section, sub_categorie
 from audio_reasoning.render.report.sections import Section
 from audio_reasoning.render.report.training import iterations_section, pass_rates_section
 from audio_reasoning.render.report.votes import votes_section
-from stages.declared import DeclaredRuns
+from stages.declared import RUNS, DeclaredRuns
 from stages.layout import (
     METRICS,
     QUESTIONS,
@@ -63,17 +63,7 @@ def sections(params: Params) -> list[Section]:
 def main() -> None:
     """Run the stage."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    params = load_params(
-        Params,
-        "profile",
-        "headline.variant",
-        "prompts.variants",
-        "arms.kinds",
-        "arms.variants",
-        "vote.variants",
-        "rest.eval_prompts",
-        "rest.iterations",
-    )
+    params = load_params(Params, *RUNS, "headline.variant", "profile")
     questions = read_question_set(QUESTIONS / "test.jsonl")
     absent = [run for run in params.runs() if not answers_file(run).is_file()]
     runs = [

@@ -15,6 +15,7 @@ from dvc.stage import PipelineStage
 
 from audio_reasoning.core.runs import named_run
 from stages import answer, check, code, score
+from stages.declared import RUNS
 
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
@@ -60,7 +61,8 @@ def declared_in_code(stage: PipelineStage) -> list[str]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "load_params"
     ]
     assert len(calls) <= 1, f"{module}: more than one load_params"
-    return [ast.unparse(arg).strip("f\"'") for call in calls for arg in call.args[1:]]
+    keys = [ast.unparse(arg).strip("f\"'") for call in calls for arg in call.args[1:]]
+    return [one for key in keys for one in (RUNS if key == "*RUNS" else [key])]
 
 
 def leaves(node: object, prefix: str = "") -> set[str]:
