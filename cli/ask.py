@@ -51,12 +51,12 @@ def command(
     if out:
         check_out(out, questions or TEST)
     setup = asked.setup()  # what is wrong with it is told before any clip is converted
-    wanted, media_root = questions_to_ask(questions, audio, limit)
-    rollouts, manifest = answer(asked.run, asked.prompt, wanted, replace(setup, media_root=media_root), asked.params)
+    chosen, media_root = questions_to_ask(questions, audio, limit)
+    rollouts, manifest = answer(asked.run, asked.prompt, chosen, replace(setup, media_root=media_root), asked.params)
     as_declared = asked.as_declared and questions is None and audio is None and limit is None
     path = out or (answers_file(asked.run) if as_declared else None)
     if path:
         write_run(path, rollouts, manifest)
     else:
-        print(answers_table(wanted, rollouts))
-    print(summary(wanted, rollouts))
+        print(answers_table(chosen, rollouts))
+    print(summary(chosen, rollouts))

@@ -63,7 +63,7 @@ def summary(questions: Sequence[Question], rollouts: Sequence[Rollout]) -> str:
     samples = _samples(questions, rollouts)
     metrics = metrics_of({question.id: question for question in questions}, samples)
     whole = metrics.overall
-    statuses = Counter(sample.response.status for found in samples.values() for sample in found)
+    statuses = Counter(sample.response.status for several in samples.values() for sample in several)
     counts = ", ".join(f"{status} {statuses[status]}" for status in get_args(Status))
     return (
         f"strict {metrics.acc_strict:.1%} ({percent_range(whole.low, whole.high)}), "

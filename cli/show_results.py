@@ -46,7 +46,7 @@ def votes() -> str:
     """A line on the votes of each variant that was sampled."""
     folder = METRICS / "votes" / BASE
     variants = load_project().vote.variants
-    return "\n".join(vote_stage.told(name, read_result(folder / f"{name}.json", VoteFigures)) for name in variants)
+    return "\n".join(vote_stage.line(name, read_result(folder / f"{name}.json", VoteFigures)) for name in variants)
 
 
 def errors() -> str:

@@ -83,9 +83,9 @@ def read_manifest(model: str) -> dict[str, Any]:
         return {"adapter": None, "iteration": None}
     path = MODELS / model / "model.json"
     if not path.is_file():
-        known = [BASE, *(manifest.parent.name for manifest in MODELS.glob("*/model.json"))]
+        models = [BASE, *(manifest.parent.name for manifest in MODELS.glob("*/model.json"))]
         raise UserError(
-            f"{path}: no such file, so {model!r} is not a model to ask; {nearest(model, known)} "
+            f"{path}: no such file, so {model!r} is not a model to ask; {nearest(model, models)} "
             "(`dvc repro` trains the iterations of rest.iterations)"
         )
     manifest = read_json(path)
@@ -100,10 +100,10 @@ def answer(
     Raises UserError as `answer_in_budget` does.
     """
     condition = condition_in(run, params)
-    asked = condition.ask(questions, params.arms, setup.media_root) if condition else questions
+    presented = condition.ask(questions, params.arms, setup.media_root) if condition else questions
     decoding = decoding_of(run, params, condition)
     rollouts, backend, budget = answer_in_budget(
-        asked, prompt, setup, decoding, params.thinking, params.infer.max_error_rate
+        presented, prompt, setup, decoding, params.thinking, params.infer.max_error_rate
     )
     hosted = params.infer.backend == "openai"
     served = {"id": params.model.id, "revision": params.model.revision, **read_manifest(run.model)}

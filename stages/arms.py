@@ -95,20 +95,21 @@ def order_effects(variant: str, questions: Questions, normal: Samples, method: M
     """
     run = Run(variant, condition=PERMUTED)
     arm, permuted = read_json(manifest_file(run))["arm"], read_samples(answers_file(run), questions, complete=True)
-    asked = []
+    in_orders = []
     for name, question in questions.items():
-        own, found = (sorted((s.response for s in of[name]), key=lambda r: r.sample_index) for of in (normal, permuted))
-        if len(found) != arm["permutations"]:
+        ordinary = min((sample.response for sample in normal[name]), key=lambda r: r.sample_index)
+        reordered = sorted((sample.response for sample in permuted[name]), key=lambda r: r.sample_index)
+        if len(reordered) != arm["permutations"]:
             raise UserError(
-                f"{answers_file(run)} has {len(found)} answers to {name}, but {manifest_file(run)} tells of "
+                f"{answers_file(run)} has {len(reordered)} answers to {name}, but {manifest_file(run)} tells of "
                 f"{arm['permutations']} orders: one of them is out of date; `dvc repro` mends it"
             )
-        asked.append(asked_in_orders(question, own[0], found, arm["seed"]))
-    places = {f"place_{key}": value for key, value in place_test(asked, method).items()}
+        in_orders.append(asked_in_orders(question, ordinary, reordered, arm["seed"]))
+    places = {f"place_{key}": value for key, value in place_test(in_orders, method).items()}
     return Orders(
-        {**shares(asked, method), **places},
-        [ChoicesConsistency(variant=variant, **row) for row in consistency_rows(asked, method)],
-        [Place(variant=variant, **row) for row in place_rows(asked)],
+        {**shares(in_orders, method), **places},
+        [ChoicesConsistency(variant=variant, **row) for row in consistency_rows(in_orders, method)],
+        [Place(variant=variant, **row) for row in place_rows(in_orders)],
     )
 
 
@@ -130,7 +131,7 @@ def summarise(
         for arm in kinds:
             samples = read_samples(answers_file(Run(variant, condition=arm)), questions, complete=True)
             controlled = scores_of(samples, questions)
-            told: dict[str, Any] = {"acc": fmean(controlled), **fates(samples)}
+            arm_figures: dict[str, Any] = {"acc": fmean(controlled), **fates(samples)}
             if none_answered(samples) or none_answered(normal):
                 unanswered.append(OfArm(variant=variant, arm=arm))
             else:
@@ -138,15 +139,15 @@ def summarise(
                 comparisons.append(overall)
                 sub_categories += parts
                 if arm != PERMUTED:
-                    told["audio_gain"] = overall.difference
+                    arm_figures["audio_gain"] = overall.difference
             if arm == PERMUTED:
                 orders = order_effects(variant, questions, normal, method)
-                told |= orders.figures
+                arm_figures |= orders.figures
                 consistency += orders.consistency
                 places += orders.places
-            arms[arm] = (OrderFigures if arm == PERMUTED else ArmFigures)(**told)
-        own: dict[str, Any] = {"n": len(questions), "chance": chance, "acc": fmean(scores), **fates(normal)}
-        figures[variant] = VariantFigures(**own, **arms)
+            arms[arm] = (OrderFigures if arm == PERMUTED else ArmFigures)(**arm_figures)
+        of_variant: dict[str, Any] = {"n": len(questions), "chance": chance, "acc": fmean(scores), **fates(normal)}
+        figures[variant] = VariantFigures(**of_variant, **arms)
     return rounded(
         ArmsSummary(
             profile=profile,

@@ -50,24 +50,24 @@ def problems() -> list[str]:
 
 def _source_problems(params: Project) -> list[str]:
     """Files that are missing or have changed since they were pinned: no stage depends on them, so DVC cannot tell."""
-    found = []
+    faults = []
     for name, source in params.data.sources.items():
         if isinstance(source, FilesSource):
             try:
                 check_pinned(source)
             except UserError as error:
-                found.append(f"data.sources.{name}: {error}")
-    return found
+                faults.append(f"data.sources.{name}: {error}")
+    return faults
 
 
 def _prompt_problems(params: Project) -> list[str]:
-    found = []
+    faults = []
     for name in sorted({*params.prompts.variants, params.rest.prompt}):
         try:
             load_prompt(name, PROMPTS)
         except UserError as error:
-            found.append(str(error))
-    return found
+            faults.append(str(error))
+    return faults
 
 
 def _backend_problems(params: Project) -> list[str]:
@@ -83,33 +83,33 @@ def _part_problems(params: Project) -> list[str]:
     named = {f"data.sources.{name}.loader": source.loader for name, source in params.data.sources.items()}
     named |= {f"arms.others.{name}": part for name, part in params.arms.others.items()}
     named |= {f"rest.iterations.{name}.method": one.method for name, one in params.rest.iterations.items()}
-    found = []
+    faults = []
     for where, name in {"infer.backend": params.infer.backend, **named}.items():
         try:
             if ":" in name:
                 load_object(name, where)
         except UserError as error:
-            found.append(str(error))
-    return found
+            faults.append(str(error))
+    return faults
 
 
 def _rest_problems(params: Project) -> list[str]:
     """What would stop self-training hours later: no questions to train on or to select by, or no tokens."""
     if not params.rest.iterations:
         return []
-    found = []
+    faults = []
     for split in ("train", "dev"):
         counts = [_questions(name, source).get(split, 0) for name, source in params.data.sources.items()]
         if not any(count is None or count > 0 for count in counts):
-            found.append(
+            faults.append(
                 f"rest.iterations: no source in data.sources has {split} questions, which self-training needs; "
                 f"add one, give questions a field `split` with {split}, or choose the preset rest=none"
             )
-    if not found:
-        found += _chain_problems(params)
+    if not faults:
+        faults += _chain_problems(params)
     if params.infer.backend == "openai":
-        found.append("rest.iterations: infer.backend openai serves no adapters of ours; choose the preset rest=none")
-    return found
+        faults.append("rest.iterations: infer.backend openai serves no adapters of ours; choose the preset rest=none")
+    return faults
 
 
 def _chain_problems(params: Project) -> list[str]:
@@ -192,7 +192,7 @@ def _stage_problems() -> list[str]:
         stages = Repo().index.stages
     except DvcException as error:
         return [f"dvc.yaml: {error}"]
-    found = []
+    faults = []
     absent: dict[str, list[str]] = {}  # the stages that depend on what is not there, by its path
     outputs = {Path(out.fs_path) for stage in stages for out in stage.outs}
     for stage in stages:
@@ -201,13 +201,13 @@ def _stage_problems() -> list[str]:
         for dep in stage.deps:
             if isinstance(dep, ParamsDependency):
                 missing = sorted(set(dep.params) - set(dep.read_params()))
-                found += [f"dvc.yaml: stage {stage.addressing} declares {p}, which {dep} lacks" for p in missing]
+                faults += [f"dvc.yaml: stage {stage.addressing} declares {p}, which {dep} lacks" for p in missing]
             elif not _exists_or_is_made(Path(dep.fs_path), outputs):
                 absent.setdefault(dep.def_path, []).append(stage.addressing)
     for path, names in absent.items():
         more = f" and {len(names) - 1} more" if names[1:] else ""
-        found.append(f"dvc.yaml: stage {names[0]}{more} depends on {path}, which does not exist")
-    return found
+        faults.append(f"dvc.yaml: stage {names[0]}{more} depends on {path}, which does not exist")
+    return faults
 
 
 def _exists_or_is_made(path: Path, outputs: set[Path]) -> bool:
@@ -216,9 +216,9 @@ def _exists_or_is_made(path: Path, outputs: set[Path]) -> bool:
 
 def check() -> None:
     """Say that all is well, and what else to know; UserError with every problem."""
-    found = problems()
-    if found:
-        raise UserError(f"{len(found)} problem(s) before anything ran\n" + "\n".join(f"  - {p}" for p in found))
+    faults = problems()
+    if faults:
+        raise UserError(f"{len(faults)} problem(s) before anything ran\n" + "\n".join(f"  - {p}" for p in faults))
     print("check: parameters, questions, prompts and stages are sound")
     if ids := dropped_ids(QUESTIONS):
         print(

@@ -121,14 +121,13 @@ def main() -> None:
     params = load_params(Params, *RUNS, "compare", "profile")
     variants = [Run(variant) for variant in params.prompts.variants]
     metrics = {run.name: read_result(metrics_file(run), Metrics) for run in variants}
-    wanted = declared_contrasts(params)
+    declared = declared_contrasts(params)
     questions = read_question_set(QUESTIONS / "test.jsonl")
-    runs = [*variants, *(run for contrast in wanted for run in contrast)]
+    runs = [*variants, *(run for contrast in declared for run in contrast)]
     scores, unread = read_scores(runs, questions, scored=variants)
     method = method_of(params.compare)
-    asked = [*questions.values()]
-    contrasts = compare_declared(wanted, scores, unread, asked, method)
-    versus_baseline = compare_with_first(params.prompts.variants, contrasts, scores, asked, method)
+    contrasts = compare_declared(declared, scores, unread, [*questions.values()], method)
+    versus_baseline = compare_with_first(params.prompts.variants, contrasts, scores, [*questions.values()], method)
     summary = summarise(metrics, versus_baseline, contrasts, params.profile, dropped_ids(QUESTIONS))
     write_result(COMPARE, plot_rows(metrics))
     write_result(SUMMARY, summary)

@@ -71,35 +71,35 @@ def compare_files(
     questions = read_question_set(path, unanswerable)
     everything: dict[str, Asked] = {**questions, **unanswerable}
     read = [read_samples(side.path, everything, complete=False) for side in (a, b)]
-    samples = [{name: several for name, several in found.items() if name in questions} for found in read]
+    samples = [{name: several for name, several in answers.items() if name in questions} for answers in read]
     names = names_of(a, b)
-    asked = _shared(a.path, b.path, samples, questions)
-    pair = Pair(*names, *(scores_of(found, asked, score) for found in samples))
-    unread = {name for name, found in zip(names, samples, strict=True) if none_answered(found)}
+    shared = _shared(a.path, b.path, samples, questions)
+    pair = Pair(*names, *(scores_of(answers, shared, score) for answers in samples))
+    unread = {name for name, answers in zip(names, samples, strict=True) if none_answered(answers)}
     if params and a.run and b.run:
         same = score == "strict" and plain(path) == TEST
-        row, basis = _judged_as_declared(pair, asked, method, params) if same else (None, OTHERWISE)
-        row = row or _explored(pair, asked, method)
+        row, basis = _judged_as_declared(pair, shared, method, params) if same else (None, OTHERWISE)
+        row = row or _explored(pair, shared, method)
     else:
-        [row] = judged([pair], [*asked.values()], method, unread)
+        [row] = judged([pair], [*shared.values()], method, unread)
         row = row.model_copy(update={"verdict_text": f"{row.verdict_text} ({ALONE})"})
         basis = f"{ALONE}: these are not two runs of this project"
     groups = {by: {BREAKDOWNS[by](question) for question in questions.values()} for by in BY}
     return FileComparison(
         score=score,
-        left_out=len(questions) - len(asked),
+        left_out=len(questions) - len(shared),
         runs=[
             _run(name, answers, scores)
             for name, answers, scores in zip(names, samples, (pair.scores_a, pair.scores_b), strict=True)
         ],
         **to_json(row),
         basis=basis,
-        category=broken_down(pair, [*asked.values()], "category", method, groups["category"]),
-        sub_category=broken_down(pair, [*asked.values()], "sub_category", method, groups["sub_category"]),
+        category=broken_down(pair, [*shared.values()], "category", method, groups["category"]),
+        sub_category=broken_down(pair, [*shared.values()], "sub_category", method, groups["sub_category"]),
         warnings=[
             *told_unanswerable(path, unanswerable),
             *(dropped_notes(dropped_ids(QUESTIONS)) if plain(path) == TEST else []),
-            *_warnings(names, samples, questions, asked, unread),
+            *_warnings(names, samples, questions, shared, unread),
         ],
         settings=settings,
     )
@@ -124,9 +124,9 @@ def _judged_as_declared(
 
 def _explored(pair: Pair, questions: Questions, method: Method) -> Judged:
     """A comparison without a verdict, with p of equivalence as it is too."""
-    asked = [*questions.values()]
-    groups = [question.group for question in asked]
-    return explored(pair, asked, method, equivalence_p(pair.scores_a, pair.scores_b, groups, method.margin))
+    groups = [question.group for question in questions.values()]
+    equivalence = equivalence_p(pair.scores_a, pair.scores_b, groups, method.margin)
+    return explored(pair, [*questions.values()], method, equivalence)
 
 
 def _shared(path_a: Path, path_b: Path, samples: list[Samples], questions: Questions) -> Questions:
@@ -163,25 +163,25 @@ def _run(name: str, samples: Samples, scores: Sequence[float]) -> FileRun:
 
 
 def _warnings(
-    names: tuple[str, str], samples: list[Samples], questions: Questions, asked: Questions, unread: set[str]
+    names: tuple[str, str], samples: list[Samples], questions: Questions, shared: Questions, unread: set[str]
 ) -> list[str]:
-    found = []
+    notes = []
     counts = [len(next(iter(answers.values()))) for answers in samples]
     if counts[0] != counts[1]:
-        found.append(
+        notes.append(
             f"{names[0]} has {counts[0]} samples a question and {names[1]} has {counts[1]}: what is compared is the "
             "mean over samples, so both should have been sampled alike"
         )
-    if len(asked) < len(questions):
-        left_out = [name for name in questions if name not in asked]
-        found.append(
+    if len(shared) < len(questions):
+        left_out = [name for name in questions if name not in shared]
+        notes.append(
             f"{len(left_out)} of {len(questions)} questions are in neither file and left out: {some(left_out)}"
         )
     for name, answers in zip(names, samples, strict=True):
         fates = [sample.response.status for several in answers.values() for sample in several]
         if fates.count("error") > FEW_ERRORS * len(fates):
-            found.append(f"{name}: {fates.count('error')} of {len(fates)} responses are errors, which count as wrong")
+            notes.append(f"{name}: {fates.count('error')} of {len(fates)} responses are errors, which count as wrong")
         if name in unread:
-            told = ", ".join(f"{fates.count(fate)} {fate}" for fate in FATES if fate in fates)
-            found.append(f"{name} has no answer at all ({told}): its score is no accuracy, so there is no verdict")
-    return found
+            by_fate = ", ".join(f"{fates.count(fate)} {fate}" for fate in FATES if fate in fates)
+            notes.append(f"{name} has no answer at all ({by_fate}): its score is no accuracy, so there is no verdict")
+    return notes

@@ -61,12 +61,12 @@ def _explain(overrides: list[str], error: HydraException) -> str:
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings by dotted keys such as `infer.temperature`, groups included."""
-    found = {}
+    flat = {}
     for key, value in values.items():
-        found[prefix + key] = value
+        flat[prefix + key] = value
         if isinstance(value, dict):
-            found |= _flat(value, f"{prefix}{key}.")
-    return found
+            flat |= _flat(value, f"{prefix}{key}.")
+    return flat
 
 
 def overridden() -> list[str]:

@@ -79,22 +79,22 @@ def answers(a: Revision, b: Revision) -> list[str]:
     here = [name for name in both if questions and a.answers[name].file and b.answers[name].file]
     changed = [name for name in here if name not in same]
     lines = [_compared(a, b, changed, questions), FAMILY.format(tests=len(changed))] if changed and questions else []
-    told = {
+    not_compared = {
         "The same answers at both revisions": same,
         LOST: [name for name in both if name not in (*same, *changed)],
         f"Only at {a.name}": [name for name in a.answers if name not in both],
         f"Only at {b.name}": [name for name in b.answers if name not in both],
     }
-    return lines + [f"{what}: {', '.join(names)}." for what, names in told.items() if names]
+    return lines + [f"{what}: {', '.join(names)}." for what, names in not_compared.items() if names]
 
 
 def _compared(a: Revision, b: Revision, changed: list[str], questions_file: Path) -> str:
     questions = read_question_set(questions_file)
     pairs, unread = [], set()
     for name in changed:
-        samples = [read_samples(side.answers[name].file or Path(), questions, complete=True) for side in (a, b)]
-        pairs.append(Pair(name, name, *(scores_of(found, questions) for found in samples)))
-        unread |= {name} if any(map(none_answered, samples)) else set()
+        both = [read_samples(side.answers[name].file or Path(), questions, complete=True) for side in (a, b)]
+        pairs.append(Pair(name, name, *(scores_of(samples, questions) for samples in both)))
+        unread |= {name} if any(map(none_answered, both)) else set()
     method = _method(b)
     rows = [
         cells(
@@ -115,7 +115,7 @@ def _method(side: Revision) -> Method:
     return method_of(params.get("compare") or {})
 
 
-def changes(found: dict[str, Any], a: Revision, b: Revision) -> list[str]:
+def changes(dvc_diff: dict[str, Any], a: Revision, b: Revision) -> list[str]:
     """DVC's diff of metrics or parameters: whole figures in a table, those by category folded beneath.
 
     The audio gain of each control arm is a whole figure.
@@ -123,7 +123,7 @@ def changes(found: dict[str, Any], a: Revision, b: Revision) -> list[str]:
     whole: list[list[str]] = []
     parts: list[list[str]] = []
     single = []
-    for file, keys in sorted(found.get("diff", {}).items()):
+    for file, keys in sorted(dvc_diff.get("diff", {}).items()):
         absent = [side for side in (a, b) if side.text(Path(file)) is None]
         if absent:
             single.append(f"Not at {' or '.join(side.name for side in absent)}: {file} ({len(keys)} figures).")
@@ -137,17 +137,17 @@ def changes(found: dict[str, Any], a: Revision, b: Revision) -> list[str]:
     if parts:
         lines.append(f"<details><summary>{len(parts)} more, by category</summary>")
         lines += [to_markdown(Table(header, parts, ["key"])), "</details>"]
-    return [*lines, *single, *_unread(found, {side.name: side for side in (a, b)})] or ["No change."]
+    return [*lines, *single, *_unread(dvc_diff, {side.name: side for side in (a, b)})] or ["No change."]
 
 
-def _unread(found: dict[str, Any], sides: dict[str, Revision]) -> list[str]:
+def _unread(dvc_diff: dict[str, Any], sides: dict[str, Revision]) -> list[str]:
     """What DVC could not read, by revision; its diff shows such files as empty, or not at all."""
     lines = []
-    for name, errors in found.get("errors", {}).items():
+    for name, errors in dvc_diff.get("errors", {}).items():
         if not isinstance(errors, dict):
             lines.append(f"DVC could not read {name}: {_reason(errors)}.")
             continue
-        absent = [file for file in found.get("diff", {}) if sides[name].text(Path(file)) is None]  # told already
+        absent = [file for file in dvc_diff.get("diff", {}) if sides[name].text(Path(file)) is None]  # told already
         files = [f"{file} ({_reason(error)})" for file, error in sorted(errors.items()) if file not in absent]
         lines += [f"DVC could not read {len(files)} files at {name}: {some(files)}."] if files else []
     return lines

@@ -39,10 +39,10 @@ def read_scores(runs: Iterable[Run], questions: Questions, *, scored: Iterable[R
     unread = set()
     for run in dict.fromkeys(runs):
         samples = read_samples(answers_file(run), questions, complete=True)
-        found = scores_of(samples, questions)
+        strict = scores_of(samples, questions)
         if run in checked:
-            check_current(metrics_file(run), {"acc_strict": sum(found) / len(found)}, answers_file(run))
-        scores[run.name] = found
+            check_current(metrics_file(run), {"acc_strict": sum(strict) / len(strict)}, answers_file(run))
+        scores[run.name] = strict
         if none_answered(samples):
             unread.add(run.name)
     return scores, unread

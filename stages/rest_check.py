@@ -86,9 +86,9 @@ _HEARING = (
 def failures(metrics: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     """What is wrong, in words, with the ways out of it; the checks by model may be still to come."""
     wrong: dict[str, tuple[str, ...]] = {}
-    for name, told, way_out in _DATA:
+    for name, fault, way_out in _DATA:
         if name in metrics and metrics[name]["wrong"]:
-            wrong[f"{metrics[name]['wrong']} {told}: {'; '.join(metrics[name]['first'])}"] = (way_out,)
+            wrong[f"{metrics[name]['wrong']} {fault}: {'; '.join(metrics[name]['first'])}"] = (way_out,)
     if "hearing" not in metrics:
         return wrong
     for name in ("shuffled", "silence"):
@@ -132,15 +132,15 @@ def check_traces(
 ) -> dict[str, Any]:
     """What the traces show without a model; labels only if the audio tokens are right, or no batch can be made."""
     traces = [trace for row in bank.rows for trace in row]
-    asked = [*traces, *(trace for trace, _ in controls)]
-    found: dict[str, Any] = {
+    prompted = [*traces, *(trace for trace, _ in controls)]
+    checks: dict[str, Any] = {
         "traces": len(traces),
-        "audio_tokens": _listed(integrity.audio_tokens(asked, processor)),
+        "audio_tokens": _listed(integrity.audio_tokens(prompted, processor)),
         "contamination": _listed(integrity.contamination(traces, held_out)),
     }
-    if not found["audio_tokens"]["wrong"]:
-        found["labels"] = _listed(integrity.labels([bank[i] for i in range(len(bank))], processor))
-    return found
+    if not checks["audio_tokens"]["wrong"]:
+        checks["labels"] = _listed(integrity.labels([bank[i] for i in range(len(bank))], processor))
+    return checks
 
 
 def check_model(

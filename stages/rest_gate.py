@@ -61,12 +61,12 @@ def verdict(dev: Comparison, retention: Comparison | None, gate: Gate) -> tuple[
     return True, f"on dev {_points(dev)}; {_retained(retention)}"
 
 
-def _points(found: Comparison) -> str:
-    return f"{100 * found.difference:+.1f} points [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+def _points(comparison: Comparison) -> str:
+    return f"{100 * comparison.difference:+.1f} points [{100 * comparison.low:+.1f}, {100 * comparison.high:+.1f}]"
 
 
-def _retained(found: Comparison) -> str:
-    return f"{_points(found)} on {found.n} mastered problems"
+def _retained(comparison: Comparison) -> str:
+    return f"{_points(comparison)} on {comparison.n} mastered problems"
 
 
 def strengths(judge: Judge, name: str, dev: Sequence[Question], folder: Path) -> dict[float, tuple[Model, list[float]]]:

@@ -104,12 +104,12 @@ def nothing_to_train_on(problems: Sequence[Problem], selection: Selection) -> Re
 
 def _retention_questions(selection: Selection, questions: dict[str, Question]) -> list[Question]:
     """The mastered problems that are not trained on, with their choices as they were asked."""
-    asked = []
+    reordered = []
     for problem in selection.retention:
         sample, question = problem.samples[0], questions[problem.id]
         choices = tuple(question.choices[i] for i in sample.order)
-        asked.append(replace(question, choices=choices, answer=sample.order.index(question.answer)))
-    return asked
+        reordered.append(replace(question, choices=choices, answer=sample.order.index(question.answer)))
+    return reordered
 
 
 @stage_main

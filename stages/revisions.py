@@ -48,20 +48,20 @@ class Revision:
         if text is None:
             return None
         where = f"{self.name}: {path}"
-        found = parse_json(text, where) if path.suffix == ".json" else parse_yaml(text, where) or {}
-        if not isinstance(found, dict):
-            raise UserError(f"{where}: expected a mapping, found {type(found).__name__}")
-        return found
+        content = parse_json(text, where) if path.suffix == ".json" else parse_yaml(text, where) or {}
+        if not isinstance(content, dict):
+            raise UserError(f"{where}: expected a mapping, found {type(content).__name__}")
+        return content
 
     @cached_property
     def answers(self) -> dict[str, Stored]:
         """The answers to the test questions by each run, by its name."""
-        found = {}
+        by_run = {}
         for path, stored in self._outs.items():
             run = run_at(Path(path))
             if run:
-                found[run.name] = stored
-        return found
+                by_run[run.name] = stored
+        return by_run
 
     @property
     def questions(self) -> Stored | None:

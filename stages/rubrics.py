@@ -77,9 +77,9 @@ def main() -> None:
         if wrong:
             print(f"warning: {path}: {len(wrong)} rubrics cannot be used and are left out; the first:", file=sys.stderr)
             print("\n".join(f"  {message}" for message in wrong[:3]), file=sys.stderr)
-    wanted = [question.id for question in read_questions(QUESTIONS / "test.jsonl")]
-    write_jsonl(RUBRICS, [to_row(name, rubrics[name]) for name in wanted if name in rubrics])
-    print(f"{RUBRICS}: {sum(name in rubrics for name in wanted)} of {len(wanted)} test questions have a rubric")
+    ids = [question.id for question in read_questions(QUESTIONS / "test.jsonl")]
+    write_jsonl(RUBRICS, [to_row(name, rubrics[name]) for name in ids if name in rubrics])
+    print(f"{RUBRICS}: {sum(name in rubrics for name in ids)} of {len(ids)} test questions have a rubric")
 
 
 if __name__ == "__main__":

@@ -38,12 +38,12 @@ def existing_run(name: str) -> Run:
         raise UserError(
             f"no run is called {name!r} here: there is no {answers_file(run)}, and no {PARAMS} that lists runs"
         )
-    known = run.variant in params.prompts.variants or (PROMPTS / f"{run.variant}.yaml").is_file()
-    if known and run.model in (BASE, *params.rest.iterations):
-        for key, asked, listed in _listings(run, params):
-            if asked not in listed:
+    has_prompt = run.variant in params.prompts.variants or (PROMPTS / f"{run.variant}.yaml").is_file()
+    if has_prompt and run.model in (BASE, *params.rest.iterations):
+        for key, value, listed in _listings(run, params):
+            if value not in listed:
                 raise UserError(
-                    f"no stage makes the run {name!r}: {key} does not list {asked!r}; add it, then `dvc repro`"
+                    f"no stage makes the run {name!r}: {key} does not list {value!r}; add it, then `dvc repro`"
                 )
     return find_run(run.name, params.runs())
 

@@ -89,7 +89,7 @@ def score_files(questions_path: Path, predictions_path: Path) -> Metrics:
     for warning in told_unanswerable(questions_path, unanswerable):
         print(f"warning: {warning}", file=sys.stderr)
     samples = read_samples(predictions_path, {**questions, **unanswerable}, complete=False)
-    counted = {name: found for name, found in samples.items() if name in questions}
+    counted = {name: several for name, several in samples.items() if name in questions}
     metrics = _without([*unanswerable], metrics_of(questions, counted))
     absent = metrics.missing_ids
     if absent:

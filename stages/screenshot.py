@@ -37,8 +37,8 @@ def chromium() -> Iterator[Any]:
         try:
             browser = playwright.chromium.launch(**options)
         except Error as error:
-            told = str(error).splitlines()[0]
-            raise UserError(f"no Chromium: apt install chromium, or playwright install chromium ({told})") from None
+            reason = str(error).splitlines()[0]
+            raise UserError(f"no Chromium: apt install chromium, or playwright install chromium ({reason})") from None
         try:
             yield browser
         finally:

@@ -55,7 +55,7 @@ from stages.submission_source import Source, outputs, source_of_run
 SUBMISSION = Path("data/submission/submission.zip")  # the folder is the stage's output: no zip, no false one
 PROBLEMS = SUBMISSION.with_name("problems.txt")
 MANIFEST = METRICS / "submission.json"
-_TOLD = 10  # problems in the metrics and on the screen
+_FIRST = 10  # problems in the metrics and on the screen
 
 
 class UnsoundError(UserError):
@@ -171,14 +171,14 @@ def record_unsound(name: str, error: UnsoundError) -> None:
         run=name,
         sound=False,
         problems=len(error.problems),
-        first_problems=error.problems[:_TOLD],
+        first_problems=error.problems[:_FIRST],
         ways_out=error.ways_out,
     )
     write_result(MANIFEST, record)
     rule = "─" * 100
-    told = "\n  ".join([*error.problems[:_TOLD], *error.ways_out])
+    reported = "\n  ".join([*error.problems[:_FIRST], *error.ways_out])
     print(
-        f"{rule}\nNOT SOUND: {name} cannot be submitted as it is: {len(error.problems)} problem(s)\n  {told}\n"
+        f"{rule}\nNOT SOUND: {name} cannot be submitted as it is: {len(error.problems)} problem(s)\n  {reported}\n"
         f"All of them are in {PROBLEMS}; there is no zip. The rest of the pipeline is as it would be.\n{rule}",
         file=sys.stderr,
     )

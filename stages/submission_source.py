@@ -48,8 +48,8 @@ class Source:
 def source_of_run(name: str) -> Source:
     """A run of the pipeline, by its name."""
     run = existing_run(name)
-    asked = QUESTIONS / "test.jsonl"
-    questions = read_question_set(asked)
+    test = QUESTIONS / "test.jsonl"
+    questions = read_question_set(test)
     samples = read_samples(answers_file(run), questions, complete=True)
     metrics = metrics_file(run)
     return Source(
@@ -58,7 +58,7 @@ def source_of_run(name: str) -> Source:
         samples,
         [read_json(manifest_file(run))],
         metrics if metrics.is_file() else None,
-        (asked, answers_file(run), manifest_file(run), metrics),
+        (test, answers_file(run), manifest_file(run), metrics),
         dropped=[name for name in dropped_ids(QUESTIONS) if name not in questions],
     )
 

@@ -65,25 +65,25 @@ def made_with(metrics: dict[str, Any], param: str, value: Any) -> bool:
     """
     group, _, name = param.partition(".")
     manifest = metrics["run"][0]
-    told = manifest.get(MADE_BY.get(group, "")) or (OFF if group == "thinking" else {})
-    if name not in told:
+    settings = manifest.get(MADE_BY.get(group, "")) or (OFF if group == "thinking" else {})
+    if name not in settings:
         groups = ", ".join(f"{key}.*" for key in MADE_BY)
         raise UserError(
             f"--param {param}: metrics do not tell by which value of it their answers were made, so an experiment's "
             f"own figures cannot be told from those it carries along; they tell {groups}"
         )
-    return bool(told[name] == value)
+    return bool(settings[name] == value)
 
 
 def sweep_rows(
-    param: str, variants: Sequence[str], found: Sequence[tuple[str, dict[str, Any]]]
+    param: str, variants: Sequence[str], finished: Sequence[tuple[str, dict[str, Any]]]
 ) -> list[dict[str, Any]]:
     """One row for each variant and experiment, by rising value; see the module's text for what is left out.
 
     Raises UserError when no experiment knows the parameter, or there is nothing to draw.
     """
     rows, stale = [], 0
-    for rev, values in found:
+    for rev, values in finished:
         value = look_up(values, param)
         for variant in variants or _variants(rev):
             metrics = _metrics(rev, variant)
@@ -119,10 +119,10 @@ def _metrics(rev: str, variant: str) -> dict[str, Any] | None:
     text = _git("show", f"{rev}:{path}")
     if not text:
         return None
-    found = parse_json(text, f"{rev}: {path}")
-    if not isinstance(found, dict):
-        raise UserError(f"{rev}: {path}: expected a JSON object, found {type(found).__name__}")
-    return found
+    metrics = parse_json(text, f"{rev}: {path}")
+    if not isinstance(metrics, dict):
+        raise UserError(f"{rev}: {path}: expected a JSON object, found {type(metrics).__name__}")
+    return metrics
 
 
 def _git(*arguments: str) -> str | None:

@@ -201,10 +201,10 @@ def main() -> None:
     _scores(votes, questions, chosen, {**manifest, "vote": rule})
     metrics = vote_metrics(variant, questions, responses, method_of(params.compare))
     write_result(METRICS / "votes" / BASE / f"{variant}.json", metrics)
-    print(told(variant, metrics))
+    print(line(variant, metrics))
 
 
-def told(variant: str, metrics: VoteFigures) -> str:
+def line(variant: str, metrics: VoteFigures) -> str:
     """The figures of metrics/votes/base/<variant>.json in a line for a terminal, with their 95 % intervals."""
     (mean, vote), last = metrics.detail, metrics.curve[-1]
     shown = (

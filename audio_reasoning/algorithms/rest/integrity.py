@@ -24,30 +24,30 @@ _LEARNT = 0.25  # of the loss at the start: what learning by heart must fall bel
 
 def audio_tokens(traces: Sequence[Trace], processor: Processor) -> list[str]:
     """Traces whose prompt has another number of audio tokens than their clip's length gives."""
-    found = []
+    faults = []
     for trace in traces:
-        wanted = processor.audio_tokens(samples_of(trace.duration_s))
+        expected = processor.audio_tokens(samples_of(trace.duration_s))
         heard = trace.prompt_token_ids.count(processor.audio_token_id)
-        if heard != wanted:
-            found.append(f"{trace.problem_id}: {heard} audio tokens for {trace.duration_s:.2f} s, expected {wanted}")
-    return found
+        if heard != expected:
+            faults.append(f"{trace.problem_id}: {heard} audio tokens for {trace.duration_s:.2f} s, expected {expected}")
+    return faults
 
 
 def labels(rows: Sequence[Sequence[Example]], processor: Processor) -> list[str]:
     """Traces whose labels in a training batch are not the sampled completion, its thinking opened and closed."""
-    found = []
+    faults = []
     for start in range(0, len(rows), _BATCH):
         chosen = rows[start : start + _BATCH]
         batch = collate(processor, chosen)
-        for row, ids, wanted in zip(chosen, batch["input_ids"], batch["labels"], strict=True):
+        for row, ids, targets in zip(chosen, batch["input_ids"], batch["labels"], strict=True):
             at = len(row[0][0].prompt_token_ids)
             for trace, _ in row:
                 end = at + len(trace.completion_token_ids)
-                found += _label_faults(trace, wanted[at:end].tolist(), ids[at - 1 : end].tolist(), processor)
+                faults += _label_faults(trace, targets[at:end].tolist(), ids[at - 1 : end].tolist(), processor)
                 at = end + 1  # past the prompt's last token, which is repeated before each completion
-            if int((wanted != -100).sum()) != sum(len(trace.completion_token_ids) for trace, _ in row):
-                found.append(f"{row[0][0].problem_id}: there are labels outside its completions")
-    return found
+            if int((targets != -100).sum()) != sum(len(trace.completion_token_ids) for trace, _ in row):
+                faults.append(f"{row[0][0].problem_id}: there are labels outside its completions")
+    return faults
 
 
 def _label_faults(trace: Trace, learnt: list[int], fed: list[int], processor: Processor) -> list[str]:
@@ -65,17 +65,17 @@ def _label_faults(trace: Trace, learnt: list[int], fed: list[int], processor: Pr
 
 def contamination(traces: Sequence[Trace], held_out: dict[str, Sequence[Question]]) -> list[str]:
     """Traces that share an id, a group or a clip with a question of dev or test."""
-    found = []
+    faults = []
     for split, questions in held_out.items():
-        known: dict[str, set[str]] = {
+        theirs: dict[str, set[str]] = {
             "id": {question.id for question in questions},
             "group": {question.group for question in questions},
             "clip": {question.audio.sha256 for question in questions},
         }
         for trace in traces:
-            own = {"id": trace.problem_id, "group": trace.group, "clip": trace.audio_sha256}
-            found += [f"{trace.problem_id}: its {key} is in {split}" for key in own if own[key] in known[key]]
-    return found
+            ours = {"id": trace.problem_id, "group": trace.group, "clip": trace.audio_sha256}
+            faults += [f"{trace.problem_id}: its {key} is in {split}" for key in ours if ours[key] in theirs[key]]
+    return faults
 
 
 def hearing(
@@ -104,7 +104,7 @@ def hearing(
 def losses(model: Any, processor: Processor, examples: Sequence[Example], batch_size: int) -> np.ndarray:
     """Mean loss a completion token of each example, in nats; shape [examples]."""
     order = sorted(range(len(examples)), key=lambda i: len(examples[i][0].prompt_token_ids))
-    found = np.zeros(len(examples))
+    means = np.zeros(len(examples))
     model.eval()
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
@@ -112,16 +112,16 @@ def losses(model: Any, processor: Processor, examples: Sequence[Example], batch_
         with torch.inference_mode():
             each = token_losses(model, *completion_states(model, batch))
         counts = (batch["labels"][:, 1:] != -100).sum(1).tolist()
-        found[chosen] = [float(part.mean()) for part in each.split(counts)]
-    return found
+        means[chosen] = [float(part.mean()) for part in each.split(counts)]
+    return means
 
 
 def replaced(example: Example, features: torch.Tensor, processor: Processor) -> Example:
     """The example with another clip: its features, and as many audio tokens as it has."""
     trace, ids = example[0], list(example[0].prompt_token_ids)
     at, count = ids.index(processor.audio_token_id), ids.count(processor.audio_token_id)
-    wanted = processor.audio_tokens(features.shape[1] * HOP_SAMPLES)
-    ids[at : at + count] = [processor.audio_token_id] * wanted
+    length = processor.audio_tokens(features.shape[1] * HOP_SAMPLES)
+    ids[at : at + count] = [processor.audio_token_id] * length
     return replace(trace, prompt_token_ids=tuple(ids)), features
 
 
@@ -143,12 +143,12 @@ def _other_clips(examples: Sequence[Example]) -> list[tuple[Example, torch.Tenso
 
 def _silence(processor: Processor) -> Callable[[int], torch.Tensor]:
     """Features of silence by their number of frames."""
-    known: dict[int, torch.Tensor] = {}
+    cached: dict[int, torch.Tensor] = {}
 
     def features(frames: int) -> torch.Tensor:
-        if frames not in known:
-            known[frames] = processor.features(np.zeros(frames * HOP_SAMPLES, dtype=np.float32))
-        return known[frames]
+        if frames not in cached:
+            cached[frames] = processor.features(np.zeros(frames * HOP_SAMPLES, dtype=np.float32))
+        return cached[frames]
 
     return features
 

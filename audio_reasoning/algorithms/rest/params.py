@@ -103,15 +103,15 @@ class Rest(IterationNames):
             raise ValueError(f"an iteration must not be called {BASE!r}, the model that all start from")
         names = [BASE, *iterations]
         for position, (name, iteration) in enumerate(iterations.items()):
-            known = names[: position + 1]
+            earlier = names[: position + 1]
             if iteration.start not in names:
                 raise ValueError(
-                    f"{name} starts from the unknown {iteration.start!r}; {nearest(iteration.start, known)}"
+                    f"{name} starts from the unknown {iteration.start!r}; {nearest(iteration.start, earlier)}"
                 )
-            if iteration.start not in known:
+            if iteration.start not in earlier:
                 raise ValueError(
                     f"{name} starts from {iteration.start!r}, which is not listed before it; "
-                    f"an iteration starts from {BASE} or from an earlier one: {', '.join(known)}"
+                    f"an iteration starts from {BASE} or from an earlier one: {', '.join(earlier)}"
                 )
         return iterations
 

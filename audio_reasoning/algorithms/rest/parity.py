@@ -50,11 +50,11 @@ def answers_in_process(judge: Judge, model: Model, questions: Sequence[Question]
     """
     gate, here, plain = judge.rest.gate, list[Tokens](), list[Tokens]()
     for start in range(0, len(questions), gate.parity_questions):
-        asked = questions[start : start + gate.parity_questions]
-        here += judge.tokens(model, asked, "transformers")
+        batch = questions[start : start + gate.parity_questions]
+        here += judge.tokens(model, batch, "transformers")
         if model.adapter is None:
             return here, here
-        plain += judge.tokens(Model(BASE, None), asked, "transformers")
+        plain += judge.tokens(Model(BASE, None), batch, "transformers")
         if fmean(_alike(here, plain)) < gate.parity_share:
             return here, plain
     raise RefusedError(

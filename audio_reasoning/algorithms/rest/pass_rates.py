@@ -62,7 +62,7 @@ def problems_of(samples: Iterable[Graded]) -> tuple[list[Problem], list[str]]:
     silent: dict[str, list[Graded]] = {}
     for sample in samples:
         (heard if sample.condition == HEARD else silent).setdefault(sample.problem_id, []).append(sample)
-    failed = {s.problem_id for found in (heard, silent) for rows in found.values() for s in rows if s.status == "error"}
+    failed = {s.problem_id for rows in (*heard.values(), *silent.values()) for s in rows if s.status == "error"}
     problems = [
         Problem(name, tuple(rows), rate(silent[name]) if name in silent else None)
         for name, rows in heard.items()

@@ -133,8 +133,8 @@ def trace_of(sample: Graded, question: Question, pass_rate: float, weight: float
 
 def merged(bank: Sequence[Trace], new: Sequence[Trace]) -> list[Trace]:
     """Both, without what is in the bank already: the same clip, prompt and completion, token by token."""
-    known = {_identity(trace) for trace in bank}
-    return [*bank, *(trace for trace in new if _identity(trace) not in known)]
+    in_bank = {_identity(trace) for trace in bank}
+    return [*bank, *(trace for trace in new if _identity(trace) not in in_bank)]
 
 
 def _identity(trace: Trace) -> tuple[str, tuple[int, ...], tuple[int, ...]]:

@@ -12,10 +12,10 @@ _NGRAM = 3
 
 def chosen_traces(right: Sequence[Graded], select: Select, rng: Generator) -> list[Graded]:
     """The samples of one problem to train on: distinct, well formed, ranked, and no more than asked for."""
-    found = ranked(distinct([sample for sample in right if well_formed(sample)]), select.rank, rng)
+    best_first = ranked(distinct([sample for sample in right if well_formed(sample)]), select.rank, rng)
     if select.traces == "all":
-        return found
-    return found[: 1 if select.traces == "best" else select.k]
+        return best_first
+    return best_first[: 1 if select.traces == "best" else select.k]
 
 
 def well_formed(sample: Graded) -> bool:
@@ -29,10 +29,10 @@ def well_formed(sample: Graded) -> bool:
 
 def distinct(samples: Sequence[Graded]) -> list[Graded]:
     """The first of each set of samples of one problem with the same tokens, in their order."""
-    found: dict[tuple[int, ...], Graded] = {}
+    first: dict[tuple[int, ...], Graded] = {}
     for sample in samples:
-        found.setdefault(sample.completion_token_ids, sample)
-    return list(found.values())
+        first.setdefault(sample.completion_token_ids, sample)
+    return list(first.values())
 
 
 def ranked(samples: Sequence[Graded], rank: str, rng: Generator) -> list[Graded]:
