@@ -108,10 +108,9 @@ def _within(pair: Pair, questions: Sequence[Question], inside: Sequence[int], me
 def _group(name: str, pair: Pair, inside: Sequence[int], comparison: Comparison | None, q: float | None) -> Group:
     keys = ("difference", "low", "high", "p", "only_a", "only_b")
     figures = {key: getattr(comparison, key, None) for key in keys}
-    accuracies = [
+    acc_a, acc_b = (
         round(fmean(scores[i] for i in inside), 4) if inside else None for scores in (pair.scores_a, pair.scores_b)
-    ]
-    acc_a, acc_b = accuracies
+    )
     return rounded(Group(name=name, n=len(inside), acc_a=acc_a, acc_b=acc_b, q=q, **figures))
 
 
