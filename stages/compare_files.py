@@ -25,7 +25,7 @@ from audio_reasoning.metrics.inputs import (
     read_question_set,
     read_samples,
     some,
-    told_unanswerable,
+    unanswerable_notes,
 )
 from audio_reasoning.metrics.paired import (
     Method,
@@ -97,7 +97,7 @@ def compare_files(
         category=broken_down(pair, [*shared.values()], "category", method, groups["category"]),
         sub_category=broken_down(pair, [*shared.values()], "sub_category", method, groups["sub_category"]),
         warnings=[
-            *told_unanswerable(path, unanswerable),
+            *unanswerable_notes(path, unanswerable),
             *(dropped_notes(dropped_ids(QUESTIONS)) if plain(path) == TEST else []),
             *_warnings(names, samples, questions, shared, unread),
         ],

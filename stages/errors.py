@@ -25,7 +25,7 @@ from audio_reasoning.metrics.inputs import (
     Unanswerable,
     read_question_set,
     read_samples,
-    told_unanswerable,
+    unanswerable_notes,
 )
 from audio_reasoning.metrics.results import write_result
 from audio_reasoning.render.errors_markdown import markdown, overview
@@ -58,7 +58,7 @@ def of_files(questions_path: Path, predictions: Path, params: Errors) -> ErrorAn
     questions = read_question_set(questions_path, unanswerable)
     samples = read_samples(predictions, {**questions, **unanswerable}, complete=False)
     runs = {predictions.name: {name: several for name, several in samples.items() if name in questions}}
-    return analysis_of(questions, runs, params, told_unanswerable(questions_path, unanswerable))
+    return analysis_of(questions, runs, params, unanswerable_notes(questions_path, unanswerable))
 
 
 @stage_main

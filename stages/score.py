@@ -23,7 +23,7 @@ from audio_reasoning.core.run_names import ArmNames, EvalPrompts, Prompts
 from audio_reasoning.core.runs import BASE, Run, named_run
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.metrics.dropped import dropped_ids, dropped_notes
-from audio_reasoning.metrics.inputs import Unanswerable, read_question_set, read_samples, some, told_unanswerable
+from audio_reasoning.metrics.inputs import Unanswerable, read_question_set, read_samples, some, unanswerable_notes
 from audio_reasoning.metrics.results import Metrics, write_result
 from audio_reasoning.metrics.scoring import FATES, metrics_of
 from audio_reasoning.render.tables import percent_range
@@ -86,7 +86,7 @@ def score_files(questions_path: Path, predictions_path: Path) -> Metrics:
     """The metrics of predictions in one file to the questions in another; warnings go to stderr."""
     unanswerable: dict[str, Unanswerable] = {}
     questions = read_question_set(questions_path, unanswerable)
-    for warning in told_unanswerable(questions_path, unanswerable):
+    for warning in unanswerable_notes(questions_path, unanswerable):
         print(f"warning: {warning}", file=sys.stderr)
     samples = read_samples(predictions_path, {**questions, **unanswerable}, complete=False)
     counted = {name: several for name, several in samples.items() if name in questions}

@@ -31,7 +31,7 @@ from audio_reasoning.metrics.inputs import (
     check_current,
     read_question_set,
     some,
-    told_unanswerable,
+    unanswerable_notes,
 )
 from audio_reasoning.metrics.results import write_result
 from audio_reasoning.render.submission.file import (
@@ -279,7 +279,7 @@ def validate_file(path: Path, questions_path: Path, max_trace_chars: int, allow_
     """Print that a submission is sound, and its accuracies; UserError with everything that is wrong with it."""
     unanswerable: dict[str, Unanswerable] = {}
     questions = read_question_set(questions_path, unanswerable)
-    for warning in told_unanswerable(questions_path, unanswerable):
+    for warning in unanswerable_notes(questions_path, unanswerable):
         print(f"warning: {warning}", file=sys.stderr)
     scores = validate(path, questions, max_trace_chars, allow_empty, unanswerable)
     print(f"{path}: sound; strict {scores.acc_strict:.1%}, official {scores.acc_official:.1%}")

@@ -14,7 +14,7 @@ from audio_reasoning.metrics.inputs import (
     Unanswerable,
     read_question_set,
     read_samples,
-    told_unanswerable,
+    unanswerable_notes,
 )
 from audio_reasoning.metrics.results import Manifest
 from audio_reasoning.tasks.official import Asked
@@ -67,7 +67,7 @@ def source_of_files(predictions: Path, questions_path: Path) -> Source:
     """Any predictions, ours or the challenge's, and their manifest if one lies beside them."""
     unanswerable: dict[str, Unanswerable] = {}
     questions = read_question_set(questions_path, unanswerable)
-    for warning in told_unanswerable(questions_path, unanswerable):
+    for warning in unanswerable_notes(questions_path, unanswerable):
         print(f"warning: {warning}", file=sys.stderr)
     samples = read_samples(predictions, {**questions, **unanswerable}, complete=True)
     manifest = predictions.with_suffix(".run.json")

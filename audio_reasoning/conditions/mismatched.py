@@ -42,15 +42,15 @@ def donors(questions: Sequence[Question], seed: int) -> list[tuple[Question, str
 
     def donor(question: Question) -> tuple[Question, str]:
         for fit, pool in zip(FITS, (pools[question.sub_category], questions, questions), strict=True):
-            found = [
+            candidates = [
                 other
                 for other in pool
                 if other.group != question.group
                 and other.audio.sha256 != question.audio.sha256
                 and (fit == "same_answer" or _right(question) not in answers[other.group])
             ]
-            if found:
-                return found[generator(question, seed).integers(len(found))], fit
+            if candidates:
+                return candidates[generator(question, seed).integers(len(candidates))], fit
         raise UserError(
             f"arms.kinds: mismatched needs another clip for {question.id}, and all test questions are about one; "
             "leave mismatched out, or add questions"

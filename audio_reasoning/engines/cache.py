@@ -40,14 +40,14 @@ class ResponseCache:
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Any]:
         """The values of those `keys` that are there."""
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         with self._explained(), self._lock:
             for start in range(0, len(keys), _CHUNK):
                 chunk = keys[start : start + _CHUNK]
                 marks = ",".join("?" * len(chunk))
                 rows = self._connection.execute(f"SELECT key, value FROM responses WHERE key IN ({marks})", chunk)
-                found.update((key, json.loads(value)) for key, value in rows)
-        return found
+                values.update((key, json.loads(value)) for key, value in rows)
+        return values
 
     def put_many(self, rows: Iterable[tuple[str, Any]]) -> None:
         """Write all `rows` (key, JSON value), or none; a key that is there already keeps its value."""

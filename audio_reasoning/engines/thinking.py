@@ -97,7 +97,7 @@ def _asked_again(
     limit: int,
 ) -> dict[int, Rollout]:
     """A second response for each whose trace is longer than `limit`, by its place; an error where that fails."""
-    found: dict[int, Rollout] = {}
+    second: dict[int, Rollout] = {}
     for index in range(decoding.n):
         long = [i for i in range(index, len(responses), decoding.n) if len(thinking_of(responses[i])) > limit]
         if not long:
@@ -109,8 +109,8 @@ def _asked_again(
         again, _ = answer_questions(
             [asked[i] for i in long], prompt, setup, shorter, max_error_rate=1.0, keep_ids=thinking.force_answer
         )
-        found |= dict(zip(long, again, strict=True))
-    return found
+        second |= dict(zip(long, again, strict=True))
+    return second
 
 
 def improves(first: Rollout, second: Rollout, limit: int) -> bool:

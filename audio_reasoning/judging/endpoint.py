@@ -76,7 +76,7 @@ def rate(
     """
     budget = Budget(judge.max_calls)
     places = [(index, number) for index in range(len(prompts)) for number in range(judge.ratings)]
-    found: dict[tuple[int, int], Reply | Failure] = {}
+    ratings: dict[tuple[int, int], Reply | Failure] = {}
 
     def send(missing: Sequence[ChatRequest], known: int, on_answer: OnAnswer) -> None:
         budget.require(len(missing))
@@ -88,10 +88,10 @@ def rate(
             requests = [_request(*prompts[index], judge, number, attempt) for index, number in places]
             keys = [cache_key(request, server) for request in requests]
             results = cached(requests, keys, cache, send, lambda *_: bar.update())
-            found.update((place, _read(result)) for place, result in zip(places, results, strict=True))
-            places = [place for place, result in zip(places, results, strict=True) if _unusable(found[place], result)]
+            ratings.update((place, _read(result)) for place, result in zip(places, results, strict=True))
+            places = [place for place, result in zip(places, results, strict=True) if _unusable(ratings[place], result)]
             bar.total += len(places)
-    return [[found[index, number] for number in range(judge.ratings)] for index in range(len(prompts))]
+    return [[ratings[index, number] for number in range(judge.ratings)] for index in range(len(prompts))]
 
 
 def _request(name: str, messages: list[dict[str, Any]], judge: Judge, number: int, attempt: int) -> ChatRequest:
@@ -116,6 +116,6 @@ def _read(result: ChatResult) -> Reply | Failure:
         return Failure(f"the reply is no rating: {error}{cut}")
 
 
-def _unusable(found: Reply | Failure, result: ChatResult) -> bool:
+def _unusable(rating: Reply | Failure, result: ChatResult) -> bool:
     """Whether a reply came that is no rating, so that another seed may give one."""
-    return isinstance(found, Failure) and not result.error
+    return isinstance(rating, Failure) and not result.error

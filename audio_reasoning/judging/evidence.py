@@ -35,7 +35,7 @@ def rubric_of(evidence: Mapping[str, str], question: str, answer: str, vocabular
     """
     heard = units(evidence["heard"])
     reference = f"{evidence['heard']}; {evidence['analysis']}."
-    may_be_named = {*_told(reference, vocabulary), *_told(question, vocabulary)}
+    may_be_named = {*_named(reference, vocabulary), *_named(question, vocabulary)}
     others = [unit for unit in vocabulary if unit not in may_be_named]
     return Rubric(
         items=(
@@ -56,18 +56,18 @@ def judge_trace(trace: str, question: str, answer: str, reference: str, evidence
     `answer` is the right choice's text. What the question or the reference names besides what is heard (the sound
     that is asked for, and absent) may be named.
     """
-    said = _words(trace)
-    found = _found(said, evidence.vocabulary)
-    told = [unit for unit, _ in found]
+    words = _words(trace)
+    mentions = _mentions(words, evidence.vocabulary)
+    named = [unit for unit, _ in mentions]
     count = len(evidence.heard)
-    in_order = tuple(told[:count]) == evidence.heard
-    may_be_named = {*evidence.heard, *_told(reference, evidence.vocabulary), *_told(question, evidence.vocabulary)}
+    in_order = tuple(named[:count]) == evidence.heard
+    may_be_named = {*evidence.heard, *_named(reference, evidence.vocabulary), *_named(question, evidence.vocabulary)}
     checks = {
-        "hears_all": set(evidence.heard) <= set(told),
+        "hears_all": set(evidence.heard) <= set(named),
         "in_order": in_order,
-        "nothing_else": bool(told) and set(told) <= may_be_named,
-        "concludes": _says(said, answer),
-        "follows": in_order and _says(said[found[count - 1][1] :], answer),
+        "nothing_else": bool(named) and set(named) <= may_be_named,
+        "concludes": _says(words, answer),
+        "follows": in_order and _says(words[mentions[count - 1][1] :], answer),
     }
     return tuple(int(checks[rule]) for rule in RULES)
 
@@ -76,22 +76,22 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
 
 
-def _told(text: str, vocabulary: Sequence[str]) -> list[str]:
-    return [unit for unit, _ in _found(_words(text), vocabulary)]
+def _named(text: str, vocabulary: Sequence[str]) -> list[str]:
+    return [unit for unit, _ in _mentions(_words(text), vocabulary)]
 
 
-def _found(said: list[str], vocabulary: Sequence[str]) -> list[tuple[str, int]]:
+def _mentions(words: list[str], vocabulary: Sequence[str]) -> list[tuple[str, int]]:
     """The units in a list of words, in order, each with the place where it ends."""
     longest_first = sorted((unit.split() for unit in vocabulary), key=len, reverse=True)
-    found, place = [], 0
-    while place < len(said):
-        unit = next((unit for unit in longest_first if said[place : place + len(unit)] == unit), None)
+    mentions, place = [], 0
+    while place < len(words):
+        unit = next((unit for unit in longest_first if words[place : place + len(unit)] == unit), None)
         place += len(unit) if unit else 1
         if unit:
-            found.append((" ".join(unit), place))
-    return found
+            mentions.append((" ".join(unit), place))
+    return mentions
 
 
-def _says(said: list[str], text: str) -> bool:
-    wanted = _words(text)
-    return any(said[place : place + len(wanted)] == wanted for place in range(len(said) - len(wanted) + 1))
+def _says(words: list[str], text: str) -> bool:
+    phrase = _words(text)
+    return any(words[place : place + len(phrase)] == phrase for place in range(len(words) - len(phrase) + 1))

@@ -44,10 +44,10 @@ def question_scores(answers: Sequence[Answer], raters: int) -> dict[str, float]:
 
     Wrong answers and failed ratings count as 0.
     """
-    found: dict[str, list[float]] = {}
+    by_question: dict[str, list[float]] = {}
     for answer, score in zip(answers, per_item(failed_as(0.0, _rows(answers, raters))), strict=True):
-        found.setdefault(answer.question.id, []).append(score or 0.0)
-    return {name: fmean(scores) for name, scores in found.items()}
+        by_question.setdefault(answer.question.id, []).append(score or 0.0)
+    return {name: fmean(scores) for name, scores in by_question.items()}
 
 
 def metrics_of_run(answers: Sequence[Answer], raters: int, resamples: int, seed: int) -> RunScores:
@@ -128,17 +128,17 @@ def _interval(values: Sequence[float | None], answers: Sequence[Answer], resampl
     known = [(value, answer.question) for value, answer in zip(values, answers, strict=True) if value is not None]
     if not known:
         return None, None
-    asked = len({question.id for _, question in known})
+    n = len({question.id for _, question in known})
     groups = [question.group for _, question in known]
-    return mean_interval([value for value, _ in known], groups, resamples, seed, asked)
+    return mean_interval([value for value, _ in known], groups, resamples, seed, n)
 
 
 def _per_run_interval(rows: Sequence[Row], answers: Sequence[Answer], resamples: int, seed: int) -> Bounds:
     """The 95 % interval of `score_per_run`: of each resample, the trimmed mean of the raters' means."""
-    groups, asked = [answer.question.group for answer in answers], len({answer.question.id for answer in answers})
+    groups, n = [answer.question.group for answer in answers], len({answer.question.id for answer in answers})
     if len(set(groups)) < 2:
         return 0.0, 1.0
     complete = failed_as(0.0, rows)
     drawn = np.sort(bootstrap_means([*zip(*complete, strict=True)], groups, resamples, seed), axis=0)
     kept = drawn[1:-1] if len(drawn) > 2 else drawn
-    return at_least_wilson(kept.mean(axis=0), (per_run(complete) or 0.0) * asked, asked)
+    return at_least_wilson(kept.mean(axis=0), (per_run(complete) or 0.0) * n, n)

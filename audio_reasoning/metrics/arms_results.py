@@ -72,7 +72,7 @@ class VariantFigures(Result):
         return self.__pydantic_extra__
 
     @property
-    def own(self) -> ArmFigures:
+    def ordinary(self) -> ArmFigures:
         """The ordinary run's figures alone."""
         return ArmFigures(acc=self.acc, truncated=self.truncated, no_answer=self.no_answer, error=self.error)
 

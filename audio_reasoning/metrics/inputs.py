@@ -68,7 +68,7 @@ def read_question_set(path: Path, unanswerable: dict[str, Unanswerable] | None =
     return questions
 
 
-def told_unanswerable(path: Path, unanswerable: Mapping[str, Unanswerable]) -> list[str]:
+def unanswerable_notes(path: Path, unanswerable: Mapping[str, Unanswerable]) -> list[str]:
     """What to be warned of where questions of a file have no right choice: nothing, or one message with their ids."""
     if not unanswerable:
         return []
@@ -134,7 +134,7 @@ def _check_counts(path: Path, questions: Mapping[str, Asked], samples: Samples, 
             f"{path}: {len(absent)} of {len(questions)} questions have no prediction ({some(absent)}); "
             "`dvc repro` makes a complete file"
         )
-    counts = {len(found): name for name, found in samples.items()}
+    counts = {len(responses): name for name, responses in samples.items()}
     if len(counts) > 1:
         example = ", ".join(f"{printable(name)} has {count}" for count, name in sorted(counts.items()))
         raise UserError(f"{path}: every question needs the same number of samples, but {example}")
@@ -145,9 +145,9 @@ def check_current(metrics: Path, figures: Mapping[str, float], answers: object) 
 
     `figures` are what these predictions give, in fractions of one by the keys of the metrics file.
     """
-    told = read_json(metrics)
+    recorded = read_json(metrics)
     for key, value in figures.items():
-        written = told.get(key) if isinstance(told, dict) else None
+        written = recorded.get(key) if isinstance(recorded, dict) else None
         if not isinstance(written, float | int) or abs(written - value) > ROUNDING:
             raise UserError(
                 f"{metrics} gives {key} {written}, but {answers} gives {value:.4f}: one of them is out of date; "
@@ -207,15 +207,15 @@ def _sample_from_challenge(row: dict[str, Any], question: Asked, where: str) -> 
     text, thinking = row.get("answer_prediction") or "", row.get("thinking_prediction") or ""
     if not isinstance(text, str) or not isinstance(thinking, str):
         raise UserError(f"{where}: the predictions of {printable(question.id)} must be strings")
-    found = extract(f"ANSWER: {text}", question.choices)
+    extraction = extract(f"ANSWER: {text}", question.choices)
     response = Response(
         question_id=question.id,
         sample_index=0,
-        status=status_of(found, "stop"),
+        status=status_of(extraction, "stop"),
         text=text,
-        thinking=thinking or found.thinking,
-        answer=found.answer,
-        extraction=found.rule,
+        thinking=thinking or extraction.thinking,
+        answer=extraction.answer,
+        extraction=extraction.rule,
         finish_reason="",
         prompt_tokens=0,
         completion_tokens=0,

@@ -40,13 +40,13 @@ def probe(source: str, split: str, questions: Sequence[Asked], params: Probe) ->
     The interval resamples groups, and is at least as wide as Wilson's of the accuracy: what is alike everywhere never
     varies. It takes the classifiers as they are; another seed of the folds moves the accuracy a little.
     """
-    n, groups = len(questions), [asked.group for asked in questions]
+    n, groups = len(questions), [question.group for question in questions]
     clips = len(set(groups))
     if n < params.least or clips < params.folds:
         text = f"too few to tell: {n} questions about {clips} clips, of {params.least} and {params.folds} needed"
         return Probed(source=source, split=split, n=n, groups=clips, verdict=TOO_FEW, verdict_text=text)
     right = answered_right(questions, params.folds, params.seed)
-    by_guessing = [1 / len(asked.choices) for asked in questions]
+    by_guessing = [1 / len(question.choices) for question in questions]
     accuracy, chance = sum(right) / n, sum(by_guessing) / n
     above = [hit - guess for hit, guess in zip(right, by_guessing, strict=True)]
     drawn = percentile_interval(bootstrap_differences(above, groups, params.resamples, params.seed))

@@ -63,12 +63,12 @@ class Pair:
 def scores_of(samples: Samples, questions: Questions, score: Literal["strict", "official"] = "strict") -> list[float]:
     """The score of each question in order: the mean over its samples."""
     scores = [score_question(question, samples[name]) for name, question in questions.items()]
-    return [found.official if score == "official" else found.strict for found in scores]
+    return [scored.official if score == "official" else scored.strict for scored in scores]
 
 
 def none_answered(samples: Samples) -> bool:
     """Whether no response to any question holds an answer: what such a run scores is no accuracy."""
-    return not any(sample.response.status == "ok" for found in samples.values() for sample in found)
+    return not any(sample.response.status == "ok" for responses in samples.values() for sample in responses)
 
 
 def whole(pair: Pair, questions: Sequence[Question], method: Method) -> Comparison:
@@ -89,13 +89,13 @@ def broken_down(
     within = {name: _within(pair, questions, inside, method) for name, inside in sorted(members.items()) if inside}
     q_values = dict(zip(within, benjamini_hochberg([group.p for group in within.values()]), strict=True))
     rows = [_group(name, pair, members[name], within.get(name), q_values.get(name)) for name in sorted(members)]
-    certain = [(row.name, row.difference) for row in rows if row.significant(method.false_discovery_rate)]
-    differences = [row.difference for row in rows if row.difference is not None]
+    significant = [(row.name, row.difference or 0.0) for row in rows if row.significant(method.false_discovery_rate)]
+    differences = [row.difference or 0.0 for row in rows]
     return Breakdown(
         improves=sum(difference > 0 for difference in differences),
         worsens=sum(difference < 0 for difference in differences),
-        rise=[name for name, difference in certain if difference and difference > 0],
-        fall=[name for name, difference in certain if difference and difference < 0],
+        rise=[name for name, difference in significant if difference > 0],
+        fall=[name for name, difference in significant if difference < 0],
         rows=rows,
     )
 
@@ -105,13 +105,12 @@ def _within(pair: Pair, questions: Sequence[Question], inside: Sequence[int], me
     return whole(Pair(pair.a, pair.b, *scores), [questions[i] for i in inside], method)
 
 
-def _group(name: str, pair: Pair, inside: Sequence[int], found: Comparison | None, q: float | None) -> Group:
+def _group(name: str, pair: Pair, inside: Sequence[int], comparison: Comparison | None, q: float | None) -> Group:
     keys = ("difference", "low", "high", "p", "only_a", "only_b")
-    figures = {key: getattr(found, key, None) for key in keys}
-    accuracies = [
+    figures = {key: getattr(comparison, key, None) for key in keys}
+    acc_a, acc_b = (
         round(fmean(scores[i] for i in inside), 4) if inside else None for scores in (pair.scores_a, pair.scores_b)
-    ]
-    acc_a, acc_b = accuracies
+    )
     return rounded(Group(name=name, n=len(inside), acc_a=acc_a, acc_b=acc_b, q=q, **figures))
 
 
@@ -145,8 +144,8 @@ def _judged(row: Adjusted, p_equivalence: float, called: Verdict, tests: int, ma
 def explored(pair: Pair, questions: Sequence[Question], method: Method, p_equivalence: float | None = None) -> Judged:
     """Compare a pair that nobody declared: no adjustment, and no verdict."""
     [row] = adjusted([whole(pair, questions, method)])
-    found = {**to_json(row), "p_holm": None, "p_equivalence": rounded(p_equivalence)}
-    return Judged(**found, verdict=EXPLORATORY, verdict_text=EXPLORATORY)
+    figures = {**to_json(row), "p_holm": None, "p_equivalence": rounded(p_equivalence)}
+    return Judged(**figures, verdict=EXPLORATORY, verdict_text=EXPLORATORY)
 
 
 def verdict(row: Adjusted) -> Verdict:

@@ -41,14 +41,14 @@ class Asked:
     chosen: tuple[int | None, ...]
 
 
-def asked_in_orders(question: Question, own: Response, permuted: Sequence[Response], seed: int) -> Asked:
+def asked_in_orders(question: Question, ordinary: Response, permuted: Sequence[Response], seed: int) -> Asked:
     """Put a question's answer in its own order and those in the orders that `seed` gives side by side.
 
     `permuted` are in the order of their sample_index, which counts the orders from 0.
     """
     orders = [tuple(range(len(question.choices))), *asked_orders(question, seed, len(permuted))]
     once: dict[tuple[int, ...], int | None] = {}
-    for order, response in zip(orders, [own, *permuted], strict=True):
+    for order, response in zip(orders, [ordinary, *permuted], strict=True):
         once.setdefault(order, response.answer)
     return Asked(
         group=question.group,
@@ -148,8 +148,8 @@ def _picks(asked: Sequence[Asked], clips: dict[str, int]) -> NDArray[np.int64]:
 def _pearson(picks: NDArray[np.int64]) -> NDArray[np.float64]:
     """Pearson's statistic of picks [..., places] against equal shares; [...]."""
     expected = picks.sum(axis=-1, keepdims=True) / picks.shape[-1]
-    found: NDArray[np.float64] = (np.square(picks - expected) / expected).sum(axis=-1)
-    return found
+    statistic: NDArray[np.float64] = (np.square(picks - expected) / expected).sum(axis=-1)
+    return statistic
 
 
 def _permutation_p(tested: Sequence[NDArray[np.int64]], seen: float, method: Method) -> float:
@@ -166,13 +166,13 @@ def _permutation_p(tested: Sequence[NDArray[np.int64]], seen: float, method: Met
 
 def _relabelled(picks: NDArray[np.int64], keys: NDArray[np.float64]) -> NDArray[np.int64]:
     """Picks [clips, places] under each permutation of `keys` [permutations, clips, at least as many places]."""
-    own = picks.any(axis=1)  # the clips that have questions with so many choices
-    order = keys[:, own, : picks.shape[1]].argsort(axis=-1)
-    return np.take_along_axis(picks[own][np.newaxis], order, axis=-1)
+    present = picks.any(axis=1)  # the clips that have questions with so many choices
+    order = keys[:, present, : picks.shape[1]].argsort(axis=-1)
+    return np.take_along_axis(picks[present][np.newaxis], order, axis=-1)
 
 
 def _by_choices(asked: Sequence[Asked]) -> dict[int, list[Asked]]:
-    found: dict[int, list[Asked]] = defaultdict(list)
+    groups: dict[int, list[Asked]] = defaultdict(list)
     for one in asked:
-        found[one.choices].append(one)
-    return dict(sorted(found.items()))
+        groups[one.choices].append(one)
+    return dict(sorted(groups.items()))

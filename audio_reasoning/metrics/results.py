@@ -136,7 +136,7 @@ class Breakdown(Result):
     rows: list[Group]
 
     @property
-    def asked(self) -> int:
+    def tested(self) -> int:
         """How many groups have any question."""
         return sum(row.n > 0 for row in self.rows)
 

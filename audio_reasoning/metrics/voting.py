@@ -113,9 +113,9 @@ def calibration(questions: Sequence[Votes], bins: int = BINS) -> list[Bin]:
     Agreement is the share of all samples that gave the voted answer, unanswered ones included below the line; the
     first bin also holds agreement 0, where nothing was answered.
     """
-    found: dict[int, list[Votes]] = {}
+    by_bin: dict[int, list[Votes]] = {}
     for votes in questions:
-        found.setdefault(_bin(votes, bins), []).append(votes)
+        by_bin.setdefault(_bin(votes, bins), []).append(votes)
     return [
         Bin(
             low=index / bins,
@@ -124,7 +124,7 @@ def calibration(questions: Sequence[Votes], bins: int = BINS) -> list[Bin]:
             confidence=sum(votes.most / votes.n for votes in inside) / len(inside),
             accuracy=sum(map(vote_score, inside)) / len(inside),
         )
-        for index, inside in sorted(found.items())
+        for index, inside in sorted(by_bin.items())
     ]
 
 

@@ -39,7 +39,7 @@ def _variant(variant: str, summary: ArmsSummary) -> list[str]:
     silent = [row.arm for row in _of(variant, summary.unanswered)]
     blank = [""] * 4
     rows = [
-        cells("with the clip", *_accuracy(figures.own, figures.n), *blank),
+        cells("with the clip", *_accuracy(figures.ordinary, figures.n), *blank),
         cells("guessing", percent(figures.chance), "", "", *blank),
     ]
     for arm in [*compared, *silent]:

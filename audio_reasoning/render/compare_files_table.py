@@ -40,8 +40,8 @@ def as_markdown(result: FileComparison) -> str:
         cells(foreign(f"A: {a.name}"), accuracy(a), "", "", ""),
         cells(foreign(f"B: {b.name}"), accuracy(b), *tested),
     ]
-    told = [f"- {line}" for line in (*_sentences(result, plain_text), *map(plain_text, result.warnings))]
-    parts = [to_markdown(Table(["approach", "accuracy", "Δ to A", "p", "verdict"], rows, VERDICT)), "\n".join(told)]
+    items = [f"- {line}" for line in (*_sentences(result, plain_text), *map(plain_text, result.warnings))]
+    parts = [to_markdown(Table(["approach", "accuracy", "Δ to A", "p", "verdict"], rows, VERDICT)), "\n".join(items)]
     for table, improves in _breakdowns(result, plain_text):
         parts += [to_markdown(table), improves]
     return "\n\n".join(parts)

@@ -152,6 +152,6 @@ def improvement(breakdown: Breakdown, name: str, rate: float, *, shown: Callable
     """
     certain = [f"{shown(part)} ↑" for part in breakdown.rise] + [f"{shown(part)} ↓" for part in breakdown.fall]
     return (
-        f"improves {breakdown.improves} of {breakdown.asked} {name}, falls in {breakdown.worsens}; "
+        f"improves {breakdown.improves} of {breakdown.tested} {name}, falls in {breakdown.worsens}; "
         f"significant (q < {rate:g}): {', '.join(certain) or 'none'}"
     )

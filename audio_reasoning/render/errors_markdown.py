@@ -174,9 +174,9 @@ def _count(n: int, right: bool) -> Cell:
 
 
 def _thinking(thinking: Thinking, limits: Limits) -> Iterator[str]:
-    said = ", ".join(f"“{word}” {DASH if n is None else n}" for word, n in thinking.per_1000_words.items())
+    frequencies = ", ".join(f"“{word}” {DASH if n is None else n}" for word, n in thinking.per_1000_words.items())
     mean = DASH if thinking.mean_words is None else f"{thinking.mean_words:g}"
-    yield f"{mean} words a response. In 1,000 words: {said}."
+    yield f"{mean} words a response. In 1,000 words: {frequencies}."
     yield f"Thinking loops where the same {limits.loop_ngram} words occur {limits.loop_repeats} times or more."
     rows = [
         [name, str(row.n), percent(row.share), *_accuracy(row), percent(row.truncated)]

@@ -48,12 +48,12 @@ def transcode(
 
     warnings: list[str] = []
     with progress(len(first), "clip", "transcoding") as bar, ThreadPoolExecutor(os.cpu_count()) as pool:
-        for target, told, error in pool.map(attempt, first):
-            paths = [path for path in targets if targets[path] == target] if error or told else []
+        for target, clip_warnings, error in pool.map(attempt, first):
+            paths = [path for path in targets if targets[path] == target] if error or clip_warnings else []
             for path in paths:
                 if error:
                     problems[path] = str(error).removeprefix(f"{files[first[target]]}: ")
-                warnings += [f"{label}/{path}: {warning} ({named(ids[path])})" for warning in told]
+                warnings += [f"{label}/{path}: {warning} ({named(ids[path])})" for warning in clip_warnings]
             bar.update()
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)

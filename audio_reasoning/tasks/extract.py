@@ -31,7 +31,7 @@ from audio_reasoning.tasks.noise import but_for_unpaired, turn_end, undressed, v
 
 VERSION = 2  # of the rules; raise it when any of them changes
 
-Found = tuple[int | None, str]
+ChoiceMatch = tuple[int | None, str]
 
 MARKER = re.compile(r"(?<![^\W_])answer[*_`\])}>】 \t]*[:：]", re.IGNORECASE)
 ENDS_IN_MARKER = re.compile(MARKER.pattern + r"\s*\Z", re.IGNORECASE)
@@ -95,7 +95,7 @@ def answer_text(text: str) -> str:
     return (body[markers[0].end() :] if markers else body).strip()
 
 
-def match_choice(text: str, choices: Sequence[str]) -> Found:
+def match_choice(text: str, choices: Sequence[str]) -> ChoiceMatch:
     """The choice that `text` is, by the rules of this module, and the name of the rule.
 
     >>> choices = ["Cat", "Dog", "DOG"]
@@ -124,10 +124,10 @@ def match_choice(text: str, choices: Sequence[str]) -> Found:
     said, known = normalise(text), [normalise(choice) for choice in choices]
     if said and said in known:
         return _only([i for i, choice in enumerate(known) if choice == said], "normalised")
-    found = _match_letter(said, known)
-    if found[1] == "no_match" and not LETTER.fullmatch(said) and (hits := but_for_unpaired(said, known)):
+    matched = _match_letter(said, known)
+    if matched[1] == "no_match" and not LETTER.fullmatch(said) and (hits := but_for_unpaired(said, known)):
         return _only(hits, "unpaired")
-    return found
+    return matched
 
 
 def normalise(text: str) -> str:
@@ -165,11 +165,11 @@ def _enclosed(text: str) -> bool:
     return False
 
 
-def _only(hits: list[int], rule: str) -> Found:
+def _only(hits: list[int], rule: str) -> ChoiceMatch:
     return (hits[0], rule) if len(hits) == 1 else (None, "ambiguous")
 
 
-def _match_letter(said: str, known: list[str]) -> Found:
+def _match_letter(said: str, known: list[str]) -> ChoiceMatch:
     match = LETTER.fullmatch(said)
     if match is None:
         return None, "no_match"
@@ -193,7 +193,7 @@ def _letters_are_positions(known: list[str]) -> bool:
     return True
 
 
-def _agreed(body: str, choices: Sequence[str]) -> Found:
+def _agreed(body: str, choices: Sequence[str]) -> ChoiceMatch:
     """What the body says with and without noise: readings that find different choices find none."""
     seen, known = visible(body), [visible(choice) for choice in choices]
     plain = undressed(seen, known)
@@ -202,26 +202,26 @@ def _agreed(body: str, choices: Sequence[str]) -> Found:
     if len(readings) == 1:
         return _read(body, choices)
     markers = [len(MARKER.findall(text)) for text, _ in readings]  # noise within one hides it
-    found = [_read(*reading) for reading, n in zip(readings, markers, strict=True) if n == max(markers)]
+    matches = [_read(*reading) for reading, n in zip(readings, markers, strict=True) if n == max(markers)]
     marker = MARKER.search(seen)
     token = turn_end(seen, marker.end(), known) if marker else None
     if token is not None:
         first = _read(undressed(seen[: token.start()], known), known)
         within_a_word = seen[token.start() - 1].isalnum() and seen[token.end() : token.end() + 1].isalnum()
-        if first[0] is not None and within_a_word and all(answer != first[0] for answer, _ in found):
+        if first[0] is not None and within_a_word and all(answer != first[0] for answer, _ in matches):
             return None, "ambiguous"
-        found.append(first)
-    answers = {answer for answer, _ in found if answer is not None}
+        matches.append(first)
+    answers = {answer for answer, _ in matches if answer is not None}
     if len(answers) > 1:
         return None, "ambiguous"
     # A choice character by character stands against choices that only noise tells apart; nothing else does.
-    unclear = [each for each in found if each[1] in ("ambiguous", "letter_conflict")]
+    unclear = [match for match in matches if match[1] in ("ambiguous", "letter_conflict")]
     if unclear:
-        return next((each for each in found if each[1] == "verbatim"), unclear[0])
-    return next((each for each in found if each[0] is not None), found[-1])
+        return next((match for match in matches if match[1] == "verbatim"), unclear[0])
+    return next((match for match in matches if match[0] is not None), matches[-1])
 
 
-def _read(body: str, choices: Sequence[str]) -> Found:
+def _read(body: str, choices: Sequence[str]) -> ChoiceMatch:
     # A choice may itself contain "answer:", so the longest one that is all that follows a marker is meant.
     ending = body.rstrip()
     for choice in sorted({choice.strip() for choice in choices} - {""}, key=len, reverse=True):
@@ -230,13 +230,13 @@ def _read(body: str, choices: Sequence[str]) -> Found:
     markers = _last_line_markers(body)
     if not markers:
         return None, "no_marker"
-    found: Found = (None, "empty")
+    matched: ChoiceMatch = (None, "empty")
     for marker in (markers[0], markers[-1]):
         for text in _readings(_after(body, marker), choices):
-            found = match_choice(text, choices)
-            if found[1] != "no_match":
-                return found
-    return found
+            matched = match_choice(text, choices)
+            if matched[1] != "no_match":
+                return matched
+    return matched
 
 
 def _last_line_markers(body: str) -> list[re.Match[str]]:

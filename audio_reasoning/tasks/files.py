@@ -43,11 +43,11 @@ def fingerprint(source: FilesSource) -> str:
 
 def check_pinned(source: FilesSource) -> None:
     """Raise UserError if the content is not what the source's `sha256` names: DVC tracks that, not the files."""
-    found = fingerprint(source)
-    if found != source.sha256:
+    sha256 = fingerprint(source)
+    if sha256 != source.sha256:
         why = "it or audio that it names has changed" if source.sha256 else "this source's sha256 was never set"
         raise UserError(
-            f"{source.questions}: {why}; if its content is as you want it, set the source's sha256 to {found}: "
+            f"{source.questions}: {why}; if its content is as you want it, set the source's sha256 to {sha256}: "
             "`audio-reasoning fingerprint NAME --write` does, with this source's NAME"
         )
 
@@ -57,13 +57,13 @@ def questions_by_split(source: FilesSource) -> dict[str, int]:
 
     Where the source gives shares instead of a split, about so many.
     """
-    own = Counter(row.split for row in _read(source, []))
-    rest = own.pop(None, 0)
+    by_split = Counter(row.split for row in _read(source, []))
+    rest = by_split.pop(None, 0)
     if isinstance(source.split, Shares):
         shares = {split: getattr(source.split, split) for split in SPLITS}
     else:
         shares = {source.split: 1.0}
-    return {split: own.get(split, 0) + round(shares.get(split, 0.0) * rest) for split in SPLITS}
+    return {split: by_split.get(split, 0) + round(shares.get(split, 0.0) * rest) for split in SPLITS}
 
 
 def _read(source: FilesSource, dropped: list[dict[str, str]]) -> list[Row]:

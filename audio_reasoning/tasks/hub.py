@@ -43,11 +43,11 @@ def fingerprint(source: HubSource) -> str:
 
 
 def _local(source: HubSource) -> Path:
-    found = fingerprint(source)
-    if found != source.questions_sha256:
+    sha256 = fingerprint(source)
+    if sha256 != source.questions_sha256:
         why = "it has changed" if source.questions_sha256 else "this source's questions_sha256 was never set"
         raise UserError(
-            f"{source.questions_file}: {why}; if its content is as you want it, set questions_sha256 to {found}: "
+            f"{source.questions_file}: {why}; if its content is as you want it, set questions_sha256 to {sha256}: "
             "`audio-reasoning fingerprint NAME --write` does, with this source's NAME"
         )
     return Path(source.questions_file)

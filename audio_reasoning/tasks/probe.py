@@ -42,41 +42,41 @@ def answered_right(questions: Sequence[Asked], folds: int, seed: int) -> list[bo
     from sklearn.linear_model import LogisticRegression
 
     options = _options(questions)
-    features = [names for asked in questions for names in choice_features(asked, options[asked.question])]
+    features = [names for question in questions for names in choice_features(question, options[question.question])]
     hashed = FeatureHasher(FEATURES, input_type="string").transform(features).tocsr()
     hashed = hashed[:, np.unique(hashed.indices)]  # a classifier has no use for empty columns, and pays for them
-    owners = np.repeat(np.arange(len(questions)), [len(asked.choices) for asked in questions])
+    owners = np.repeat(np.arange(len(questions)), [len(question.choices) for question in questions])
     starts = np.searchsorted(owners, np.arange(len(questions)))
     is_right = np.zeros(len(owners), dtype=bool)
-    is_right[starts + np.array([asked.answer for asked in questions])] = True
+    is_right[starts + np.array([question.answer for question in questions])] = True
     scores = np.zeros(len(owners))
-    groups = [asked.group for asked in questions]
-    strata = [asked.sub_category for asked in questions]
+    groups = [question.group for question in questions]
+    strata = [question.sub_category for question in questions]
     for others, members in grouped_folds(groups, strata, folds, seed):
         seen, unseen = np.isin(owners, others), np.isin(owners, members)
         model = LogisticRegression(C=PENALTY, solver="liblinear", tol=1e-3).fit(hashed[seen], is_right[seen])
         scores[unseen] = model.decision_function(hashed[unseen])
     by_question = np.split(scores, starts[1:])
-    return [int(np.argmax(of)) == asked.answer for of, asked in zip(by_question, questions, strict=True)]
+    return [int(np.argmax(of)) == question.answer for of, question in zip(by_question, questions, strict=True)]
 
 
 def _options(questions: Sequence[Asked]) -> dict[str, set[str]]:
     """All choices that were seen with each wording of a question."""
     options: dict[str, set[str]] = defaultdict(set)
-    for asked in questions:
-        options[asked.question].update(asked.choices)
+    for question in questions:
+        options[question.question].update(question.choices)
     return options
 
 
-def choice_features(asked: Asked, options: set[str]) -> Iterator[list[str]]:
+def choice_features(question: Asked, options: set[str]) -> Iterator[list[str]]:
     """The features of each choice in order: its words, place, length, likeness to the others, and the question.
 
     `options` are the choices that this wording of the question was seen with; which of them are left out may tell.
     """
-    question, choices = asked.question, asked.choices
+    wording, choices = question.question, question.choices
     size = len(choices)
     words = [set(choice.lower().split()) for choice in choices]
-    about = set(question.lower().split())
+    about = set(wording.lower().split())
     missing = options - set(choices) if len(options) <= OPTIONS else set()
     lengths = [len(choice) for choice in choices]
     alike = [sum(len(mine & other) for other in words) - len(mine) for mine in words]
@@ -89,8 +89,8 @@ def choice_features(asked: Asked, options: set[str]) -> Iterator[list[str]]:
             f"words={_rank([len(each) for each in words], position)}/{size}",
             f"alike={_rank(alike, position)}/{size}",
             f"asked={min(len(words[position] & about), 3)}",
-            f"question={question}|{choice}",
-            f"question={question}|{position}",
+            f"question={wording}|{choice}",
+            f"question={wording}|{position}",
             *(f"with={choice}|{other}" for other in choices if other != choice),
             *(f"missing={choice}|{other}" for other in sorted(missing)),
         ]

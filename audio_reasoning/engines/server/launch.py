@@ -177,13 +177,13 @@ def hash_folder(folder: Path, hashes: Path) -> str:
     changed in these is not read again.
     """
     known: dict[str, list[Any]] = read_json(hashes) if hashes.is_file() else {}
-    found = {}
+    digests = {}
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         stat = file.stat()
         mark = [stat.st_size, stat.st_mtime_ns]
         path = str(file.absolute())
         if known.get(path, [])[:2] != mark:
             known[path] = [*mark, sha256_file(file)]
-        found[file.relative_to(folder).as_posix()] = known[path][2]
+        digests[file.relative_to(folder).as_posix()] = known[path][2]
     write_json(hashes, {path: entry for path, entry in known.items() if Path(path).exists()})
-    return sha256_json(found)
+    return sha256_json(digests)

@@ -29,13 +29,13 @@ class Process:
     @property
     def alive(self) -> bool:
         """Whether it still runs."""
-        found = _find(self.pid)
-        return found is not None and self.is_same(found) and _runs(found)
+        process = _find(self.pid)
+        return process is not None and self.is_same(process) and _runs(process)
 
-    def is_same(self, found: psutil.Process) -> bool:
-        """Whether `found`, which has this id, is this very process."""
+    def is_same(self, other: psutil.Process) -> bool:
+        """Whether `other`, which has this id, is this very process."""
         # Two processes read a start time a little differently once the clock was set.
-        return bool(abs(found.create_time() - self.started) < 2)
+        return bool(abs(other.create_time() - self.started) < 2)
 
 
 def describe(pid: int) -> Process:

@@ -97,14 +97,14 @@ def analyse(run: str, questions: Questions, samples: Samples, params: Errors) ->
 
 def _counted(questions: Questions, samples: Samples) -> list[Counted]:
     """Every response to a question of how many; a question without a prediction gives one without an answer."""
-    found = []
+    counted = []
     for name, question in questions.items():
         numbers = numbers_of(question.choices)
         if numbers:
             chosen = [sample.response.answer for sample in samples.get(name, ())] or [None]
             right = numbers[question.answer]
-            found += [Counted(right, None if answer is None else numbers[answer]) for answer in chosen]
-    return found
+            counted += [Counted(right, None if answer is None else numbers[answer]) for answer in chosen]
+    return counted
 
 
 def _thinking(answered: Sequence[Answered], params: Errors) -> Thinking:
@@ -113,11 +113,11 @@ def _thinking(answered: Sequence[Answered], params: Errors) -> Thinking:
     others = [trace for trace in traces if trace.repeated.times < params.loop_repeats]
     longest_loops = sorted(looping, key=lambda trace: -trace.repeated.times)[:EXAMPLES]
     words = sum(trace.words for trace in traces)
-    said = sum((trace.second_thoughts for trace in traces), Counter[str]())
+    counts = sum((trace.second_thoughts for trace in traces), Counter[str]())
     return Thinking(
         words=words,
         mean_words=round(words / len(traces), 1) if traces else None,
-        per_1000_words={word: round(1000 * said[word] / words, 2) if words else None for word in SECOND_THOUGHTS},
+        per_1000_words={word: round(1000 * counts[word] / words, 2) if words else None for word in SECOND_THOUGHTS},
         looping=_fate_of(looping, len(traces)),
         others=_fate_of(others, len(traces)),
         loops=[

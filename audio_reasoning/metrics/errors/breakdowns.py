@@ -51,8 +51,8 @@ def by_question(questions: Questions, scores: dict[str, Score]) -> list[Question
     rows: list[QuestionGroup] = []
     for by, name_of in NOMINAL.items():
         names = sorted({name_of(question) for question in questions.values()})
-        found = [_row(by, name, [q for q in questions.values() if name_of(q) == name], scores) for name in names]
-        rows += sorted(found, key=lambda row: row.acc or 0.0)
+        groups = [_row(by, name, [q for q in questions.values() if name_of(q) == name], scores) for name in names]
+        rows += sorted(groups, key=lambda row: row.acc or 0.0)
     for by, key_of in ORDINAL.items():
         keys = sorted({key_of(question) for question in questions.values()})
         rows += [_row(by, key[1], [q for q in questions.values() if key_of(q) == key], scores) for key in keys]
@@ -65,14 +65,15 @@ def overall(questions: Questions, scores: dict[str, Score]) -> QuestionGroup:
 
 
 def _row(by: str, name: str, members: Sequence[Question], scores: dict[str, Score]) -> QuestionGroup:
-    found = [scores[question.id] for question in members]
+    member_scores = [scores[question.id] for question in members]
     chance = fmean(1 / len(question.choices) for question in members)
-    truncated, no_answer, error = (share(sum(score.fates[i] for score in found), len(found)) for i in range(len(FATES)))
+    fates = zip(*(score.fates for score in member_scores), strict=True)
+    truncated, no_answer, error = (share(sum(fate), len(members)) for fate in fates)
     return QuestionGroup(
         by=by,
         name=printable(name),
         n=len(members),
-        **vars(accuracy(sum(score.strict for score in found), len(found))),
+        **vars(accuracy(sum(score.strict for score in member_scores), len(members))),
         chance=round(chance, 4),
         truncated=truncated,
         no_answer=no_answer,
@@ -114,9 +115,9 @@ def _fates(members: Sequence[Answered]) -> dict[str, Any]:
 
 def response_accuracy(members: Sequence[Answered]) -> Bounded:
     """The share of right responses, with an interval for as many observations as there are questions."""
-    asked = len({question.id for question, _ in members})
+    n = len({question.id for question, _ in members})
     right = sum(correct(question, sample.response) for question, sample in members)
-    return accuracy(right / len(members) * asked if members else 0, asked)
+    return accuracy(right / len(members) * n if members else 0, n)
 
 
 def by_thinking_length(answered: Sequence[Answered]) -> dict[str, list[Answered]]:

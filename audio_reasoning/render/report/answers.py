@@ -48,8 +48,8 @@ def read_run(run: Run, questions: Questions, predictions: Path, manifest: Path, 
     by_id = read_samples(predictions, questions, complete=True)
     samples = tuple(tuple(sample.response for sample in by_id[name]) for name in questions)
     right = tuple(
-        tuple(correct(question, response) for response in found)
-        for question, found in zip(questions.values(), samples, strict=True)
+        tuple(correct(question, response) for response in responses)
+        for question, responses in zip(questions.values(), samples, strict=True)
     )
     answers = RunAnswers(run, read_manifest(manifest), samples, right)
     if metrics.is_file():  # page and metrics must not tell two stories
@@ -79,8 +79,8 @@ def page_data(profile: str, questions: Questions, runs: Sequence[RunAnswers], ab
                 "manifest": answers.manifest,
                 "samples": len(answers.samples[0]),
                 "traces": trace_file(answers.run),
-                "answers": [_code(response) for found in answers.samples for response in found],
-                "right": "".join("01"[right] for found in answers.right for right in found),
+                "answers": [_code(response) for responses in answers.samples for response in responses],
+                "right": "".join("01"[right] for sample in answers.right for right in sample),
             }
             for answers in runs
         ],
@@ -107,7 +107,7 @@ def traces_script(answers: RunAnswers) -> str:
     By question and sample: the thinking, the rest of the output, the rule that found the answer, the finish reason,
     prompt and completion tokens, and the error.
     """
-    rows = [[_trace(response) for response in found] for found in answers.samples]
+    rows = [[_trace(response) for response in responses] for responses in answers.samples]
     packed = base64.b64encode(zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), level=9)).decode()
     return f"window.report.traces.add({script_json(answers.run.name)},{script_json(packed)});\n"
 

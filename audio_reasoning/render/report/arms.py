@@ -10,8 +10,10 @@ from audio_reasoning.metrics.results import existing_result
 from audio_reasoning.render.comparison import bounded, comparison_cells, delta
 from audio_reasoning.render.report.drawing import draw
 from audio_reasoning.render.report.figures import gains
+from audio_reasoning.render.report.panels import pivot
 from audio_reasoning.render.report.sections import Figure, Section, browser_link
 from audio_reasoning.render.report.shares import of_questions
+from audio_reasoning.render.report.vega import names_in
 from audio_reasoning.render.table import Cell, Table, cells
 from audio_reasoning.render.tables import DASH, p_value
 
@@ -28,15 +30,15 @@ Rows = list[dict[str, Any]]
 
 def arms_section(file: Path) -> Section:
     """Accuracy under each control arm, and the audio gain by sub-category."""
-    shown = Section("section-arms", "Was it the audio?", [str(file)])
+    section = Section("section-arms", "Was it the audio?", [str(file)])
     summary = existing_result(file, ArmsSummary)
     overall = [*summary.comparisons, *summary.unanswered] if summary else []
     if summary is None or not overall:
-        return shown.missing("no control arms have been compared (arms.variants)", "dvc repro arms")
+        return section.missing("no control arms have been compared (arms.variants)", "dvc repro arms")
     variants = list(dict.fromkeys(row.variant for row in overall))
     figures = [_gains(variant, summary) for variant in variants]
     return replace(
-        shown,
+        section,
         lead=" ".join(_brings(variant, summary.comparisons) for variant in variants),
         tables=[_arms(summary, overall), *_orders(summary, variants)],
         figures=[figure for figure in figures if figure],
@@ -58,12 +60,12 @@ def _arms(summary: ArmsSummary, overall: list[OfArm]) -> Table:
     rows = []
     for row in overall:
         figures = summary.variants[row.variant]
-        own, arm, n = figures.own, figures.arms[row.arm], figures.n
+        ordinary, arm, n = figures.ordinary, figures.arms[row.arm], figures.n
         run = f"{row.variant}@{row.arm}"
         rows.append(
             [
                 Cell(run, link=browser_link(a=run, b=row.variant)),
-                *cells(of_questions(own.acc, n), of_questions(arm.acc, n)),
+                *cells(of_questions(ordinary.acc, n), of_questions(arm.acc, n)),
                 *_gain(row),
                 Cell(of_questions(arm.failed, n)),
             ]
@@ -103,20 +105,18 @@ def _gains(variant: str, summary: ArmsSummary) -> Figure | None:
     rows: Rows = []
     for row in summary.sub_categories:
         if row.variant == variant and row.arm != PERMUTED and row.difference is not None:
-            figures = row.model_dump(include={"low", "high", "q", "n"})
-            label, significant = f"{row.name} ({row.n})", row.significant(rate)
-            rows.append({"series": row.arm, "label": label, "value": row.difference, **figures})
-            rows[-1] |= {"significant": significant, "told": delta(row)}
+            significant = row.significant(rate)
+            names = {"series": row.arm, "label": f"{row.name} ({row.n})"}
+            figures = {"value": row.difference, **row.model_dump(include={"low", "high", "q", "n"})}
+            text = delta(row) + ("*" if significant else "")
+            rows.append({**names, **figures, "significant": significant, "text": text})
     if not rows:
         return None
     rows.sort(key=lambda row: (-row["n"], row["label"]))
-    arms = list(dict.fromkeys(row["series"] for row in rows))
-    by = {(row["label"], row["series"]): row["told"] + ("*" if row["significant"] else "") for row in rows}
-    labels = dict.fromkeys(row["label"] for row in rows)
-    lines = [cells(label, *(by.get((label, arm), "") for arm in arms)) for label in labels]
+    labels, arms = names_in(rows, "label"), names_in(rows, "series")
     caption = f"Audio gain of {variant} by sub-category (questions in brackets), with 95 % intervals."
     how = f" significant (Benjamini-Hochberg over the sub-categories of one arm, {rate:g})."
     strong = sum(row["significant"] for row in rows)
     alt = f"Audio gain with intervals for {len(labels)} sub-categories in {len(arms)} arms; {strong} are significant."
-    table = Table(["sub-category (questions)", *arms], lines, caption=f"{caption} In points; *:{how}")
+    table = pivot(rows, "series", f"{caption} In points; *:{how}")
     return Figure(f"{caption} Filled:{how}", draw(gains(rows), alt), table)

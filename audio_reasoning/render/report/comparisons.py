@@ -29,10 +29,10 @@ def count_verdicts(rows: Sequence[Judged], first: str) -> str:
     verdicts = Counter(row.verdict for row in rows)
     better, worse, same, exploratory, none = (verdicts[name] for name in (BETTER, WORSE, SAME, EXPLORATORY, NO_VERDICT))
     tested = better + worse + same
-    told = (
+    text = (
         f"Of {tested} prompt{'s' if tested != 1 else ''} tested against {first}, {better or 'none'} "
         f"{'are' if better > 1 else 'is'} better, {worse or 'none'} worse, and {same or 'none'} cannot be told apart "
         "from it."
     )
-    told += f" Exploratory, so without a verdict: {exploratory}." if exploratory else ""
-    return told + (f" No verdict, since a run has no answer at all: {none}." if none else "")
+    text += f" Exploratory, so without a verdict: {exploratory}." if exploratory else ""
+    return text + (f" No verdict, since a run has no answer at all: {none}." if none else "")

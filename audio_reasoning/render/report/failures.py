@@ -23,22 +23,22 @@ def errors_section(file: Path, text: Path, headline: str) -> Section:
 
     `text` tells the same in Markdown.
     """
-    shown = Section("section-errors", "What goes wrong?", [str(file), str(text)])
-    found = existing_result(file, ErrorAnalysis)
-    if found is None or not found.runs:
-        return shown.missing("no error analysis", "dvc repro errors")
-    runs, hardest, n = found.runs, found.hardest, found.questions
+    section = Section("section-errors", "What goes wrong?", [str(file), str(text)])
+    analysis = existing_result(file, ErrorAnalysis)
+    if analysis is None or not analysis.runs:
+        return section.missing("no error analysis", "dvc repro errors")
+    runs, hardest, n = analysis.runs, analysis.hardest, analysis.questions
     parts = [run_part(run, folded=run.run != headline) for run in runs]
     lead = (
         f"No prompt gets {len(hardest)} of {n} questions right, {of_questions(len(hardest) / n, n)} %; every "
-        f"prompt gets {len(found.easiest)} right."
+        f"prompt gets {len(analysis.easiest)} right."
     )
     return replace(
-        shown,
+        section,
         lead=lead,
-        tables=[_runs(runs), _thinking(found, runs), *_counting(runs), *([_hardest(hardest)] if hardest else [])],
+        tables=[_runs(runs), _thinking(analysis, runs), *_counting(runs), *([_hardest(hardest)] if hardest else [])],
         parts=sorted(parts, key=lambda part: part.folded),
-        notes=[PROMPTS_ALONE, *(note for note in found.notes if note != MINI_NOTE)],
+        notes=[PROMPTS_ALONE, *(note for note in analysis.notes if note != MINI_NOTE)],
     )
 
 
@@ -60,14 +60,14 @@ def _runs(runs: list[RunErrors]) -> Table:
     return Table(columns, rows, [worst_column], "Failures by prompt, in percent; in brackets 95 % intervals")
 
 
-def _thinking(found: ErrorAnalysis, runs: list[RunErrors]) -> Table:
+def _thinking(analysis: ErrorAnalysis, runs: list[RunErrors]) -> Table:
     """Second thoughts and loops, and whether what loops is answered worse."""
-    limits = found.params[0]
-    said = [*runs[0].thinking.per_1000_words]
+    limits = analysis.params[0]
+    words = [*runs[0].thinking.per_1000_words]
     rows = []
     for run in runs:
         thinking = run.thinking
-        rates = [thinking.per_1000_words.get(word) for word in said]
+        rates = [thinking.per_1000_words.get(word) for word in words]
         rows.append(
             cells(
                 run.run,
@@ -82,10 +82,8 @@ def _thinking(found: ErrorAnalysis, runs: list[RunErrors]) -> Table:
         f"{limits.loop_ngram} words {limits.loop_repeats} times or more), and the accuracy of those "
         "and of others, in percent, in brackets 95 % intervals"
     )
-    columns = ["prompt", "words", *(f"“{word.capitalize()}”" for word in said)]
-    return Table(
-        [*columns, "looping", "accuracy of looping", "of others", "looping and cut off"], rows, caption=caption
-    )
+    columns = ["prompt", "words", *(f"“{word.capitalize()}”" for word in words), "looping", "accuracy of looping"]
+    return Table([*columns, "of others", "looping and cut off"], rows, caption=caption)
 
 
 def _counting(runs: list[RunErrors]) -> list[Table]:
@@ -94,10 +92,10 @@ def _counting(runs: list[RunErrors]) -> list[Table]:
     for run in runs:
         counts = run.counts
         # Several answers to one question are no independent evidence: the interval is that of so many questions.
-        asked = round(counts.n * run.n / run.responses)
-        figures = [of_questions(share, asked) for share in (counts.accuracy, counts.too_few, counts.too_many)]
+        n = round(counts.n * run.n / run.responses)
+        figures = [of_questions(share, n) for share in (counts.accuracy, counts.too_few, counts.too_many)]
         error = DASH if counts.mean_error is None else f"{counts.mean_error:+.2f}"
-        rows.append(cells(run.run, str(asked), *figures, error))
+        rows.append(cells(run.run, str(n), *figures, error))
     caption = "Counting by prompt: answers to questions of how many, in percent; in brackets 95 % intervals"
     columns = ["prompt", "questions", "right", "too few", "too many", "off by, on average"]
     return [Table(columns, rows, caption=caption)] if any(run.counts.n for run in runs) else []
@@ -116,12 +114,12 @@ def _hardest(hardest: list[Hard]) -> Table:
 
 def judge_section(file: Path) -> Section:
     """Rubric scores of the runs that were judged, under the name of who judged them."""
-    shown = Section("section-judge", "How good is the reasoning?", [str(file)])
-    found = existing_result(file, JudgeSummary)
-    if found is None or not found.runs:
-        return shown.missing("no traces have been rated by rubrics (judge.runs)", "dvc repro judge")
-    versus = {row.b: row for row in found.comparisons}
-    scores = {row.run: with_range(row.score, row.low, row.high) for row in found.runs}
+    section = Section("section-judge", "How good is the reasoning?", [str(file)])
+    summary = existing_result(file, JudgeSummary)
+    if summary is None or not summary.runs:
+        return section.missing("no traces have been rated by rubrics (judge.runs)", "dvc repro judge")
+    versus = {row.b: row for row in summary.comparisons}
+    scores = {row.run: with_range(row.score, row.low, row.high) for row in summary.runs}
     rows = [
         cells(
             *(row.run, scores[row.run]),
@@ -130,18 +128,18 @@ def judge_section(file: Path) -> Section:
             *(bounded(row, key) for key in ("trace_quality", "score_per_run")),
             f"{row.failed} of {row.ratings}",
         )
-        for row in found.runs
+        for row in summary.runs
     ]
-    judge = found.judge
-    columns = ["run", "score", f"Δ {found.runs[0].run}", "95 %", "p Holm", "accuracy", "right answers alone"]
+    judge = summary.judge
+    columns = ["run", "score", f"Δ {summary.runs[0].run}", "95 %", "p Holm", "accuracy", "right answers alone"]
     caption = (
         f"Scores by the judge “{judge}” in percent, in brackets 95 % intervals: a wrong answer is 0, a right one the "
         "share of rubric items that its trace meets"
     )
-    told = ", ".join(f"{run} {score}" for run, score in scores.items())
+    listing = ", ".join(f"{run} {score}" for run, score in scores.items())
     return replace(
-        shown,
-        lead=f"Scores in percent by the judge “{judge}”: {told}.",
+        section,
+        lead=f"Scores in percent by the judge “{judge}”: {listing}.",
         tables=[Table([*columns, "trimmed per run", "ratings that failed"], rows, caption=caption)],
-        notes=[f"Judge “{judge}”: {found.note}."],
+        notes=[f"Judge “{judge}”: {summary.note}."],
     )

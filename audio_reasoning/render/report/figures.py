@@ -11,6 +11,7 @@ from audio_reasoning.render.report.vega import (
     colour_of,
     dots,
     facet,
+    names_axis,
     names_in,
     percent_axis,
     placed,
@@ -34,12 +35,9 @@ def accuracy_panels(rows: Rows, series: str) -> Spec:
     """
     rows = placed(rows, series)
     first = f"datum.{series}_at === 0"
-    names = {"field": series, "type": "nominal", "sort": by_place(series), "title": None, "axis": {"grid": False}}
     colour = {"condition": {"test": first, "value": MUTED}, "value": SERIES[0]}
-    layer = [
-        {"transform": [{"filter": first}], **reference_line({"field": "acc"})},
-        *dots(names, colour),
-    ]
+    names = names_axis(series, grid=False)
+    layer = [{"transform": [{"filter": first}], **reference_line({"field": "acc"})}, *dots(names, colour)]
     return {**facet(rows), "spec": {"width": 305, "height": {"step": 15}, "layer": layer}}
 
 
@@ -83,14 +81,8 @@ def kinds(rows: Rows, overall: float) -> Spec:
     """
     panels = []
     for panel in names_in(rows, "panel"):
-        own = placed([row for row in rows if row["panel"] == panel], "label")
-        y = {
-            "field": "label",
-            "type": "nominal",
-            "sort": by_place("label"),
-            "title": None,
-            "axis": {"labelLimit": 170},
-        }
+        data = {"values": placed([row for row in rows if row["panel"] == panel], "label")}
+        y = names_axis("label", labelLimit=170)
         layer = [
             reference_line({"datum": overall}),
             {
@@ -101,7 +93,7 @@ def kinds(rows: Rows, overall: float) -> Spec:
             *dots(y, {"value": SERIES[0]}),
         ]
         title = {"text": panel, "anchor": "start", "fontSize": 12, "color": INK, "frame": "group"}
-        panels.append({"title": title, "data": {"values": own}, "width": 190, "height": {"step": 17}, "layer": layer})
+        panels.append({"title": title, "data": data, "width": 190, "height": {"step": 17}, "layer": layer})
     return {"concat": panels, "columns": PANELS, "spacing": {"row": 20, "column": 24}}
 
 
@@ -111,7 +103,7 @@ def gains(rows: Rows) -> Spec:
     Rows: series, label (of the group), value, low, high, significant.
     """
     rows = placed(rows, "label", "series")
-    y = {"field": "label", "type": "nominal", "sort": by_place("label"), "title": None, "axis": {"labelLimit": 320}}
+    y = names_axis("label", labelLimit=320)
     axis = {"format": "+.0%", "tickCount": 5}
     layer = [
         {"mark": {"type": "rule", "color": MUTED}, "encoding": {"x": {"datum": 0, "type": "quantitative"}}},
@@ -186,7 +178,7 @@ def pass_rates(rows: Rows) -> Spec:
     rates = {row["pass_rate"] for row in rows}
     half = 0.42 / max(len(rates) - 1, 16)
     values = [{**row, "left": row["pass_rate"] - half, "right": row["pass_rate"] + half} for row in rows]
-    found = [zone for zone in ZONES if zone in {row["category"] for row in rows}]
+    zones = [zone for zone in ZONES if zone in {row["category"] for row in rows}]
     encoding = {
         "x": {
             "field": "left",
@@ -201,7 +193,7 @@ def pass_rates(rows: Rows) -> Spec:
         "color": {
             "field": "category",
             "type": "nominal",
-            "scale": {"domain": found, "range": [ZONES[zone] for zone in found]},
+            "scale": {"domain": zones, "range": [ZONES[zone] for zone in zones]},
             "legend": {"labelExpr": "replace(datum.label, '_', ' ')", "symbolType": "square"},
         },
     }

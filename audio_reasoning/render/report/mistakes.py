@@ -61,24 +61,19 @@ def _kinds(run: RunErrors) -> Figure:
 
 def _confusion(run: RunErrors) -> list[Table]:
     """How many were counted for each right number; nothing where no question asks how many."""
-    found = {(row.right, row.chosen): row.n for row in run.counts.confusion}
-    if not found:
+    counts = {(row.right, row.chosen): row.n for row in run.counts.confusion}
+    if not counts:
         return []
-    rights = sorted({right for right, _ in found})
-    numbers = sorted({number for _, number in found if number is not None} | {*rights})
-    columns: list[int | None] = [*numbers, *([None] if any(chosen is None for _, chosen in found) else [])]
+    rights = sorted({right for right, _ in counts})
+    numbers = sorted({number for _, number in counts if number is not None} | {*rights})
+    columns: list[int | None] = [*numbers, *([None] if any(chosen is None for _, chosen in counts) else [])]
     rows = []
     for right in rights:
-        of_row = [found.get((right, chosen), 0) for chosen in columns]
+        of_row = [counts.get((right, chosen), 0) for chosen in columns]
         heat = [_heat(n, sum(of_row), chosen == right) for n, chosen in zip(of_row, columns, strict=True)]
         rows.append([Cell(str(right)), *heat])
-    return [
-        Table(
-            ["right", *("no answer" if n is None else str(n) for n in columns)],
-            rows,
-            caption="How many? Right ↓ and chosen →",
-        )
-    ]
+    header = ["right", *("no answer" if n is None else str(n) for n in columns)]
+    return [Table(header, rows, caption="How many? Right ↓ and chosen →")]
 
 
 def _heat(n: int, total: int, right: bool) -> Cell:

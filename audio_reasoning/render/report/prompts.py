@@ -25,15 +25,15 @@ FEW = "Sub-categories with few questions have wide intervals: look at those befo
 
 def prompts_section(summary_file: Path, scores_folder: Path, variants: list[str]) -> Section:
     """All prompts: accuracy, difference to the first, verdict, and links to the questions that flipped."""
-    shown = Section("section-prompts", "Which prompt is better?", [str(summary_file), str(scores_folder)])
+    section = Section("section-prompts", "Which prompt is better?", [str(summary_file), str(scores_folder)])
     summary = existing_result(summary_file, Summary)
     metrics = {variant: existing_result(scores_folder / f"{variant}.json", Metrics) for variant in variants}
     scores = {variant: values for variant, values in metrics.items() if values}
     if summary is None or len(scores) < len(variants):
-        return shown.missing("no comparison of all prompts yet", "dvc repro compare")
+        return section.missing("no comparison of all prompts yet", "dvc repro compare")
     versus = {row.b: row for row in summary.versus_baseline}
     return replace(
-        shown,
+        section,
         lead=count_verdicts(list(versus.values()), variants[0]),
         tables=[_prompts(scores, versus, variants[0]), *_other_contrasts(summary, variants[0])],
         parts=[_official(scores)],
@@ -76,10 +76,10 @@ def _other_contrasts(summary: Summary, first: str) -> list[Table]:
 
 def sub_categories_section(compare_file: Path, summary_file: Path) -> Section:
     """A panel for each sub-category, all prompts in each, and where the differences are significant."""
-    shown = Section("section-sub-categories", "Where do the prompts differ?", [str(compare_file), str(summary_file)])
+    section = Section("section-sub-categories", "Where do the prompts differ?", [str(compare_file), str(summary_file)])
     compare, summary = existing_result(compare_file, list[VariantRow]), existing_result(summary_file, Summary)
     if compare is None or summary is None:
-        return shown.missing("no accuracies by sub-category yet", "dvc repro compare")
+        return section.missing("no accuracies by sub-category yet", "dvc repro compare")
     rows = panel_rows(compare, ("variant",))
     figure = Figure(
         "Accuracy by sub-category and prompt (questions in brackets). Bars: 95 % intervals; dashed: the first prompt.",
@@ -87,13 +87,13 @@ def sub_categories_section(compare_file: Path, summary_file: Path) -> Section:
         pivot(rows, "variant", "Accuracy in percent by sub-category and prompt"),
     )
     contrasts = summary.contrasts
-    return replace(shown, lead=_changes(contrasts), tables=_improvements(contrasts), figures=[figure], notes=[FEW])
+    return replace(section, lead=_changes(contrasts), tables=_improvements(contrasts), figures=[figure], notes=[FEW])
 
 
 def _changes(contrasts: list[Contrast]) -> str:
     """How many of the differences in single sub-categories are significant, over all declared contrasts."""
     parts = [row.sub_category for row in contrasts]
-    tested = sum(part.asked for part in parts)
+    tested = sum(part.tested for part in parts)
     rise, fall = sum(len(part.rise) for part in parts), sum(len(part.fall) for part in parts)
     return f"Of {tested} differences in single sub-categories, {rise} rise and {fall} fall significantly."
 

@@ -13,6 +13,7 @@ from audio_reasoning.render.report.figures import iteration_panels, pass_rates
 from audio_reasoning.render.report.panels import alt_text, panel_rows, pivot
 from audio_reasoning.render.report.sections import Figure, Section, browser_link
 from audio_reasoning.render.report.shares import of_questions
+from audio_reasoning.render.report.vega import names_in
 from audio_reasoning.render.table import Cell, Table, cells
 from audio_reasoning.render.tables import MINI_NOTE
 
@@ -20,11 +21,11 @@ from audio_reasoning.render.tables import MINI_NOTE
 def iterations_section(folder: Path) -> Section:
     """What each iteration gained, what the gate said of it, and accuracy by sub-category; `folder` has the metrics."""
     files = [str(folder / name) for name in ("summary.json", "compare.json", "gates")]
-    shown = Section("section-iterations", "Did self-training help?", files)
+    section = Section("section-iterations", "Did self-training help?", files)
     summary = existing_result(folder / "summary.json", RestSummary)
     compare = existing_result(folder / "compare.json", list[ModelRow])
     if summary is None or compare is None or not summary.versus_base:
-        return shown.missing("no iterations of self-training have been compared", "dvc repro rest_compare")
+        return section.missing("no iterations of self-training have been compared", "dvc repro rest_compare")
     rows = panel_rows(compare, ("iteration", "prompt"))
     for row in rows:
         row["member"] = f"{row['iteration']}/{row['prompt']}"
@@ -35,7 +36,7 @@ def iterations_section(folder: Path) -> Section:
     )
     gains = [f"{delta(row)} under {row.prompt}, {row.verdict}" for row in summary.versus_base if row.b == summary.last]
     return replace(
-        shown,
+        section,
         lead=(
             f"Points over the base model after {summary.last} (preset {summary.preset}, seed {summary.seed}): "
             f"{'; '.join(gains)}."
@@ -85,41 +86,41 @@ def _reason(gate: GateOutcome, start: str) -> str:
 
 def pass_rates_section(file: Path) -> Section:
     """How often the sampler answers each training problem rightly, by iteration."""
-    shown = Section("section-pass-rates", "What was there to learn from?", [str(file)])
-    found = existing_result(file, list[PassRateRow])
-    if not found:
-        return shown.missing("no pass rates of training problems", "dvc repro rest_compare")
+    section = Section("section-pass-rates", "What was there to learn from?", [str(file)])
+    measured = existing_result(file, list[PassRateRow])
+    if not measured:
+        return section.missing("no pass rates of training problems", "dvc repro rest_compare")
     rows: list[dict[str, Any]] = [
         {"label": f"{row.iteration}, sampled from {row.sampler}"}
         | row.model_dump(include={"pass_rate", "category", "problems"})
-        for row in found
+        for row in measured
     ]
-    labels, zones = (list(dict.fromkeys(row[key] for row in rows)) for key in ("label", "category"))
+    labels, zones = names_in(rows, "label"), names_in(rows, "category")
     counts = {label: [_problems(rows, label, zone) for zone in zones] for label in labels}
     names = [zone.replace("_", " ") for zone in zones]
-    told = "; ".join(
-        f"{label}: " + ", ".join(f"{n} {name}" for name, n in zip(names, found_of, strict=True))
-        for label, found_of in counts.items()
+    listing = "; ".join(
+        f"{label}: " + ", ".join(f"{n} {name}" for name, n in zip(names, by_zone, strict=True))
+        for label, by_zone in counts.items()
     )
-    lines = [cells(label, *map(str, found_of)) for label, found_of in counts.items()]
+    lines = [cells(label, *map(str, by_zone)) for label, by_zone in counts.items()]
     caption = "Problems by iteration and how hard they are for the model that samples"
     figure = Figure(
         "Training problems by the share of samples that answer them rightly.",
-        draw(pass_rates(rows), f"Histograms of problems by pass rate. {told}."),
+        draw(pass_rates(rows), f"Histograms of problems by pass rate. {listing}."),
         Table(["iteration", *names], lines, caption=caption),
     )
-    return replace(shown, lead=_sometimes(found), figures=[figure])
+    return replace(section, lead=_sometimes(measured), figures=[figure])
 
 
-def _sometimes(found: list[PassRateRow]) -> str:
+def _sometimes(rows: list[PassRateRow]) -> str:
     """How many problems of each iteration are sometimes answered rightly, which is what a model can learn from."""
     problems: dict[str, list[int]] = {}
-    for row in found:
+    for row in rows:
         counts = problems.setdefault(row.iteration, [0, 0])
         counts[0] += row.problems * (0 < row.pass_rate < 1)
         counts[1] += row.problems
-    told = ", ".join(f"{some} of {all_of} in {iteration}" for iteration, (some, all_of) in problems.items())
-    return f"Problems that are answered rightly sometimes, so that there is something to learn from them: {told}."
+    listing = ", ".join(f"{some} of {all_of} in {iteration}" for iteration, (some, all_of) in problems.items())
+    return f"Problems that are answered rightly sometimes, so that there is something to learn from them: {listing}."
 
 
 def _problems(rows: list[dict[str, Any]], label: str, zone: str) -> int:

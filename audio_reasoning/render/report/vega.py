@@ -50,6 +50,11 @@ def by_place(field: str) -> Spec:
     return {"field": f"{field}_at", "op": "min"}
 
 
+def names_axis(field: str, **axis: Any) -> Spec:
+    """The names of a field, placed by `placed`, along an axis."""
+    return {"field": field, "type": "nominal", "sort": by_place(field), "title": None, "axis": axis}
+
+
 def percent_axis(field: str, whole: bool = True) -> Spec:
     """A field of fractions along an axis in percent, from 0 to 1 or as far as the values go."""
     scale: Spec = {"domain": [0, 1]} if whole else {"zero": False, "nice": True}

@@ -25,29 +25,29 @@ Rows = list[dict[str, Any]]
 
 def votes_section(folder: Path, variants: list[str]) -> Section:
     """What voting is worth, for how many samples, and whether agreement can be trusted."""
-    shown = Section("section-votes", "What do more samples bring?", [str(folder)])
-    read = {variant: existing_result(folder / f"{variant}.json", VoteFigures) for variant in variants}
-    found = {variant: votes for variant, votes in read.items() if votes}
-    if not found:
-        return shown.missing("no samples have been voted on (vote.variants)", "dvc repro vote")
+    section = Section("section-votes", "What do more samples bring?", [str(folder)])
+    results = {variant: existing_result(folder / f"{variant}.json", VoteFigures) for variant in variants}
+    voted = {variant: votes for variant, votes in results.items() if votes}
+    if not voted:
+        return section.missing("no samples have been voted on (vote.variants)", "dvc repro vote")
     figures = [
-        figure for variant, votes in found.items() for figure in (_curve(variant, votes), _calibration(variant, votes))
+        figure for variant, votes in voted.items() for figure in (_curve(variant, votes), _calibration(variant, votes))
     ]
     brings = [
-        f"{delta(votes.comparison[0])} to {variant} with {votes.samples} samples" for variant, votes in found.items()
+        f"{delta(votes.comparison[0])} to {variant} with {votes.samples} samples" for variant, votes in voted.items()
     ]
     return replace(
-        shown,
+        section,
         lead=f"Points that a majority vote brings over a single sample: {', '.join(brings)}.",
-        tables=[_votes(found), _trust(found)],
+        tables=[_votes(voted), _trust(voted)],
         figures=figures,
         notes=NOTES,
     )
 
 
-def _votes(found: dict[str, VoteFigures]) -> Table:
+def _votes(voted: dict[str, VoteFigures]) -> Table:
     rows = []
-    for variant, votes in found.items():
+    for variant, votes in voted.items():
         last = votes.curve[-1]
         rows.append(
             [
@@ -65,14 +65,14 @@ def _votes(found: dict[str, VoteFigures]) -> Table:
     return Table(columns, rows, caption=caption)
 
 
-def _trust(found: dict[str, VoteFigures]) -> Table:
+def _trust(voted: dict[str, VoteFigures]) -> Table:
     rows = [
         cells(
             variant,
             *(of_questions(votes.tied, votes.n), bounded(votes, "ece")),
             f"{votes.brier:.3f} ({votes.brier_low:.3f}–{votes.brier_high:.3f})",
         )
-        for variant, votes in found.items()
+        for variant, votes in voted.items()
     ]
     caption = (
         "Whether agreement of the samples is confidence to trust: expected calibration error (ECE) in percent, 0 at "
@@ -99,14 +99,8 @@ def _curve(variant: str, votes: VoteFigures) -> Figure:
 
 def _calibration(variant: str, votes: VoteFigures) -> Figure:
     rows = [
-        {
-            "confidence": row.confidence,
-            "acc": row.accuracy,
-            "low": row.accuracy_low,
-            "high": row.accuracy_high,
-            "n": row.n,
-        }
-        for row in votes.calibration
+        {"confidence": b.confidence, "acc": b.accuracy, "low": b.accuracy_low, "high": b.accuracy_high, "n": b.n}
+        for b in votes.calibration
     ]
     caption = (
         f"Accuracy of {variant}’s vote by the share of samples that agree on it, with 95 % intervals (larger dots: "

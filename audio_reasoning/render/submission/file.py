@@ -81,17 +81,17 @@ def unpack(data: bytes) -> tuple[bytes | None, list[Problem]]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
             problems += [_stray(member) for member in members if member.filename != MEMBER]
-            found = [member for member in members if member.filename == MEMBER]
-            if len(found) != 1:
-                problems.append(Problem("zip", f"must hold one {MEMBER} at its top level, found {len(found)}"))
-            elif found[0].flag_bits & 1:
+            matches = [member for member in members if member.filename == MEMBER]
+            if len(matches) != 1:
+                problems.append(Problem("zip", f"must hold one {MEMBER} at its top level, found {len(matches)}"))
+            elif matches[0].flag_bits & 1:
                 problems.append(Problem("zip", f"{MEMBER} is encrypted"))
-            elif found[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            elif matches[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 problems.append(Problem("zip", f"{MEMBER} is neither stored nor deflated, which not everyone can read"))
-            elif found[0].file_size > MAX_BYTES:
-                problems.append(Problem("zip", f"{MEMBER} has {found[0].file_size:,} bytes; at most {MAX_BYTES:,}"))
+            elif matches[0].file_size > MAX_BYTES:
+                problems.append(Problem("zip", f"{MEMBER} has {matches[0].file_size:,} bytes; at most {MAX_BYTES:,}"))
             else:
-                with archive.open(found[0]) as file:  # which reads no more than the size it declares
+                with archive.open(matches[0]) as file:  # which reads no more than the size it declares
                     return file.read(), problems
     except ZIP_ERRORS as error:
         problems.append(Problem("zip", f"is broken: {error}"))
