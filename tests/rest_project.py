@@ -33,12 +33,12 @@ TINY = Tiny(
     questions=64, min_share=0.03, steps=1, batch_size=2, learning_rate=1e-3,
 )  # fmt: skip
 SECONDS = 0.5
-HEARD = ("a bell rings", "rain falls down")  # in clips of even and of odd numbers
+SOUNDS = ("a bell rings", "rain falls down")  # in clips of even and of odd numbers
 
 
 def write_base(folder: Path) -> None:
     """A tiny thinker of random weights."""
-    texts = [f"<think>HEARD: {sound}.</think> ANSWER: {sound}" for sound in HEARD] + ["Which sound is heard?"]
+    texts = [f"<think>HEARD: {sound}.</think> ANSWER: {sound}" for sound in SOUNDS] + ["Which sound is heard?"]
     tokenizer = train_tokenizer(texts * 5, 600, 4096)
     save_servable(new_thinker(tokenizer, TINY), tokenizer, new_feature_extractor(), folder)
 
@@ -88,7 +88,7 @@ def processor() -> AudioTextProcessor:
 def trace(number: int, weight: float = 1.0, more: str = "") -> Trace:
     """What is heard in clip `number`, named right; `more` is said while thinking."""
     path = clip(number)
-    text = f"<think>HEARD: {HEARD[number % 2]}. {more}</think> ANSWER: {HEARD[number % 2]}"
+    text = f"<think>HEARD: {SOUNDS[number % 2]}. {more}</think> ANSWER: {SOUNDS[number % 2]}"
     features = processor().features(soundfile.read(path, dtype="float32")[0])
     return Trace(
         problem_id=f"q{number}",

@@ -27,6 +27,7 @@ from stages.rest_check import control_traces, failures
 from stages.rest_train import adapted_model
 from tests.rest_project import (
     BASE,
+    SOUNDS,
     dataset,
     processor,
     trace,
@@ -149,7 +150,7 @@ def question(number: int, **changes: Any) -> Question:
     one = trace(number)
     audio = Audio(one.audio_path, one.audio_sha256, one.duration_s)
     layer = ("Perception Layer", "Music Theory", "sound", None, "mini", one.group)
-    return replace(Question(one.problem_id, audio, "Which?", ("a bell rings", "rain falls down"), 0, *layer), **changes)
+    return replace(Question(one.problem_id, audio, "Which?", SOUNDS, number % 2, *layer), **changes)
 
 
 @pytest.mark.parametrize("key", ["id", "group", "clip"])
