@@ -31,7 +31,7 @@ repro: setup ## Run every stage whose inputs changed, then show the results
 
 # A process a core, each with the tests of whole files, since what is slow there is made once a file.
 test: setup ## Run the tests, on all cores
-	@$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	@$(IN_VENV) python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 lint: setup ## Check style, formatting and types
 	@$(IN_VENV) ruff check . && ruff format --check . && mypy audio_reasoning cli stages

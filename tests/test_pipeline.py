@@ -24,7 +24,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     pipeline = create(tmp_path_factory.mktemp("pipeline"))
     try:
         ran = pipeline.repro()
-        prepared = ["parameters", "acquire@mini", "questions", "probe", "base_model", "rubrics"]
+        prepared = ["parameters", "code", "acquire@mini", "questions", "probe", "base_model", "rubrics"]
         assert ran == sorted([*prepared, *ANSWER, "score", "score_controls", *EVIDENCE, "headline", "vote_tables"])
         yield pipeline
     finally:
