@@ -59,10 +59,10 @@ def _explain(schema: type[BaseModel], error: Any, where: str, raw: Any) -> str:
     location: list[str] = []
     node = raw
     for part in error["loc"]:
-        exists = (isinstance(node, dict) and part in node) or (isinstance(node, list) and isinstance(part, int))
-        if exists or (error["type"] == "missing" and part == error["loc"][-1]):
+        known = (isinstance(node, dict) and part in node) or (isinstance(node, list) and isinstance(part, int))
+        if known or (error["type"] == "missing" and part == error["loc"][-1]):
             location.append(str(part))
-            node = node[part] if exists else None
+            node = node[part] if known else None
     key = ".".join(location)
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown parameter {key}; {nearest(location[-1], _siblings(schema, location[:-1], raw))}"
