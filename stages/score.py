@@ -27,7 +27,7 @@ from audio_reasoning.metrics.inputs import Unanswerable, read_question_set, read
 from audio_reasoning.metrics.results import Metrics, write_result
 from audio_reasoning.metrics.scoring import FATES, metrics_of
 from audio_reasoning.render.tables import percent_range
-from stages.layout import QUESTIONS, answers_file, manifest_file, metrics_file
+from stages.layout import METRICS, QUESTIONS, answers_file, manifest_file, metrics_file
 from stages.params import load_params
 
 
@@ -113,7 +113,10 @@ def line(name: object, metrics: Metrics) -> str:
 @stage_main
 def main() -> None:
     """Score the runs that the arguments stand for, and write their metrics."""
-    for run in runs_of(arguments().parse_args()):
+    args = arguments().parse_args()
+    if args.controls:  # DVC wants the folder also where no arm is asked for
+        (METRICS / "controls" / BASE).mkdir(parents=True, exist_ok=True)
+    for run in runs_of(args):
         out, metrics = score_run(run)
         write_result(out, metrics)
         print(line(out, metrics))
