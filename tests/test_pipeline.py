@@ -222,7 +222,7 @@ def test_a_clip_that_changed_after_hashing_stops_the_stage(pipeline: Pipeline) -
         ("params.yaml", "temperature:", "temprature:", 'did you mean "temperature"'),
         ("params.yaml", "  variants:\n", "  variants:\n  - baselin\n", 'did you mean "baseline"'),
         ("prompts/baseline.yaml", "{{ question }}", "{{ category }} {{ question }}", "uses 'category'"),
-        ("dvc.yaml", "- vote.seed", "- vote.sed", "vote.sed"),
+        ("dvc.yaml", "- headline.variant", "- headline.varient", "headline.varient"),
     ],
 )
 def test_the_check_finds_a_mistake_before_anything_starts(

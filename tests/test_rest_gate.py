@@ -208,8 +208,8 @@ def test_the_best_strength_on_dev_becomes_the_model(monkeypatch, capsys):
     assert found["parity"] == {"questions": 5, "agree": 1.0, "differ_from_base": 5}
     assert found["retention"]["n"] == 20 and found["retention"]["difference"] == 0
     assert [row for row in backend.asked if row[3] == 2] == [
-        (0.0, "transformers", 0.9, 2),
-        (0.5, "transformers", 0.9, 2),
+        (0.0, "transformers", 0.8, 2),
+        (0.5, "transformers", 0.8, 2),
     ]
     assert [row[:2] for row in backend.asked[-3:]] == [(0.5, "transformers"), (0.0, "transformers"), (0.5, "vllm")]
     assert "iter1 x 0.5: accepted: on dev +16.7 points" in capsys.readouterr().out

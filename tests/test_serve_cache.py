@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,12 @@ def test_sixteen_thousand_answers_are_found_at_once(path: Path) -> None:
     began = time.process_time()  # a busy machine does not count
     assert len(cache.get_many([f"{i:064d}" for i in range(16_000)])) == 16_000
     assert time.process_time() - began < 3  # 0.1 s where it was measured
+
+
+def test_many_may_open_a_new_cache_at_once(tmp_path: Path) -> None:
+    def opened(path: Path) -> None:
+        ResponseCache(path).close()
+
+    with ThreadPoolExecutor(16) as pool:
+        for round_ in range(20):
+            list(pool.map(opened, [tmp_path / f"{round_}.sqlite"] * 16))

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from audio_reasoning.core.errors import UserError
 
 _APPLICATION = 0x61757265  # "aure": marks the file as ours
@@ -31,7 +33,9 @@ class ResponseCache:
             self._connection = sqlite3.connect(
                 path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=8
             )
-            self._prepare()
+            # One process at a time: where SQLite goes over to WAL it does not wait for other processes' locks.
+            with FileLock(path.with_suffix(".lock"), timeout=_BUSY_S):
+                self._prepare()
 
     @property
     def folder(self) -> Path:
@@ -70,7 +74,7 @@ class ResponseCache:
 
     def _prepare(self) -> None:
         run = self._connection.execute
-        run("BEGIN IMMEDIATE")  # of several processes that find no file, one makes the table
+        run("BEGIN IMMEDIATE")
         application, version = (run(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
         if application == 0 and run("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
             run("CREATE TABLE responses (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
@@ -88,7 +92,7 @@ class ResponseCache:
         """Tell a failing file or disk as a UserError."""
         try:
             yield
-        except (sqlite3.Error, OSError, json.JSONDecodeError) as error:
+        except (sqlite3.Error, OSError, Timeout, json.JSONDecodeError) as error:
             raise UserError(
                 f"{self._path}: the response cache cannot be used: {error}. If the file is damaged, delete it with "
                 f"its -wal and -shm files: answers are asked again. Else see to disk space and permissions."
