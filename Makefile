@@ -29,9 +29,10 @@ repro: setup ## Run every stage whose inputs changed, then show the results
 	&& dvc repro $(ARGS) \
 	&& $(SHOW_RESULTS)
 
-# A process a core, each with the tests of whole files, since what is slow there is made once a file.
+# A process a core, each with the tests of whole files, since what is slow there is made once a file, in the order of
+# tests/conftest.py.
 test: setup ## Run the tests, on all cores
-	@$(IN_VENV) python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	@$(IN_VENV) python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup ## Check style, formatting and types
 	@$(IN_VENV) ruff check . && ruff format --check . && mypy audio_reasoning cli stages

@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,7 +23,12 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What drives a browser is slow; other slow tests say so themselves."""
+    """What drives a browser is slow; other slow tests say so themselves. Files that hold the most of them come first.
+
+    A file that takes minutes and begins last is waited for by an idle core.
+    """
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
