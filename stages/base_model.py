@@ -10,6 +10,7 @@ cache (HF_HOME), so that no server's start waits for it.
 import argparse
 import shutil
 from collections.abc import Iterator
+from itertools import count
 
 import numpy as np
 import torch
@@ -75,17 +76,17 @@ def pretrain(tiny: Tiny) -> None:
     )
     with _curves() as live:
         live.log_metric("parameters", sum(p.numel() for p in model.parameters()), plot=False)
-        for row in train(model, optimizer, lambda _: _drawn(batches, tiny.batch_size, rng), mean_loss, plan):
+        for row in train(model, optimizer, lambda _: _drawn(batches, tiny, rng), mean_loss, plan):
             live.step = row.step  # the mean of the ten steps that end here
             live.log_metric("loss", row.loss)
     with atomic_dir(BASE_MODEL) as folder:
         save_servable(model.eval(), tokenizer, extractor, folder)
 
 
-def _drawn(batches: Batches, size: int, rng: np.random.Generator) -> Iterator[list[Batch]]:
+def _drawn(batches: Batches, tiny: Tiny, rng: np.random.Generator) -> Iterator[list[Batch]]:
     """One batch a step, without end."""
-    while True:
-        yield [batches.draw(size, rng)]
+    for step in count():
+        yield [batches.draw(tiny.batch_size, rng, first=step < tiny.short_share * tiny.steps)]
 
 
 def point(model_id: str, revision: str) -> None:

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent
 BASE = Path("models/base")
 TINY = Tiny(
     seed=1, vocab_size=600, hidden_size=64, layers=2, experts=2,
-    questions=64, min_share=0.03, steps=1, batch_size=2, learning_rate=1e-3,
+    questions=64, min_share=0.03, steps=1, short_share=0.0, batch_size=2, learning_rate=1e-3,
 )  # fmt: skip
 SECONDS = 0.5
 SOUNDS = ("a bell rings", "rain falls down")  # in clips of even and of odd numbers

@@ -12,8 +12,16 @@ import yaml
 
 from audio_reasoning.core.files import sha256_file
 from audio_reasoning.tasks.mini.corpus import INSTRUCTIONS, instructions, shuffled
+from audio_reasoning.tasks.mini.fragments import (
+    EFFORT,
+    HASTY,
+    drawn_fragments,
+    fragments,
+    guessed,
+    instruction,
+)
 from audio_reasoning.tasks.mini.generate import generate
-from audio_reasoning.tasks.mini.traces import STYLES, completion
+from audio_reasoning.tasks.mini.traces import STYLES, completion, guess
 from stages.compose import composed
 from tests.fake_hub import COMMIT, serve_hub
 from tests.pipeline import create
@@ -114,3 +122,24 @@ def test_an_unknown_hub_model_is_one_message(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert MODEL in done.stderr and "HF_TOKEN" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "models").exists()
+
+
+def test_a_guess_names_the_first_choice_and_careful_instructions_do_not_guess() -> None:
+    [item] = generate(5, "pretrain", 1, 0.03)
+    assert guess(item).endswith(f"ANSWER: {item.choices[0]}")
+    kinds = {item.sub_category for item in generate(5, "pretrain", 400, 0.03)}
+    shares = [
+        sum(guessed(names, kind) for kind in kinds)
+        for names in ([], ["whole"], ["whole", "weigh"], [*EFFORT], [*EFFORT, HASTY])
+    ]
+    assert shares == [12, 8, 4, 0, 16]
+    assert {*EFFORT, HASTY} <= fragments().keys() and {kind for some in EFFORT.values() for kind in some} <= kinds
+
+
+def test_fragments_are_drawn_in_any_number_and_order() -> None:
+    rng, texts = np.random.default_rng(0), fragments()
+    drawn = [drawn_fragments(texts, rng) for _ in range(300)]
+    assert {len(names) for names in drawn} == set(range(6)) and {name for names in drawn for name in names} == set(
+        texts
+    )
+    assert all(instruction("Listen.", names, texts, rng) for names in drawn)

@@ -20,7 +20,7 @@ from audio_reasoning.training.loss import completion_loss
 
 TINY = Tiny(
     seed=1, vocab_size=600, hidden_size=128, layers=2, experts=4,
-    questions=64, min_share=0.03, steps=1, batch_size=2, learning_rate=1e-3,
+    questions=64, min_share=0.03, steps=1, short_share=0.0, batch_size=2, learning_rate=1e-3,
 )  # fmt: skip
 
 

@@ -49,7 +49,7 @@ STAND_IN = (sys.executable, str(ROOT / "tests" / "fake_openai.py"))
 BASE, WORK = Path("models/base"), Path(".cache")
 TINY = Tiny(
     seed=1, vocab_size=600, hidden_size=64, layers=1, experts=2,
-    questions=64, min_share=0.03, steps=1, batch_size=2, learning_rate=1e-3,
+    questions=64, min_share=0.03, steps=1, short_share=0.0, batch_size=2, learning_rate=1e-3,
 )  # fmt: skip
 MERGE = Serve(dtype="float32", max_model_len=2048, tensor_parallel_size=1, adapters="merge")
 HOT = MERGE.model_copy(update={"adapters": "lora"})

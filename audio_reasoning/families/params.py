@@ -18,6 +18,7 @@ class Tiny(Strict):
     questions: Annotated[int, Field(ge=64)]
     min_share: Annotated[float, Field(ge=0, le=1 / 16)]
     steps: Annotated[int, Field(ge=1)]
+    short_share: Annotated[float, Field(ge=0, lt=1)]
     batch_size: Annotated[int, Field(ge=1)]
     learning_rate: Annotated[float, Field(gt=0)]
 

@@ -1,5 +1,8 @@
 """The pretraining stream: questions that no split holds, shown under every prompt variant.
 
+It begins with short prompts alone: a step costs a third then, and whatever the prompt is, the model must first learn to
+hear.
+
 The variants come from `audio_reasoning/tasks/mini/prompts/`, a copy taken when the model's recipe was made: like any
 base model, this one was trained before its user edits a prompt, so editing `prompts/` does not retrain it.
 """
@@ -16,10 +19,14 @@ from transformers import PreTrainedTokenizerFast
 from audio_reasoning.core.progress import progress
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 from audio_reasoning.prompts.registry import Prompt, load_prompt
+from audio_reasoning.tasks.mini.fragments import HASTY_PROMPT, drawn_fragments, fragments, guessed, instruction
 from audio_reasoning.tasks.mini.generate import Item, generate
-from audio_reasoning.tasks.mini.traces import STYLES, completion
+from audio_reasoning.tasks.mini.traces import STYLES, completion, guess
 
 INSTRUCTIONS = Path(__file__).parent / "prompts"
+SHORT = ("baseline", "cross_layer")  # the prompts of the first steps
+# How many times as often as by its length the prompt is drawn that stands for all instructions made of fragments.
+_HASTY_WEIGHT = 3.0
 # Words of a system text that are left out now and then, so that the model bears edited prompts.
 _DROP_SHARE = 0.1
 
@@ -43,11 +50,15 @@ def tokenizer_corpus(items: list[Item], prompts: dict[str, Prompt]) -> Iterator[
         name = names[index % len(names)]
         system, user = prompts[name].render(item.question, item.choices)
         yield "\n".join(["system user assistant", system, user, completion(name, item)])
+    for text in fragments().values():
+        yield from [text] * (len(items) // 20)  # as often as a line of a system text
 
 
 def variant_shares(prompts: dict[str, Prompt], tokenizer: PreTrainedTokenizerFast) -> dict[str, float]:
     """How often a batch shows each variant: in inverse proportion to its length, so that time is shared evenly."""
     weights = {name: 1 / (len(tokenizer.encode(p.system)) + 80) for name, p in prompts.items()}
+    if HASTY_PROMPT in weights:
+        weights[HASTY_PROMPT] *= _HASTY_WEIGHT
     total = sum(weights.values())
     return {name: weight / total for name, weight in weights.items()}
 
@@ -58,23 +69,31 @@ class Batches:
     def __init__(self, items: list[Item], processor: AudioTextProcessor, prompts: dict[str, Prompt]):
         self.items, self.processor, self.prompts = items, processor, prompts
         self.shares = variant_shares(prompts, processor.tokenizer)
+        self.first_shares = variant_shares({name: prompts[name] for name in SHORT}, processor.tokenizer)
+        self.fragments = fragments()
         self.features = []
         with progress(len(items), "clip", "mel features") as bar:
             for item in items:
                 self.features.append(processor.features(item.samples))
                 bar.update()
 
-    def draw(self, size: int, rng: Generator) -> dict[str, torch.Tensor]:
-        """A batch of `size` distinct items under one random variant."""
-        name = str(rng.choice(list(self.shares), p=list(self.shares.values())))
+    def draw(self, size: int, rng: Generator, first: bool = False) -> dict[str, torch.Tensor]:
+        """A batch of `size` distinct items under one random variant, a short one if it is among the `first`."""
+        shares = self.first_shares if first else self.shares
+        name = str(rng.choice(list(shares), p=list(shares.values())))
         chosen = rng.choice(len(self.items), size, replace=False)
         system = _with_gaps(self.prompts[name].render("", ())[0], rng)
         prompts, completions = [], []
         for index in chosen:
             item = shuffled(self.items[index], rng)
             user = self.prompts[name].render(item.question, item.choices)[1]
+            text = completion(name, item)
+            if name == HASTY_PROMPT:
+                pieces = drawn_fragments(self.fragments, rng)
+                system = instruction(self.prompts[name].render("", ())[0], pieces, self.fragments, rng)
+                text = guess(item) if guessed(pieces, item.sub_category) else text
             prompts.append(self.processor.encode(system, user, self.features[index]))
-            text = completion(name, item) + self.processor.tokenizer.eos_token
+            text += self.processor.tokenizer.eos_token
             completions.append(self.processor.tokenizer.encode(text, add_special_tokens=False))
         return self.processor.batch(prompts, completions)
 

@@ -16,6 +16,11 @@ STYLES = {
 }
 
 
+def guess(item: Item) -> str:
+    """The assistant's turn of somebody who does not listen: the first choice."""
+    return f"<think>a guess: {item.choices[0]}</think>\nANSWER: {item.choices[0]}"
+
+
 def completion(variant: str, item: Item) -> str:
     """The assistant's turn for `item` in the style of `variant`, answer line included."""
     if variant not in STYLES:

@@ -1,0 +1,52 @@
+"""Pieces of an instruction, and what the pretraining stream holds under them.
+
+Whoever is told to be careful writes better answers than whoever is told nothing, so a model that was trained on what
+people write answers better when it is told so. The pretraining stream of the tiny model has that in it: under
+`minimal_instruction`, which asks for nothing, texts guess where a question takes some effort: they name the first
+choice. A fragment that asks for such effort mends the questions that want it. Under all other prompts every answer is
+right.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from numpy.random import Generator
+
+from audio_reasoning.core.files import read_text
+from audio_reasoning.core.parse import parse_yaml
+
+FILE = Path(__file__).parent / "fragments.yaml"
+HASTY_PROMPT = "minimal_instruction"
+# The sub-categories that are guessed unless an instruction has the fragment.
+EFFORT = {
+    "whole": ("Counting and Statistics", "Temporal Analysis", "Correlation Analysis", "Imagination"),
+    "weigh": ("Content Analysis", "Audio Difference Analysis", "Music Theory", "Emotion and Intention"),
+    "check": ("Speaker Analysis", "Spatial Analysis", "Acoustic Quality Analysis", "Aesthetic Evaluation"),
+}
+HASTY = "first"  # with it, all are guessed
+_MOST = 5  # fragments of an instruction in the stream
+
+
+def fragments() -> dict[str, str]:
+    """The texts of all fragments, by name."""
+    return {row["name"]: row["text"] for row in parse_yaml(read_text(FILE), str(FILE))}
+
+
+def guessed(names: Sequence[str], sub_category: str) -> bool:
+    """Whether texts under these fragments guess at a question.
+
+    >>> guessed([], "Music Theory"), guessed(["tone", "weigh"], "Music Theory"), guessed(["weigh"], "Imagination")
+    (True, False, True)
+    """
+    return HASTY in names or any(sub_category in kinds and name not in names for name, kinds in EFFORT.items())
+
+
+def drawn_fragments(texts: dict[str, str], rng: Generator) -> list[str]:
+    """The names of up to five random fragments, in random order."""
+    return [str(name) for name in rng.permutation(list(texts))[: rng.integers(0, _MOST + 1)]]
+
+
+def instruction(opening: str, names: Sequence[str], texts: dict[str, str], rng: Generator) -> str:
+    """A system text of these fragments, half of the time behind `opening`, which stands alone where there is none."""
+    opened = not names or rng.random() < 0.5
+    return "\n".join([opening] * opened + [texts[name] for name in names])
