@@ -36,6 +36,7 @@ from stages.layout import (
     metrics_file,
 )
 from stages.params import load_params
+from stages.prompt_tree import prompt_tree
 
 
 class Params(DeclaredRuns):
@@ -48,7 +49,7 @@ class Params(DeclaredRuns):
 def sections(params: Params) -> list[Section]:
     """The overview's sections, in the order of the questions that a reader asks."""
     return [
-        prompts_section(METRICS / "summary.json", METRICS / "scores" / BASE, params.prompts.variants),
+        prompts_section(METRICS / "summary.json", METRICS / "scores" / BASE, params.prompts.variants, prompt_tree()),
         sub_categories_section(METRICS / "compare.json", METRICS / "summary.json"),
         arms_section(METRICS / "arms.json"),
         votes_section(METRICS / "votes" / BASE, params.vote.variants),

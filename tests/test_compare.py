@@ -102,6 +102,19 @@ def test_each_variant_is_compared_with_the_first_question_by_question(workplace,
     assert (summary()["best"], summary()["best_acc_strict"]) == ("better", 0.7)
 
 
+def test_each_variant_is_compared_with_the_one_that_it_was_made_from(workplace, monkeypatch):
+    fields = {"title": "T", "strategy": "S", "version": 1, "system": "", "user": "{{ question }} {{ choices }}"}
+    made = {"better": {"parent": "v1", "change": "more"}, "same": {"parent": "better", "change": "less"}}
+    made["baseline"] = {"parent": "gone", "change": "all", "aliases": ["v1"]}
+    Path("prompts").mkdir()
+    for name, more in made.items():
+        Path(f"prompts/{name}.yaml").write_text(yaml.safe_dump({"name": name, **fields, **more}))
+    run(monkeypatch, compare)
+    declared, explored = summary()["versus_parent"]
+    assert (declared["a"], declared["b"], declared["verdict"]) == ("baseline", "better", "better")
+    assert (explored["a"], explored["b"], explored["verdict"]) == ("better", "same", "exploratory")
+
+
 def test_the_long_table_has_every_variant_and_group_of_questions(workplace, monkeypatch):
     run(monkeypatch, compare)
     rows = json.loads(Path("metrics/compare.json").read_text())

@@ -155,12 +155,16 @@ class Contrast(Judged):
 
 
 class Summary(Result):
-    """metrics/summary.json: the best variant, each against the first, and the declared contrasts."""
+    """metrics/summary.json: the best variant, each against the first, and the declared contrasts.
+
+    `versus_parent` are the variants beside the prompts that they were made from, where these are variants too.
+    """
 
     profile: str
     best: str
     best_acc_strict: float
     versus_baseline: list[Judged]
+    versus_parent: list[Judged] = Field(default_factory=list)
     contrasts: list[Contrast]
     notes: list[str]
 
