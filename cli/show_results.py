@@ -23,10 +23,10 @@ from stages.prompt_tree import prompt_tree
 
 def prompts() -> str:
     """All prompts side by side, and the declared contrasts; then which prompt was made from which, where any was."""
-    variants = [Run(variant) for variant in load_project().prompts.variants]
-    metrics = {run.name: read_result(metrics_file(run), Metrics) for run in variants}
+    variants = load_project().prompts.variants
+    metrics = {variant: read_result(metrics_file(Run(variant)), Metrics) for variant in variants}
     table = compare_table.table(metrics, read_result(METRICS / "summary.json", Summary))
-    tree = prompt_tree()
+    tree = prompt_tree(variants)
     return f"{table}\n\n{tree_text(tree)}" if any(row.parent for row in tree) else table
 
 

@@ -1,13 +1,14 @@
 """What is known of the prompts in prompts/: which was made from which, and what their metrics say of them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from audio_reasoning.core.runs import Run
 from audio_reasoning.metrics.optimize_results import Optimization
-from audio_reasoning.metrics.results import Judged, Metrics, Summary, existing_result, read_result
+from audio_reasoning.metrics.results import Metrics, Summary, existing_result, read_result
 from audio_reasoning.prompts.lineage import lineage, read_prompts
 from audio_reasoning.prompts.registry import Prompt
 from audio_reasoning.render.prompt_tree import HAND, TreeRow
+from stages.aliases import listed_name
 from stages.family import as_declared
 from stages.layout import METRICS, PROMPTS, metrics_file
 
@@ -19,28 +20,31 @@ def read_optimizations() -> dict[str, Optimization]:
     return {path.stem: read_result(path, Optimization) for path in sorted(OPTIMIZE.glob("*.json"))}
 
 
-def prompt_tree() -> list[TreeRow]:
-    """The prompts with their figures, each before those made from it; UserError for a file that is not its own."""
+def prompt_tree(variants: Collection[str]) -> list[TreeRow]:
+    """The prompts with their figures, each before those made from it, called as `variants` call them.
+
+    Raises UserError for a prompt or a metrics file that is not what it should be.
+    """
     summary = existing_result(METRICS / "summary.json", Summary)
     compared = [*summary.versus_parent, *summary.contrasts, *summary.versus_baseline] if summary else []
     dev = _held_out(read_optimizations())
-    return [
-        TreeRow(
-            name=branch.prompt.name,
-            last=branch.last,
-            parent=branch.parent.name if branch.parent else None,
-            change=branch.prompt.change or "",
-            maker=_maker(branch.prompt),
-            dev=dev.get(branch.prompt.name),
-            test=existing_result(metrics_file(Run(branch.prompt.name)), Metrics),
-            versus_parent=_versus(compared, branch.parent, branch.prompt),
+    rows = []
+    for branch in lineage(read_prompts(PROMPTS)):
+        name = listed_name(branch.prompt.name, variants)
+        parent = listed_name(branch.parent.name, variants) if branch.parent else None
+        rows.append(
+            TreeRow(
+                name=name,
+                last=branch.last,
+                parent=parent,
+                change=branch.prompt.change or "",
+                maker=_maker(branch.prompt),
+                dev=dev.get(branch.prompt.name),
+                test=existing_result(metrics_file(Run(name)), Metrics),
+                versus_parent=as_declared(compared, parent, name) if parent else None,
+            )
         )
-        for branch in lineage(read_prompts(PROMPTS))
-    ]
-
-
-def _versus(compared: list[Judged], parent: Prompt | None, prompt: Prompt) -> Judged | None:
-    return as_declared(compared, parent.name, prompt.name) if parent else None
+    return rows
 
 
 def _maker(prompt: Prompt) -> str:

@@ -49,7 +49,12 @@ class Params(DeclaredRuns):
 def sections(params: Params) -> list[Section]:
     """The overview's sections, in the order of the questions that a reader asks."""
     return [
-        prompts_section(METRICS / "summary.json", METRICS / "scores" / BASE, params.prompts.variants, prompt_tree()),
+        prompts_section(
+            METRICS / "summary.json",
+            METRICS / "scores" / BASE,
+            params.prompts.variants,
+            prompt_tree(params.prompts.variants),
+        ),
         sub_categories_section(METRICS / "compare.json", METRICS / "summary.json"),
         arms_section(METRICS / "arms.json"),
         votes_section(METRICS / "votes" / BASE, params.vote.variants),

@@ -81,7 +81,7 @@ def project(tmp_path, monkeypatch):
 
 
 def test_the_tree_has_the_figures_of_test_and_of_held_out_questions(project):
-    rows = {row.name: row for row in prompt_tree()}
+    rows = {row.name: row for row in prompt_tree(["baseline", "expert_analyst"])}
     assert list(rows) == ["baseline", "expert_analyst", "searched"]
     assert rows["searched"].dev == (0.6, 50) and rows["expert_analyst"].dev == (0.4, 50)
     assert rows["searched"].maker == "gepa, proposals by bank" and rows["searched"].test is None
@@ -90,6 +90,10 @@ def test_the_tree_has_the_figures_of_test_and_of_held_out_questions(project):
     assert cells[1][8:] == ["0.7000", "not distinguishable"] and cells[0][5:] == [""] * 5
     page = to_html(tree_table([*rows.values()]))
     assert "#a=baseline&amp;b=expert_analyst" in page and "<script" not in page
+    assert [(row.name, row.parent) for row in prompt_tree(["baseline", "v8"])][1:] == [
+        ("v8", "baseline"),
+        ("searched", "v8"),
+    ]
 
 
 def test_a_terminal_shows_the_tree_with_what_was_changed():
