@@ -32,6 +32,7 @@ from audio_reasoning.metrics.results import (
     Metrics,
     Summary,
     VariantRow,
+    between,
     read_result,
     to_json,
     write_result,
@@ -41,7 +42,7 @@ from audio_reasoning.render.compare_table import markdown, table
 from audio_reasoning.render.tables import MINI_NOTE
 from stages.contrasts import Declared, declared_contrasts
 from stages.declared import RUNS
-from stages.family import Contrasts, Scores, as_declared, pairs_of, read_scores
+from stages.family import Contrasts, Scores, pairs_of, read_scores
 from stages.layout import METRICS, PROMPTS, QUESTIONS, REPORTS, metrics_file
 from stages.params import load_params
 
@@ -87,9 +88,7 @@ def compare_each(
 ) -> list[Judged]:
     """Each pair of variants: the declared contrast, in either direction, else an exploratory comparison."""
     declared = [row.whole for row in contrasts]
-    return [
-        as_declared(declared, a, b) or explored(Pair(a, b, scores[a], scores[b]), questions, method) for a, b in pairs
-    ]
+    return [between(declared, a, b) or explored(Pair(a, b, scores[a], scores[b]), questions, method) for a, b in pairs]
 
 
 def with_parent(variants: list[str], folder: Path) -> list[tuple[str, str]]:

@@ -9,7 +9,6 @@ from audio_reasoning.prompts.lineage import lineage, read_prompts
 from audio_reasoning.prompts.registry import Prompt
 from audio_reasoning.render.prompt_tree import HAND, TreeRow
 from stages.aliases import listed_name
-from stages.family import as_declared
 from stages.layout import METRICS, PROMPTS, metrics_file
 
 OPTIMIZE = METRICS / "optimize"
@@ -26,7 +25,6 @@ def prompt_tree(variants: Collection[str]) -> list[TreeRow]:
     Raises UserError for a prompt or a metrics file that is not what it should be.
     """
     summary = existing_result(METRICS / "summary.json", Summary)
-    compared = [*summary.versus_parent, *summary.contrasts, *summary.versus_baseline] if summary else []
     dev = _held_out(read_optimizations())
     rows = []
     for branch in lineage(read_prompts(PROMPTS)):
@@ -41,7 +39,7 @@ def prompt_tree(variants: Collection[str]) -> list[TreeRow]:
                 maker=_maker(branch.prompt),
                 dev=dev.get(branch.prompt.name),
                 test=existing_result(metrics_file(Run(name)), Metrics),
-                versus_parent=as_declared(compared, parent, name) if parent else None,
+                versus_parent=summary.between(parent, name) if summary and parent else None,
             )
         )
     return rows

@@ -15,15 +15,18 @@ from audio_reasoning.core.run_names import Headline
 from audio_reasoning.core.runs import BASE
 from audio_reasoning.core.typed import Name
 from audio_reasoning.metrics.inputs import read_question_set
+from audio_reasoning.metrics.key_results import key_results, not_there
 from audio_reasoning.render.report.answers import page_data, read_run, script_json, trace_file, traces_script
 from audio_reasoning.render.report.arms import arms_section
 from audio_reasoning.render.report.failures import errors_section, judge_section
+from audio_reasoning.render.report.key_results import key_results_section
 from audio_reasoning.render.report.page import header_of, render, write_assets
 from audio_reasoning.render.report.prompts import prompts_section, sub_categories_section
 from audio_reasoning.render.report.sections import Section
 from audio_reasoning.render.report.training import iterations_section, pass_rates_section
 from audio_reasoning.render.report.votes import votes_section
 from stages.declared import RUNS, DeclaredRuns
+from stages.key_results import READ, read_study
 from stages.layout import (
     METRICS,
     QUESTIONS,
@@ -48,7 +51,9 @@ class Params(DeclaredRuns):
 
 def sections(params: Params) -> list[Section]:
     """The overview's sections, in the order of the questions that a reader asks."""
+    study = read_study(params)
     return [
+        key_results_section(READ, key_results(study), not_there(study)),
         prompts_section(
             METRICS / "summary.json",
             METRICS / "scores" / BASE,
