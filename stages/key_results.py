@@ -8,7 +8,7 @@ from audio_reasoning.metrics.vote_results import VoteFigures
 from audio_reasoning.prompts.aliases import own_name
 from stages.declared import DeclaredRuns
 from stages.layout import METRICS, PROMPTS, REST_METRICS, metrics_file
-from stages.prompt_tree import OPTIMIZE, read_optimizations
+from stages.optimizations import OPTIMIZE, read_optimizations
 
 SUMMARY, REST_SUMMARY, VOTES = METRICS / "summary.json", REST_METRICS / "summary.json", METRICS / "votes" / BASE
 READ = (METRICS / "scores", SUMMARY, OPTIMIZE, REST_SUMMARY, VOTES)
@@ -25,7 +25,7 @@ def read_study(params: DeclaredRuns) -> Study:
         metrics={name: values for name, values in metrics.items() if values},
         summary=existing_result(SUMMARY, Summary),
         rest=existing_result(REST_SUMMARY, RestSummary),
-        optimizations=read_optimizations(),
+        optimizations=read_optimizations(variants),
         votes={name: values for name, values in votes.items() if values},
         own_names={variant: own_name(variant, PROMPTS) for variant in variants},
     )

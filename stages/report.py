@@ -20,6 +20,7 @@ from audio_reasoning.render.report.answers import page_data, read_run, script_js
 from audio_reasoning.render.report.arms import arms_section
 from audio_reasoning.render.report.failures import errors_section, judge_section
 from audio_reasoning.render.report.key_results import key_results_section
+from audio_reasoning.render.report.optimized import optimized_section
 from audio_reasoning.render.report.page import header_of, render, write_assets
 from audio_reasoning.render.report.prompts import prompts_section, sub_categories_section
 from audio_reasoning.render.report.sections import Section
@@ -38,6 +39,7 @@ from stages.layout import (
     manifest_file,
     metrics_file,
 )
+from stages.optimizations import OPTIMIZE
 from stages.params import load_params
 from stages.prompt_tree import prompt_tree
 
@@ -61,6 +63,7 @@ def sections(params: Params) -> list[Section]:
             prompt_tree(params.prompts.variants),
         ),
         sub_categories_section(METRICS / "compare.json", METRICS / "summary.json"),
+        optimized_section(OPTIMIZE, study.optimizations, METRICS / "summary.json", METRICS / "scores" / BASE),
         arms_section(METRICS / "arms.json"),
         votes_section(METRICS / "votes" / BASE, params.vote.variants),
         iterations_section(REST_METRICS),

@@ -84,10 +84,10 @@ def test_the_tree_has_the_figures_of_test_and_of_held_out_questions(project):
     rows = {row.name: row for row in prompt_tree(["baseline", "expert_analyst"])}
     assert list(rows) == ["baseline", "expert_analyst", "searched"]
     assert rows["searched"].dev == (0.6, 50) and rows["expert_analyst"].dev == (0.4, 50)
-    assert rows["searched"].maker == "gepa, proposals by bank" and rows["searched"].test is None
+    assert rows["searched"].maker == "gepa (bank)" and rows["searched"].test is None
     cells = [[cell.text for cell in row] for row in tree_table([*rows.values()]).body]
     assert cells[1][3:6] == ["40.0 (27.6–53.8)", "50.0 (20.0–80.0)", "-10.0"]
-    assert cells[1][8:] == ["0.7000", "not distinguishable"] and cells[0][5:] == [""] * 5
+    assert cells[1][7:] == ["0.7000", "not distinguishable"] and cells[0][5:] == [""] * 4
     page = to_html(tree_table([*rows.values()]))
     assert "#a=baseline&amp;b=expert_analyst" in page and "<script" not in page
     assert [(row.name, row.parent) for row in prompt_tree(["baseline", "v8"])][1:] == [

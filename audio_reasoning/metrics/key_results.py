@@ -99,13 +99,12 @@ def _optimized(study: Study) -> Iterator[KeyResult]:
     """Every prompt that an optimiser found, against the one that it started from."""
     for name, search in study.optimizations.items():
         metrics = study.metrics.get(name)
-        start = next((listed for listed, own in study.own_names.items() if own == search.start), search.start)
         yield KeyResult(
             "optimised prompts",
             name,
             _accuracy(metrics) if metrics else None,
-            start,
-            _judged(study, start, name),
+            search.start,
+            _judged(study, search.start, name),
             _reported("optimised prompts", search.optimizer),
         )
 

@@ -23,7 +23,8 @@ WIDTH = 120  # of a terminal's lines
 ONLY_REPORTED = "only reported"
 NOTES = (
     "Accuracy on all test questions in percent, Δ in points, with 95 % intervals. p is adjusted over the comparisons "
-    "that are declared together (Holm); “alone”: not declared, so as it is. What is called better or worse is marked.",
+    "that are declared together (Holm); of others, “alone” or exploratory, it is as it is. What is called better or "
+    "worse is marked.",
     f"“Reported” is what is {LABEL}: {SOURCE} on GitHub. It gives no intervals: those shown are Wilson’s for "
     f"{QUESTIONS:,} questions. Its Δ is always to its baseline.",
 )
@@ -58,15 +59,22 @@ def page_table(results: Sequence[KeyResult]) -> Table:
     rows = []
     for row in results:
         link = browser_link(a=row.reference, b=row.run) if row.versus else ""
-        accuracy, _, p, verdict = _figures(row)
+        accuracy, *_, verdict = _figures(row)
         differs = comparison_cells(row.versus, "Δ", "95 %", "interval")
-        against = Cell(row.reference, tone="quiet")
-        verdict = Cell(verdict.text, tone=tone_of(row.versus) or "quiet")
-        rows.append([Cell(row.run, link=link), Cell(row.approach), accuracy, against, *differs, p, verdict])
-        rows[-1] += [Cell(cell.text, tone="quiet") for cell in _reported(row)]
-    columns = ["run", "approach", "accuracy", "Δ to", "Δ", "95 %", "interval", "p", "verdict", "reported", "reported Δ"]
-    caption = f"What each approach reaches, in percent; in the last two columns, what is {LABEL}"
-    return Table(columns, rows, ["approach", "Δ to", "verdict"], caption)
+        # Of what was not declared the verdict says that p stands alone.
+        p = comparison_cells(row.versus, "decisive p" if isinstance(row.versus, Judged) else "p")
+        judged = Cell(verdict.text, tone=tone_of(row.versus) or "quiet")
+        reported = [Cell(cell.text, tone="quiet") for cell in _reported(row)]
+        rows.append([Cell(row.run, link=link), Cell(row.approach), accuracy, *differs, *p, judged, *reported])
+    columns = ["run", "approach", "accuracy", "Δ", "95 %", "interval", "p", "verdict", "reported", "its Δ"]
+    references = [
+        f"{row.approach}: {REFERENCES[row.approach]}" for row in results if row.versus and REFERENCES[row.approach]
+    ]
+    caption = (
+        f"What each approach reaches, in percent ({'; '.join(dict.fromkeys(references))}). In the last two columns, "
+        f"what is {LABEL}"
+    )
+    return Table(columns, rows, ["approach", "verdict"], caption)
 
 
 def in_short(results: Sequence[KeyResult]) -> str:

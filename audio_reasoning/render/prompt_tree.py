@@ -22,7 +22,7 @@ class TreeRow:
     """A prompt in the tree.
 
     `last` says for each step down from a root whether it leads to the last child there; `maker` is HAND, or the
-    optimiser with its proposer. `dev` is an accuracy and its number of questions.
+    optimiser with what wrote its proposals in brackets. `dev` is an accuracy and its number of questions.
     """
 
     name: str
@@ -40,27 +40,24 @@ def tree_table(rows: Sequence[TreeRow]) -> Table:
     body = []
     for row in rows:
         link = browser_link(a=row.parent, b=row.name) if row.parent and row.versus_parent else ""
-        name = Cell(branches(row.last) + row.name, link=link)
-        words = [foreign(row.change), Cell(row.maker)]
-        figures = comparison_cells(row.versus_parent, "Δ", "95 %", "interval", "decisive p", absent=DASH)
-        figures = figures if row.versus_parent else cells("", "", "", "")
-        verdict = comparison_cells(row.versus_parent, "verdict")
-        body.append([name, *words, *_accuracies(row), *figures, *verdict])
-    columns = ["prompt", "what was changed", "made by", "dev, held out", "test", "Δ parent", "95 %", "interval", "p"]
+        name = Cell(row.name, link=link, lead=branches(row.last))
+        figures = comparison_cells(row.versus_parent, "Δ", "95 %", "decisive p", "verdict")
+        body.append([name, foreign(row.change), foreign(row.maker), *_accuracies(row), *figures])
+    columns = ["prompt", "what was changed", "made by", "dev, held out", "test", "Δ parent", "95 %", "p", "verdict"]
     caption = (
         "Which prompt was made from which. Accuracy in percent, in brackets 95 % intervals; Δ in points to the prompt "
         "that it was made from"
     )
-    return Table([*columns, "verdict"], body, ["what was changed", "made by", "verdict"], caption)
+    return Table(columns, body, ["what was changed", "made by", "verdict"], caption)
 
 
 def tree_text(rows: Sequence[TreeRow]) -> str:
     """The tree for a terminal: under each prompt, what was changed."""
     body: list[list[Cell] | str] = []
     for place, row in enumerate(rows):
-        figures = comparison_cells(row.versus_parent, "Δ*", "95 %", "decisive p")
-        verdict = comparison_cells(row.versus_parent, "verdict")
-        body.append([*cells(branches(row.last) + row.name, row.maker), *_accuracies(row), *figures, *verdict])
+        name = Cell(row.name, lead=branches(row.last))
+        figures = comparison_cells(row.versus_parent, "Δ*", "95 %", "decisive p", "verdict")
+        body.append([name, foreign(row.maker), *_accuracies(row), *figures])
         if row.change:
             leads_on = place + 1 < len(rows) and len(rows[place + 1].last) > len(row.last)
             body.append(f"{beneath(row.last)}{'│' if leads_on else ' '}    {printable(row.change)}")

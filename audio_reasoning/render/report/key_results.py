@@ -14,5 +14,5 @@ def key_results_section(files: Sequence[Path], results: Sequence[KeyResult], abs
     section = Section("section-key-results", "What did each approach bring?", [str(file) for file in files])
     if all(row.only_reported for row in results):
         return section.missing("no prompt has been scored", "dvc repro score")
-    notes = [*NOTES, *(f"Not here: {line}" for line in absent)]
+    notes = [*NOTES, *(f"Not here: {line.replace('`', '')}" for line in absent)]
     return replace(section, lead=in_short(results), tables=[page_table(results)], notes=notes)
