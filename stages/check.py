@@ -29,6 +29,7 @@ from stages.compose import overridden
 from stages.layout import PROMPTS, QUESTIONS
 from stages.params import PARAMS
 from stages.project import Project, load_project
+from stages.rest_prompt import training_prompt
 
 
 def problems() -> list[str]:
@@ -66,6 +67,8 @@ def _prompt_problems(params: Project) -> list[str]:
     for name in sorted({*params.prompts.variants, params.rest.prompt}):
         try:
             faults += missing_links(load_prompt(name, PROMPTS), PROMPTS)
+            if params.rest.iterations and name == params.rest.prompt:
+                training_prompt(name)
         except UserError as error:
             faults.append(str(error))
     return faults
