@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.prompts.registry import FIELDS, load_prompt
+from audio_reasoning.core.files import sha256_json
+from audio_reasoning.core.records import Audio
+from audio_reasoning.core.validate import validated
+from audio_reasoning.prompts.prompt import Demonstration
+from audio_reasoning.prompts.provenance import Provenance
+from audio_reasoning.prompts.registry import FIELDS, Prompt, load_prompt, write_prompt
 from stages.project import load_project
 
 ROOT = Path(__file__).parent.parent
@@ -29,6 +34,11 @@ def write(tmp_path: Path):
     return _write
 
 
+PROVENANCE = {
+    "optimizer": "gepa", "start": "baseline", "proposer": "models/base", "seed": 7, "trials": 40, "answers": 2000,
+    "validation": {"score": 0.61, "low": 0.55, "high": 0.66, "optimistic": True}, "model": "models/base",
+}  # fmt: skip
+DEMONSTRATION = {"question": "What is heard?", "choices": ["a bell", "rain"], "response": "It rings.\nANSWER: a bell"}
 EIGHT = (
     "baseline", "expert_analyst", "anti_overthinking", "category_aware",
     "targeted_hints", "structured_reasoning", "dspy_v1", "dspy_v2",
@@ -78,10 +88,28 @@ def test_an_unknown_field_gets_a_hint(write) -> None:
         ({"user": "{{ question }"}, "user template"),
         ({"user": "{{ question }}"}, "never shows {{ choices }}"),
         ({"user": "{{ question | nosuch }} {{ choices }}"}, "user template"),
-        ({"version": "one"}, "version must be int"),
+        ({"version": "one"}, "'version' must be a whole number, found \"one\""),
         ({"system": "You hear {{ category }}."}, "the system text is no template"),
         ({"user": "{{ question.__class__.__mro__ }} {{ choices }}"}, "user template"),
         ({"name": "other"}, "expected 'mine'"),
+        ({"parent": "baseline"}, "'parent' needs the field 'change'"),
+        ({"aliases": ["v1", "v1"]}, "'aliases' must be a list of names"),
+        (
+            {"provenance": {**PROVENANCE, "trails": 3}},
+            "provenance: unknown field 'trails' of Provenance; did you mean \"trials\"",
+        ),
+        (
+            {"provenance": {**PROVENANCE, "validation": {"score": 0.5, "low": 0.4, "high": 0.6}}},
+            "provenance: validation: the field 'optimistic'",
+        ),
+        (
+            {"demonstrations": [{**DEMONSTRATION, "response": " "}]},
+            "demonstrations[0]: 'response' must be a text that is not blank",
+        ),
+        (
+            {"demonstrations": [DEMONSTRATION, {**DEMONSTRATION, "choices": ["a bell"]}]},
+            "demonstrations[1]: a question needs at least two choices",
+        ),
     ],
 )
 def test_a_bad_value_is_named(write, changes: dict, message: str) -> None:
@@ -95,6 +123,54 @@ def test_a_bad_value_is_named(write, changes: dict, message: str) -> None:
 def test_a_variant_without_a_file_gets_a_hint() -> None:
     with pytest.raises(UserError, match='did you mean "baseline"'):
         load_prompt("baselin", ROOT / "prompts")
+
+
+TEXTS = st.text(min_size=1).filter(str.strip)
+DEMONSTRATIONS = st.builds(
+    Demonstration,
+    question=TEXTS,
+    choices=st.lists(TEXTS.map(str.strip), min_size=2, max_size=3, unique=True).map(tuple),
+    response=TEXTS,
+    audio=st.none() | st.builds(Audio, path=st.text(), sha256=st.text(), duration_s=st.floats(0, 1e6)),
+)
+PROMPTS = st.builds(
+    Prompt,
+    name=st.just("mine"),
+    title=st.text(),
+    strategy=st.text(),
+    version=st.integers(),
+    system=st.text().filter(lambda text: "{{" not in text and "{%" not in text),
+    user=TEXTS.filter(lambda text: "{" not in text).map(lambda text: f"{text}{{{{ question }}}} {{{{ choices }}}}"),
+    aliases=st.just(("v8", "no")),
+    parent=st.just("baseline"),
+    change=TEXTS,
+    provenance=st.none() | st.just(validated(Provenance, PROVENANCE, "")),
+    demonstrations=st.lists(DEMONSTRATIONS, max_size=2).map(tuple),
+)
+
+
+@given(prompt=PROMPTS)
+def test_a_prompt_that_is_written_loads_as_an_equal_one(prompt: Prompt, tmp_path_factory) -> None:
+    path = tmp_path_factory.mktemp("prompts") / "mine.yaml"
+    write_prompt(path, prompt)
+    assert load_prompt("mine", path.parent) == prompt
+
+
+def test_a_written_prompt_reads_as_one_that_is_written_by_hand(tmp_path: Path) -> None:
+    prompt = load_prompt("expert_analyst", ROOT / "prompts")
+    write_prompt(tmp_path / "expert_analyst.yaml", prompt)
+    by_hand = (ROOT / "prompts/expert_analyst.yaml").read_text()
+    assert (tmp_path / "expert_analyst.yaml").read_text().endswith(by_hand[by_hand.index("system: |") :])
+
+
+def test_demonstrations_count_in_what_the_model_is_shown_and_a_prompt_without_any_keeps_its_hash(write) -> None:
+    plain = load_prompt("mine", write())
+    shown = load_prompt("mine", write(demonstrations=[DEMONSTRATION]))
+    clip = {"path": "lab/a.wav", "sha256": "0" * 64, "duration_s": 1.0}
+    moved = [{**DEMONSTRATION, "audio": {**clip, "path": path}} for path in ("lab/a.wav", "lab/b.wav")]
+    heard = [load_prompt("mine", write(demonstrations=[one])).text_hash for one in moved]
+    assert plain.text_hash == sha256_json([plain.system, plain.user])
+    assert len({plain.text_hash, shown.text_hash, *heard}) == 3
 
 
 def test_a_title_does_not_change_what_the_model_is_shown(write) -> None:

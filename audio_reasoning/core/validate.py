@@ -3,7 +3,7 @@
 import functools
 import json
 from collections.abc import Hashable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -44,12 +44,21 @@ def _told(model: Any, kind: str, location: tuple[int | str, ...], value: object,
     if kind == "missing" and not below:
         return f"{where}: the field {name!r} is missing"
     field = fields[str(name)]
-    if below and hasattr(field.annotation, "__pydantic_fields__"):
-        return _told(field.annotation, kind, tuple(below), value, message, f"{where}: {name}")
+    record = _record(field.annotation)
+    if record and below:
+        index = f"[{below.pop(0)}]" if isinstance(below[0], int) else ""
+        return _told(record, kind, tuple(below), value, message, f"{where}: {name}{index}")
     if below:
         place = "".join(f"[{index}]" for index in below)
         return f"{where}: {name!r} must be {field.description}, found {_short(value)} in {name}{place}"
     return f"{where}: {name!r} must be {field.description}, found {_short(value)}"
+
+
+def _record(annotation: Any) -> Any:
+    """The record that a field holds, by itself, or null, or in a list; None where it holds none."""
+    if hasattr(annotation, "__pydantic_fields__"):
+        return annotation
+    return next((record for inner in get_args(annotation) if (record := _record(inner))), None)
 
 
 def _short(value: object) -> str:

@@ -4,90 +4,72 @@ Only `question` and `choices` exist in a template, so no benchmark metadata (cat
 can leak into a prompt; any other name stops at load time.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import yaml
 from jinja2 import meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import TypeAdapter
 
 from audio_reasoning.core.errors import UserError, nearest
-from audio_reasoning.core.files import read_text, sha256_json
+from audio_reasoning.core.files import atomic_write, read_text
+from audio_reasoning.core.parse import parse_yaml
+from audio_reasoning.core.validate import validated
+from audio_reasoning.prompts.prompt import ENVIRONMENT
+from audio_reasoning.prompts.prompt import Prompt as Prompt
 
-FIELDS = ("name", "title", "strategy", "version", "system", "user")
+FIELDS = ("name", "title", "strategy", "version", "system", "user")  # that every prompt has
 VARIABLES = ("question", "choices")
-
-# Sandboxed: a prompt file from elsewhere must not be able to run code.
-_ENVIRONMENT = ImmutableSandboxedEnvironment(
-    undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
-)
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """One variant: a system text (may be empty) and a user template."""
-
-    name: str
-    title: str
-    strategy: str
-    version: int
-    system: str
-    user: str
-
-    @property
-    def text_hash(self) -> str:
-        """The identity of what a model is shown: titles and notes do not count."""
-        return sha256_json([self.system, self.user])
-
-    @cached_property
-    def _template(self) -> jinja2.Template:
-        return _ENVIRONMENT.from_string(self.user)
-
-    def render(self, question: str, choices: tuple[str, ...]) -> tuple[str, str]:
-        """The (system, user) texts for one question; the system text may be empty."""
-        return self.system.strip(), self._template.render(question=question, choices=choices).strip()
 
 
 def load_prompt(name: str, folder: Path) -> Prompt:
-    """Read `folder/name.yaml`; raise UserError on a missing file, an unknown or missing field, or a bad template."""
+    """Read `folder/name.yaml`; the prompt of a file that is called by an alias keeps its own name.
+
+    Raises UserError on a missing file, an unknown or missing field, or a bad template.
+    """
     path = folder / f"{name}.yaml"
     if not path.is_file():
         known = [p.stem for p in folder.glob("*.yaml")]
         raise UserError(f"{path}: no such prompt; {nearest(name, known)} (variants are listed in prompts.variants)")
-    try:
-        raw = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from None
+    raw = parse_yaml(read_text(path), str(path))
     if not isinstance(raw, dict):
         raise UserError(f"{path}: expected the fields {', '.join(FIELDS)}")
-    _check_fields(path, name, raw)
-    prompt = Prompt(**raw)
+    prompt = validated(Prompt, raw, str(path))
+    if name not in (prompt.name, *prompt.aliases):
+        raise UserError(f"{path}: name is {prompt.name!r}, expected {name!r} like the file")
     _check_template(path, prompt)
     return prompt
 
 
-def _check_fields(path: Path, name: str, raw: dict[str, Any]) -> None:
-    for field in raw:
-        if field not in FIELDS:
-            raise UserError(f"{path}: unknown field {field!r}; {nearest(str(field), FIELDS)}")
-    for field in FIELDS:
-        if field not in raw:
-            raise UserError(f"{path}: the field {field!r} is missing")
-        wanted = int if field == "version" else str
-        if type(raw[field]) is not wanted:
-            raise UserError(f"{path}: {field} must be {wanted.__name__}, found {raw[field]!r}")
-    if raw["name"] != name:
-        raise UserError(f"{path}: name is {raw['name']!r}, expected {name!r} like the file")
+def write_prompt(path: Path, prompt: Prompt) -> None:
+    """Write a prompt as readable YAML, whole or not at all: `load_prompt` gives an equal one.
+
+    `path` ends in the prompt's name and .yaml.
+    """
+    fields = TypeAdapter(Prompt).dump_python(prompt, mode="json", exclude_defaults=True)
+    with atomic_write(path) as file:
+        yaml.dump(fields, file, _Readable, sort_keys=False, allow_unicode=True, width=110)
+
+
+class _Readable(yaml.SafeDumper):  # type: ignore[misc]
+    """Writes texts of several lines as such, and what no reader of YAML would keep as it is in escapes."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """One text in the style that shows it best."""
+        lines = text.split("\n")
+        if not all(line.isprintable() for line in lines):
+            return self.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if len(lines) > 1 else None)
+
+
+_Readable.add_representer(str, _Readable.represent_text)
 
 
 def _check_template(path: Path, prompt: Prompt) -> None:
     if "{{" in prompt.system or "{%" in prompt.system:
         raise UserError(f"{path}: the system text is no template, but holds '{{{{' or '{{%'; use them in user only")
     try:
-        used = meta.find_undeclared_variables(_ENVIRONMENT.parse(prompt.user))
+        used = meta.find_undeclared_variables(ENVIRONMENT.parse(prompt.user))
         unknown = sorted(used - set(VARIABLES))
         if unknown:
             raise UserError(f"{path}: user template uses {unknown[0]!r}; only question and choices exist there")
