@@ -9,6 +9,7 @@ from audio_reasoning.core.errors import UserError, nearest
 from audio_reasoning.core.runs import SAMPLES, VOTE, Run, named_run
 from audio_reasoning.engines.engine import ENGINES, Setup, open_engine
 from audio_reasoning.prompts.registry import Prompt, load_prompt
+from stages.aliases import listed_run
 from stages.answer import Params, condition_in, read_manifest
 from stages.layout import PROMPTS
 from stages.params import PARAMS, parse_params
@@ -83,8 +84,8 @@ def asked_params(
         raise UserError(f"--engine {engine}: no such engine, and no module:object; {nearest(engine, ENGINES)}")
     read_manifest(run.model)
     loaded, in_project = _prompt(prompt or run.variant)
-    run = replace(run, variant=loaded.name)
     project = load_project() if PARAMS.is_file() else None
+    run = listed_run(replace(run, variant=loaded.name), project.prompts.variants if project else ())
     declared = project.model_dump(include=set(DEFAULTS)) if project else DEFAULTS
     changed = {group: dict(values) for group, values in declared.items()}
     given = {key: value for key, value in decoding.items() if value is not None}

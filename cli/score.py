@@ -26,10 +26,9 @@ def command(
     In files from elsewhere a question without a prediction counts as wrong and as missing, and one whose answer is none
     of its choices is left out.
     """
-    from audio_reasoning.core.runs import named_run
     from audio_reasoning.metrics.results import write_result
     from stages.params import PARAMS
-    from stages.runs import existing_run
+    from stages.runs import called_run, existing_run
     from stages.score import line, score_files, score_run
 
     if bool(run) == bool(questions or predictions) or bool(questions) != bool(predictions) or (run and out):
@@ -37,7 +36,7 @@ def command(
     if questions and predictions:
         metrics = score_files(questions, predictions)
     else:
-        out, metrics = score_run(existing_run(run) if PARAMS.is_file() else named_run(run))
+        out, metrics = score_run(existing_run(run) if PARAMS.is_file() else called_run(run))
     if out:
         write_result(out, metrics)
     print(line(out or predictions, metrics))

@@ -20,6 +20,7 @@ from audio_reasoning.engines import endpoint
 from audio_reasoning.judging import endpoint as judge_endpoint
 from audio_reasoning.metrics.dropped import dropped_ids
 from audio_reasoning.metrics.inputs import some
+from audio_reasoning.prompts.aliases import missing_links
 from audio_reasoning.prompts.registry import load_prompt
 from audio_reasoning.tasks.files import check_pinned, questions_by_split
 from audio_reasoning.tasks.mmar_schema import SPLITS
@@ -28,6 +29,7 @@ from stages.compose import overridden
 from stages.layout import PROMPTS, QUESTIONS
 from stages.params import PARAMS
 from stages.project import Project, load_project
+from stages.rest_prompt import training_prompt
 
 
 def problems() -> list[str]:
@@ -64,7 +66,9 @@ def _prompt_problems(params: Project) -> list[str]:
     faults = []
     for name in sorted({*params.prompts.variants, params.rest.prompt}):
         try:
-            load_prompt(name, PROMPTS)
+            faults += missing_links(load_prompt(name, PROMPTS), PROMPTS)
+            if params.rest.iterations and name == params.rest.prompt:
+                training_prompt(name)
         except UserError as error:
             faults.append(str(error))
     return faults

@@ -23,6 +23,7 @@ from audio_reasoning.optimizers.params import SearchParams
 from audio_reasoning.render.submission.params import Submission
 from audio_reasoning.tasks.params import Data
 from audio_reasoning.tasks.probe_params import Probe
+from stages.aliases import listed_name, same_prompt, with_listed_names
 from stages.contrasts import Declared
 from stages.params import PARAMS, load_params, parse_params
 
@@ -55,6 +56,12 @@ class Project(Declared):
     runtime: Runtime
 
     @model_validator(mode="after")
+    def _variants_differ(self) -> "Project":
+        if same := same_prompt(self.prompts.variants):
+            raise ValueError(f"prompts.variants: {same[0]!r} and {same[1]!r} are names of one prompt; list one of them")
+        return self
+
+    @model_validator(mode="after")
     def _variants_exist(self) -> "Project":
         listed = {
             "rest.eval_prompts": self.rest.eval_prompts,
@@ -64,6 +71,9 @@ class Project(Declared):
         for key, names in listed.items():
             for name in names:
                 if name not in self.prompts.variants:
+                    same = listed_name(name, self.prompts.variants)
+                    if same in self.prompts.variants:  # dvc.yaml makes paths of both lists
+                        raise ValueError(f"{key}: {name!r} is listed in prompts.variants as {same!r}; write the same")
                     hint = nearest(name, self.prompts.variants)
                     raise ValueError(
                         f"{key}: {name!r} is not in prompts.variants, so the base model has no answers "
@@ -92,4 +102,4 @@ def load_project(path: Path = PARAMS) -> Project:
 
 def parse_project(raw: Any, where: str) -> Project:
     """Check a composed mapping; `where` names it in the message."""
-    return parse_params(Project, raw, where)
+    return parse_params(Project, with_listed_names(raw), where)

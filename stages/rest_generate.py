@@ -22,10 +22,11 @@ from audio_reasoning.core.rollouts import DEV, HEARD, SILENCE, Sample, write_rec
 from audio_reasoning.engines.answer import answer_questions
 from audio_reasoning.engines.engine import Decoding
 from audio_reasoning.engines.params import Asking
-from audio_reasoning.prompts.registry import Prompt, load_prompt
-from stages.layout import AUDIO, PROMPTS, QUESTIONS, REST
+from audio_reasoning.prompts.registry import Prompt
+from stages.layout import AUDIO, QUESTIONS, REST
 from stages.params import load_params
 from stages.rest_models import depth_of
+from stages.rest_prompt import training_prompt
 from stages.setup import setup_of
 
 Asked = tuple[Question, tuple[int, ...]]  # a question with its choices in the order they are asked in, and that order
@@ -150,7 +151,7 @@ def main() -> None:
             f"{name}: rest.check.control_questions is {rest.check.control_questions}, and dev has {len(dev)} questions"
         )
     controls = [asked(question, rest.generate.shuffle_choices, rng) for question in dev]
-    prompt = load_prompt(rest.prompt, PROMPTS)
+    prompt = training_prompt(rest.prompt)
     samples = sample(problems, HEARD, rest.generate.n, rest.generate.requests, prompt, start, params)
     samples += sample(controls, DEV, rest.check.control_n, 1, prompt, start, params)
     if rest.generate.silence_n:

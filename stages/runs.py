@@ -5,9 +5,10 @@ from collections.abc import Collection
 from pydantic import Field
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.run_names import ArmNames
+from audio_reasoning.core.run_names import ArmNames, Prompts
 from audio_reasoning.core.runs import ARMS, BASE, SAMPLES, VOTE, Run, find_run, named_run
-from audio_reasoning.core.typed import Name
+from audio_reasoning.core.typed import Name, Strict
+from stages.aliases import listed_run
 from stages.declared import RUNS, DeclaredRuns
 from stages.layout import PROMPTS, answers_file
 from stages.params import PARAMS, load_params
@@ -25,12 +26,24 @@ class Params(DeclaredRuns):
     arms: Arms
 
 
+class Variants(Strict):
+    """Which prompts there are."""
+
+    prompts: Prompts
+
+
+def called_run(name: str) -> Run:
+    """The run of the name that a command is given, its prompt called as the parameters list it, or by its own name."""
+    listed = load_params(Variants, "prompts.variants").prompts.variants if PARAMS.is_file() else ()
+    return listed_run(named_run(name), listed)
+
+
 def existing_run(name: str) -> Run:
     """The run of that name that a command is given: one whose answers are here, or that the parameters ask for.
 
     Raises UserError for any other, with the parameter that would add it, or else the nearest name.
     """
-    run = named_run(name)
+    run = called_run(name)
     if answers_file(run).is_file():
         return run
     params = load_params(Params, *RUNS, "arms.others") if PARAMS.is_file() else None

@@ -53,7 +53,7 @@ def source_of_run(name: str) -> Source:
     samples = read_samples(answers_file(run), questions, complete=True)
     metrics = metrics_file(run)
     return Source(
-        name,
+        run.name,
         questions,
         samples,
         [read_json(manifest_file(run))],

@@ -238,7 +238,9 @@ def test_a_model_that_heard_something_else_than_it_should_is_no_result(tmp_path,
     (tmp_path / "config.json").write_text(json.dumps(config))
 
     def check(count):
-        _check_audio_tokens([question(0, audio=audio)], [ChatResult((), 9, (1, 2, *[7] * count))], tmp_path)
+        _check_audio_tokens(
+            [request_for(question(0, audio=audio), PROMPT)], [ChatResult((), 9, (1, 2, *[7] * count))], tmp_path
+        )
 
     check(0 if audio is NO_AUDIO else 26)
     with pytest.raises(AssertionError, match=f"q0: the model heard {heard} audio tokens of"):

@@ -180,6 +180,23 @@ def test_a_run_as_the_parameters_describe_it_goes_to_its_place(project, endpoint
     assert json.loads(Path("data/answers/base/baseline.run.json").read_text())["decoding"]["temperature"] == 0.1
 
 
+def test_an_alias_is_the_prompt_itself_unless_the_parameters_list_it(project, endpoint, capsys):
+    text = Path("params.yaml").read_text()
+    text = text.replace("backend: vllm", "backend: openai").replace("endpoint_model: ''", "endpoint_model: fake")
+    Path("params.yaml").write_text(text)
+    assert command("ask", "v12") == 0 and command("ask", "baseline", "--prompt", "v9") == 0
+    assert {file.name for file in Path("data/answers/base").glob("*.jsonl")} == {
+        "structured_reasoning.jsonl", "anti_overthinking.jsonl"
+    }  # fmt: skip
+    assert command("score", "v12") == 0 and command("errors", "v12") == 0 and command("compare", "v9", "v12") == 0
+    shown = capsys.readouterr().out
+    assert "structured_reasoning" in shown and "v12" not in shown
+    Path("params.yaml").write_text(re.sub(r"\bstructured_reasoning\b", "v12", text))
+    assert command("ask", "structured_reasoning") == 0 and Path("data/answers/base/v12.jsonl").is_file()
+    manifest = json.loads(Path("data/answers/base/v12.run.json").read_text())
+    assert manifest["prompt"]["name"] == "structured_reasoning"
+
+
 @pytest.fixture
 def mmar(tmp_path, monkeypatch):
     """MMAR's metadata and clips to be converted, outside a project; the options that ask them under a prompt file."""

@@ -106,7 +106,7 @@ def rating(item: Item, trace: str, rubrics: dict[str, Rubric]) -> int:
 
 def test_the_true_trace_of_every_question_meets_all_items(items: list[Item], rubrics: dict[str, Rubric]) -> None:
     for item in items:
-        for style in ("structured_reasoning", "targeted_hints", "dspy_v1"):
+        for style in ("structured_reasoning", "targeted_hints", "minimal_instruction"):
             trace = trace_of(item, style)
             assert rating(item, trace, rubrics) == 5, (item.question, trace, rubrics[item.id])
 

@@ -57,14 +57,14 @@ def write(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 class Project:
-    """A folder with four questions and two runs: `baseline` right on q0 and q1, `dspy_v1` on q0, q1 and q2."""
+    """A folder with four questions: `baseline` is right on q0 and q1, `minimal_instruction` on q0, q1 and q2."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
         self.params["runtime"]["concurrency"] = 4
         self.params["compare"]["resamples"] = 1000
-        self.set(runs=["baseline", "dspy_v1"])
+        self.set(runs=["baseline", "minimal_instruction"])
         write(root / "data/questions/test.jsonl", [question(n) for n in range(4)])
         source = [
             {**asked, "answer": "drum", "kind": "last", "evidence": EVIDENCE, "split": "test"}
@@ -73,7 +73,7 @@ class Project:
         write(root / "data/sources/mini/questions.jsonl", source)
         brief, whole = "last drum", "bell, then drum, so drum"
         self.predict("baseline", [response(n, 0 if n < 2 else 1, brief) for n in range(4)])
-        self.predict("dspy_v1", [response(n, 0 if n < 3 else None, whole) for n in range(4)])
+        self.predict("minimal_instruction", [response(n, 0 if n < 3 else None, whole) for n in range(4)])
 
     def set(self, **judge: Any) -> None:
         self.params["judge"] |= judge
@@ -137,8 +137,8 @@ def test_the_evidence_judge_says_what_it_is_and_asks_nobody(project: Project, mo
     found = project.judge()
     assert found["judge"] == "evidence" and "not MMAR-Rubrics" in found["note"]
     assert "rubrics_score" not in found
-    # baseline: last drum: 0 0 1 1 0 on two of four; dspy_v1: all five on three of four.
-    assert found["evidence_score"] == {"baseline": 0.2, "dspy_v1": 0.75}
+    # baseline: last drum: 0 0 1 1 0 on two of four; minimal_instruction: all five on three of four.
+    assert found["evidence_score"] == {"baseline": 0.2, "minimal_instruction": 0.75}
     assert [row["trace_quality"] for row in found["runs"]] == [0.4, 1.0]
     assert found["runs"][0]["items_met"] == {
         "hears_all": 0.0,
@@ -161,7 +161,7 @@ def test_the_table_shows_the_interval_of_each_score(project: Project, capsys: py
 
 def test_later_runs_are_compared_with_the_first_question_by_question(project: Project) -> None:
     [row] = project.judge()["comparisons"]
-    assert (row["a"], row["b"], row["n"], row["only_a"], row["only_b"]) == ("baseline", "dspy_v1", 4, 0, 3)
+    assert (row["a"], row["b"], row["n"], row["only_a"], row["only_b"]) == ("baseline", "minimal_instruction", 4, 0, 3)
     assert row["difference"] == pytest.approx(0.55)
     assert row["low"] <= 0.55 <= row["high"] and row["p"] == row["p_holm"]
 
@@ -181,7 +181,10 @@ def test_questions_that_the_user_brought_are_left_out_and_counted(
     assert "1 rubrics cannot be used and are left out" in capsys.readouterr().err
     found = project.judge()
     assert (found["questions"], found["left_out"]) == (4, 3)
-    assert [row["n"] for row in found["runs"]] == [1, 1] and found["evidence_score"] == {"baseline": 0.0, "dspy_v1": 0}
+    assert [row["n"] for row in found["runs"]] == [1, 1] and found["evidence_score"] == {
+        "baseline": 0.0,
+        "minimal_instruction": 0,
+    }
     assert "3 of 4 test questions hold no evidence" in capsys.readouterr().out
     assert {row["question_id"] for row in project.ratings()} == {"q3"}
 
@@ -209,9 +212,9 @@ def test_no_runs_is_off_and_says_so(project: Project) -> None:
 
 def test_a_judge_model_is_asked_about_right_answers_alone(project: Project, fake: FakeJudge) -> None:
     found = project.judge()
-    # Two right answers of baseline and three of dspy_v1, five ratings each.
+    # Two right answers of baseline and three of minimal_instruction, five ratings each.
     assert len(fake.bodies) == 25
-    assert found["rubrics_score"] == {"baseline": 0.3, "dspy_v1": 0.45} and "evidence_score" not in found
+    assert found["rubrics_score"] == {"baseline": 0.3, "minimal_instruction": 0.45} and "evidence_score" not in found
     assert found["made_by"][0]["model"] == "judge" and found["runs"][0]["ratings"] == 10
     assert found["made_by"][0]["base_url"] == fake.base_url and found["left_out"] == 0
     by_question = {(row["run"], row["question_id"]): row["ratings"] for row in project.ratings()}
@@ -224,7 +227,7 @@ def test_the_second_run_of_the_stage_sends_nothing(project: Project, fake: FakeJ
     first = project.judge()
     fake.bodies.clear()
     assert project.judge() == first
-    project.set(runs=["dspy_v1"])
+    project.set(runs=["minimal_instruction"])
     project.judge()
     assert not fake.bodies
 
@@ -232,7 +235,7 @@ def test_the_second_run_of_the_stage_sends_nothing(project: Project, fake: FakeJ
 def test_runs_that_say_the_same_share_their_ratings(project: Project, fake: FakeJudge) -> None:
     project.predict("baseline", [response(n, 0, "bell, then drum, so drum") for n in range(4)])
     row = project.judge()["runs"][0]
-    assert row["ratings"] == 20 and len(fake.bodies) == 20  # the fifteen of dspy_v1 are among them
+    assert row["ratings"] == 20 and len(fake.bodies) == 20  # the fifteen of minimal_instruction are among them
 
 
 def test_an_answer_that_is_right_by_mmars_match_alone_is_rated_for_that_score(

@@ -83,6 +83,18 @@ def test_every_value_is_documented_beside_it_or_just_above(path: Path) -> None:
             assert "#" in line or lines[number - 1].lstrip().startswith("#"), f"{path}:{number + 1}: {line}"
 
 
+@pytest.mark.parametrize(("listed", "written"), [("structured_reasoning", "v12"), ("v12", "structured_reasoning")])
+def test_a_prompt_is_found_by_any_of_its_names(listed: str, written: str) -> None:
+    overrides = [f"prompts.variants=[baseline,{listed}]", f"headline.variant={written}", f"rest.prompt={written}"]
+    overrides += [f"arms.variants=[{listed}]", f"vote.variants=[{listed}]", f"rest.eval_prompts=[{listed}]"]
+    overrides += [f"judge.runs=[{written}@vote]", f"submission.run=iter1/{written}"]
+    contrast = f"compare.contrasts=[{{a: {written}, b: '{written}@silence'}}]"
+    params = parse_project(composed([*overrides, contrast]), "conf/")
+    assert params.headline.variant == listed and params.rest.prompt == written  # a path in dvc.yaml
+    assert (params.judge.runs, params.submission.run) == ([f"{listed}@vote"], f"iter1/{listed}")
+    assert (listed, f"{listed}@silence") in [(one.a, one.b) for one in params.contrasts()]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -101,6 +113,9 @@ def test_every_value_is_documented_beside_it_or_just_above(path: Path) -> None:
         (lambda r: r["headline"].update(variant="baselin"), 'did you mean "baseline"'),
         (lambda r: r["prompts"]["variants"].append("baseline"), "listed twice"),
         (lambda r: r["prompts"].update(variants=["No Spaces"]), "prompts.variants.0"),
+        (lambda r: r["prompts"]["variants"].append("v9"), "'anti_overthinking' and 'v9' are names of one prompt"),
+        (lambda r: r["arms"].update(variants=["v12"]), "arms.variants: 'v12' is listed in prompts.variants as 'struct"),
+        (lambda r: r["headline"].update(variant="v13"), "headline.variant 'v13' is not in prompts.variants"),
     ],
 )
 def test_a_mistake_is_named_with_its_key(raw: dict, change, message: str) -> None:

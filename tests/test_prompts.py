@@ -11,6 +11,7 @@ from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import sha256_json
 from audio_reasoning.core.records import Audio
 from audio_reasoning.core.validate import validated
+from audio_reasoning.prompts.aliases import missing_links, own_name
 from audio_reasoning.prompts.prompt import Demonstration
 from audio_reasoning.prompts.provenance import Provenance
 from audio_reasoning.prompts.registry import FIELDS, Prompt, load_prompt, write_prompt
@@ -41,12 +42,36 @@ PROVENANCE = {
 DEMONSTRATION = {"question": "What is heard?", "choices": ["a bell", "rain"], "response": "It rings.\nANSWER: a bell"}
 EIGHT = (
     "baseline", "expert_analyst", "anti_overthinking", "category_aware",
-    "targeted_hints", "structured_reasoning", "dspy_v1", "dspy_v2",
+    "targeted_hints", "structured_reasoning", "minimal_instruction", "cross_layer",
 )  # fmt: skip
 
 
 def test_the_eight_variants_load_and_differ() -> None:
     assert len({load_prompt(name, ROOT / "prompts").text_hash for name in EIGHT}) == 8
+
+
+def test_every_alias_is_a_link_and_every_link_an_alias() -> None:
+    files = set((ROOT / "prompts").glob("*.yaml"))
+    prompts = [load_prompt(file.stem, ROOT / "prompts") for file in files if not file.is_symlink()]
+    assert [problem for prompt in prompts for problem in missing_links(prompt, ROOT / "prompts")] == []
+    assert {file.stem for file in files if file.is_symlink()} == {alias for one in prompts for alias in one.aliases}
+    assert {one.parent for one in prompts} - {None} <= {one.name for one in prompts}
+
+
+def test_a_prompt_that_is_called_by_an_alias_keeps_its_own_name() -> None:
+    assert load_prompt("v12", ROOT / "prompts") == load_prompt("structured_reasoning", ROOT / "prompts")
+    assert own_name("v12", ROOT / "prompts") == "structured_reasoning"
+
+
+def test_an_alias_that_leads_elsewhere_is_told(write, tmp_path: Path) -> None:
+    prompt = load_prompt("mine", write(aliases=["v1"]))
+    (tmp_path / "v2.yaml").symlink_to("mine.yaml")
+    assert missing_links(prompt, tmp_path) == [
+        f"{tmp_path}/mine.yaml: the alias v1 is no link to it; `ln -sf mine.yaml {tmp_path}/v1.yaml`, "
+        "or take it out of aliases"
+    ]
+    with pytest.raises(UserError, match=r"v2\.yaml: name is 'mine', expected 'v2' like the file"):
+        load_prompt("v2", tmp_path)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

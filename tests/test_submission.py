@@ -546,7 +546,7 @@ def test_what_is_no_file_or_no_zip_is_told(workplace, monkeypatch, capsys, name)
     [
         ("baselin", "no run is called 'baselin'; did you mean \"baseline\"?"),
         ("baseline@vote", "vote.variants does not list 'baseline'"),
-        ("dspy_v1", "data/answers/base/dspy_v1.jsonl: no such file"),
+        ("minimal_instruction", "data/answers/base/minimal_instruction.jsonl: no such file"),
         ("baseline@votes", "no run is called 'baseline@votes'"),
         ("a/b/c", "names no run"),
     ],

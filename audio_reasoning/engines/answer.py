@@ -13,6 +13,7 @@ from audio_reasoning.core.records import NO_AUDIO, Question, Rollout
 from audio_reasoning.engines.answers import ChatResult
 from audio_reasoning.engines.cache import response_cache
 from audio_reasoning.engines.cached import Cached
+from audio_reasoning.engines.demonstrations import check_demonstrations, exchanges, most_clips, tell_unshown
 from audio_reasoning.engines.engine import Decoding, Request, Setup, open_engine
 from audio_reasoning.families.family import family_of
 from audio_reasoning.prompts.registry import Prompt
@@ -31,17 +32,20 @@ def answer_questions(
     The identity's "adapter" is the hash of the adapter's weights, None without one.
 
     Every question is there: what failed says why. `keep_ids` keeps prompt and completion
-    token ids where the engine gives them.
+    token ids where the engine gives them. Of a prompt's demonstrations, a question in text alone has the texts alone.
 
     Raises UserError when a clip is missing or changed, the adapter is not of this base model, the engine cannot be
     used at all, or more questions fail than `max_error_rate` allows; the answers that came are cached.
     """
     check_clips(questions, setup.media_root)
+    check_demonstrations(prompt, setup.media_root)
     requests = [request_for(question, prompt) for question in questions]
     with response_cache(setup.work) as cache, progress(len(questions), "question", prompt.name) as bar:
-        engine = open_engine(replace(setup, label=prompt.name, on_load=show_at_end(bar)))
+        asking = replace(setup, label=prompt.name, clips=most_clips(prompt), on_load=show_at_end(bar))
+        engine = open_engine(asking)
         results = Cached(engine, cache).generate(requests, decoding, lambda *_: bar.update())
-    _check_audio_tokens(questions, results, setup.model)
+    _check_audio_tokens(requests, results, setup.model)
+    tell_unshown(requests, results, setup.model, prompt.name)
     errors = [(question.id, result.error) for question, result in zip(questions, results, strict=True)]
     check_errors(errors, max_error_rate)
     rollouts = [
@@ -89,7 +93,8 @@ def check_clips(questions: Sequence[Question], media_root: Path) -> None:
 def request_for(question: Question, prompt: Prompt, continues: str = "") -> Request:
     """The request that asks one question under one prompt; with NO_AUDIO it has no audio at all."""
     system, user = prompt.render(question.question, question.choices)
-    return Request(question.id, system, user, None if question.audio is NO_AUDIO else question.audio, continues)
+    audio = None if question.audio is NO_AUDIO else question.audio
+    return Request(question.id, system, user, audio, continues, exchanges(prompt, audio is not None))
 
 
 def check_errors(errors: Sequence[tuple[str, str]], allowed: float) -> None:
@@ -108,15 +113,14 @@ def check_errors(errors: Sequence[tuple[str, str]], allowed: float) -> None:
         )
 
 
-def _check_audio_tokens(questions: Sequence[Question], results: Sequence[ChatResult], model: Path) -> None:
+def _check_audio_tokens(requests: Sequence[Request], results: Sequence[ChatResult], model: Path) -> None:
     """Assert that the model heard whole clips, or nothing where it should, wherever the engine gives token ids."""
-    prompts = [(q, r.prompt_token_ids) for q, r in zip(questions, results, strict=True) if r.prompt_token_ids]
+    prompts = [(q, r.prompt_token_ids) for q, r in zip(requests, results, strict=True) if r.prompt_token_ids]
     if not prompts:
         return
     family = family_of(model)
     audio_token_id = family.audio_token_id(read_json(model / "config.json"))
-    for question, ids in prompts:
-        samples = samples_of(question.audio.duration_s)
-        wanted = family.audio_tokens(samples) if samples else 0
+    for request, ids in prompts:
+        wanted = sum(family.audio_tokens(samples_of(audio.duration_s)) for audio in request.clips)
         heard = ids.count(audio_token_id)
-        assert heard == wanted, f"{question.id}: the model heard {heard} audio tokens of {wanted}"
+        assert heard == wanted, f"{request.id}: the model heard {heard} audio tokens of {wanted}"

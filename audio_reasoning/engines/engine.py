@@ -23,14 +23,32 @@ OnAnswer = Callable[[int, "ChatResult"], object]  # with the index of its reques
 
 
 @dataclass(frozen=True)
+class Exchange:
+    """Two turns before the question, of the user, with a clip or without, and of the assistant: a worked example."""
+
+    user: str
+    response: str
+    audio: Audio | None
+
+
+@dataclass(frozen=True)
 class Request:
-    """One question to a model: texts, a clip (None: text alone), and text of its own that it is to write on from."""
+    """One question to a model: texts, a clip (None: text alone), and text of its own that it is to write on from.
+
+    `demonstrations` stand between the system text and the question.
+    """
 
     id: str
     system: str
     user: str
     audio: Audio | None
     continues: str = ""
+    demonstrations: tuple[Exchange, ...] = ()
+
+    @property
+    def clips(self) -> list[Audio]:
+        """All clips of the conversation, in their order."""
+        return [audio for audio in (*(one.audio for one in self.demonstrations), self.audio) if audio]
 
 
 class Engine(Protocol):
@@ -62,7 +80,7 @@ class Setup:
 
     `model` is a checkpoint or a pointer to one on the hub, never an adapter's folder (see `core.models.resolve`).
     Resumable work is kept in the folder `work`; `label` names what is asked in its log of runs. `on_load` is told every
-    second what a local server does.
+    second what a local server does. `clips` is how many a request may hold.
     """
 
     backend: str
@@ -73,6 +91,7 @@ class Setup:
     media_root: Path
     endpoint_model: str = ""
     label: str = ""
+    clips: int = 1
     on_load: Callable[[str], object] | None = None
     work: Path = field(kw_only=True)
 

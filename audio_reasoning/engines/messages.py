@@ -47,13 +47,18 @@ def audio_part(audio: Audio) -> dict[str, Any]:
     return {"type": "audio", "path": audio.path, "sha256": audio.sha256}
 
 
+def _user(text: str, audio: Audio | None) -> dict[str, Any]:
+    return {"role": "user", "content": [*([audio_part(audio)] if audio else []), text_part(text)]}
+
+
 def chat_request(request: Request, decoding: Decoding, token_ids: bool = False) -> ChatRequest:
     """A question to a model as a conversation."""
     messages: list[dict[str, Any]] = [{"role": "system", "content": request.system}] if request.system else []
-    clip = [audio_part(request.audio)] if request.audio else []
+    for one in request.demonstrations:
+        messages += [_user(one.user, one.audio), {"role": "assistant", "content": one.response}]
     return ChatRequest(
         id=request.id,
-        messages=[*messages, {"role": "user", "content": [*clip, text_part(request.user)]}],
+        messages=[*messages, _user(request.user, request.audio)],
         **decoding.model_dump(),
         token_ids=token_ids,
     )

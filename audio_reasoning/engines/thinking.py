@@ -29,6 +29,7 @@ from audio_reasoning.engines.answer import answer_questions, check_errors, reque
 from audio_reasoning.engines.answers import ChatResult
 from audio_reasoning.engines.cache import response_cache
 from audio_reasoning.engines.cached import Cached
+from audio_reasoning.engines.demonstrations import most_clips
 from audio_reasoning.engines.engine import Decoding, Setup, open_engine
 from audio_reasoning.engines.params import Thinking
 from audio_reasoning.families.family import family_of
@@ -151,7 +152,8 @@ def _forced(
     finished = list(responses)
     label = f"{prompt.name}, forced"
     with response_cache(setup.work) as cache, progress(len(cut), "answer", label) as bar:
-        engine = Cached(open_engine(replace(setup, label=label, on_load=show_at_end(bar))), cache)
+        asking = replace(setup, label=label, clips=most_clips(prompt), on_load=show_at_end(bar))
+        engine = Cached(open_engine(asking), cache)
         for sample_index in sorted({responses[i].sample_index for i in cut}):  # each has a seed of its own
             chosen = [i for i in cut if responses[i].sample_index == sample_index]
             shorter = decoding.model_copy(

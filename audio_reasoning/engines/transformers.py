@@ -1,15 +1,18 @@
 """The engine `transformers`: the model in this process, plain, a reference to check servers against."""
 
 from collections.abc import Sequence
+from functools import cache, partial
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.audio import SAMPLE_RATE_HZ
 from audio_reasoning.core.files import sha256_json
 from audio_reasoning.core.models import adapter_identity, base_identity
+from audio_reasoning.core.records import Audio
 from audio_reasoning.engines.answers import ChatResult, Sample
 from audio_reasoning.engines.engine import Decoding, OnAnswer, Request, Setup
-from audio_reasoning.families.family import Processor, family_of
+from audio_reasoning.families.family import Processor, Shown, family_of
 
 BATCH = 64  # prompts that the model answers at once
 
@@ -39,7 +42,7 @@ class Transformers:
         anew, and what was asked before changes nothing.
         """
         self._together = list(requests)
-        asked = [(r.system, r.user, r.audio.sha256 if r.audio else "") for r in requests]
+        asked = [_identity(request) for request in requests]
         together = sha256_json([self.identity, decoding.model_dump(), BATCH, asked])
         return [sha256_json([together, *one]) for one in asked]
 
@@ -61,21 +64,24 @@ class Transformers:
             model = attach(model, setup.adapter).eval()
         wanted = {request: index for index, request in enumerate(requests)}
         assert wanted.keys() <= {*self._together}, "`keys` is told first what is asked together"
-        encoded = [self._encode(processor, request) for request in self._together]
+        encoded = self._encoded(processor)
+        # The model's generate() repeats features clip by clip, which fits prompts of one clip only.
+        copies = decoding.n if any(one.audio for r in self._together for one in r.demonstrations) else 1
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
         for start in range(0, len(order), BATCH):
             chosen = order[start : start + BATCH]
             if wanted.keys().isdisjoint(self._together[i] for i in chosen):
                 continue
             torch.manual_seed(decoding.seed + start)
-            batch = {key: part.to(model.device) for key, part in processor.batch([encoded[i] for i in chosen]).items()}
+            inputs = processor.batch([encoded[i] for i in chosen for _ in range(copies)])
+            batch = {key: part.to(model.device) for key, part in inputs.items()}
             if "input_features" in batch:
                 batch["input_features"] = batch["input_features"].to(model.dtype)
             with torch.inference_mode():
                 output = model.generate(
                     **batch,
                     max_new_tokens=decoding.max_tokens,
-                    num_return_sequences=decoding.n,
+                    num_return_sequences=decoding.n // copies,
                     eos_token_id=processor.tokenizer.eos_token_id,
                     pad_token_id=processor.tokenizer.pad_token_id,
                     **_sampling(decoding),
@@ -89,20 +95,42 @@ class Transformers:
                 samples = tuple(_sample(processor, one) for one in ids)
                 on_answer(index, ChatResult(samples, prompt_tokens=len(prompt), prompt_token_ids=prompt))
 
-    def _encode(self, processor: Processor, request: Request) -> Any:
-        if request.audio is None:
-            return processor.encode(request.system, request.user, None)
-        import soundfile
-
-        path = self._setup.media_root / request.audio.path
-        samples, rate = soundfile.read(path, dtype="float32")
-        assert rate == SAMPLE_RATE_HZ, f"{path} has {rate} Hz"
-        return processor.encode(request.system, request.user, processor.features(samples))
+    def _encoded(self, processor: Processor) -> list[Any]:
+        features = partial(_features, processor, self._setup.media_root)
+        shared = cache(features)  # the clips of demonstrations, which all requests have
+        return [
+            processor.encode(
+                request.system,
+                request.user,
+                features(request.audio),
+                [Shown(one.user, shared(one.audio), one.response) for one in request.demonstrations],
+            )
+            for request in self._together
+        ]
 
 
 def open_engine(setup: Setup) -> Transformers:
     """The engine for one model; raises UserError where there is none."""
     return Transformers(setup)
+
+
+def _identity(request: Request) -> tuple[Any, ...]:
+    def sha256(audio: Audio | None) -> str:
+        return audio.sha256 if audio else ""
+
+    shown = [(one.user, one.response, sha256(one.audio)) for one in request.demonstrations]
+    return (request.system, request.user, sha256(request.audio), *([shown] if shown else []))
+
+
+def _features(processor: Processor, media_root: Path, audio: Audio | None) -> Any:
+    if audio is None:
+        return None
+    import soundfile
+
+    path = media_root / audio.path
+    samples, rate = soundfile.read(path, dtype="float32")
+    assert rate == SAMPLE_RATE_HZ, f"{path} has {rate} Hz"
+    return processor.features(samples)
 
 
 def _sampling(decoding: Decoding) -> dict[str, object]:

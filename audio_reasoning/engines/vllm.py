@@ -29,7 +29,8 @@ class Vllm:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._planned = planned(setup.model, setup.serve, setup.media_root.resolve(), setup.work, setup.adapter)
+        root = setup.media_root.resolve()
+        self._planned = planned(setup.model, setup.serve, root, setup.work, setup.adapter, setup.clips)
         self._template = ""
         self.identity: dict[str, Any] = self._planned.identity
 
@@ -43,7 +44,9 @@ class Vllm:
         if setup.serve.adapters == "merge":
             self._merge()
         root = setup.media_root.resolve()
-        with ensure(setup.model, setup.serve, setup.runtime, root, setup.work, adapter=setup.adapter) as server:
+        with ensure(
+            setup.model, setup.serve, setup.runtime, root, setup.work, adapter=setup.adapter, clips=setup.clips
+        ) as server:
             ask(
                 [self._chat(request, decoding) for request in requests],
                 server,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import read_json
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FAMILIES = {"qwen3_omni_moe": "audio_reasoning.families.qwen3_omni.family:FAMILY"}  # by config.json's model_type
+
+
+class Shown(NamedTuple):
+    """A worked example before the question: a user's text, features of its clip or None, and the response to it."""
+
+    user: str
+    features: "torch.Tensor | None"
+    response: str
 
 
 @dataclass(frozen=True)
@@ -39,8 +47,10 @@ class Processor(Protocol):
     def features(self, samples: "NDArray[np.float32]") -> "torch.Tensor":
         """Features [bins, frames] of one 16 kHz mono clip."""
 
-    def encode(self, system: str, user: str, features: "torch.Tensor | None") -> Any:
-        """Token ids (`ids`) and `features` of one prompt; None: no audio."""
+    def encode(
+        self, system: str, user: str, features: "torch.Tensor | None", demonstrations: Sequence[Shown] = ()
+    ) -> Any:
+        """Token ids (`ids`) and `features` of one prompt; None: no audio. `demonstrations` come before the question."""
 
     def batch(
         self, prompts: Sequence[Any], completions: Sequence[list[int]] | None = None
@@ -65,8 +75,8 @@ class Family(Protocol):
     def adapter_names(self, targets: str) -> AdapterNames:
         """What `attention`, `experts` or `all` means in this family; ValueError for what it has not."""
 
-    def server_flags(self) -> list[str]:
-        """What vLLM is told to serve the family with."""
+    def server_flags(self, clips: int) -> list[str]:
+        """What vLLM is told to serve the family with; requests have up to so many `clips`."""
 
     def load(self, folder: Path, dtype: str = "float32", quantization: str = "none", device: str | None = None) -> Any:
         """The model of a folder, in evaluation mode; its language model projects to the vocabulary by `lm_head`."""

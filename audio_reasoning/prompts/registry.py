@@ -47,8 +47,9 @@ def write_prompt(path: Path, prompt: Prompt) -> None:
     `path` ends in the prompt's name and .yaml.
     """
     fields = TypeAdapter(Prompt).dump_python(prompt, mode="json", exclude_defaults=True)
+    shown = {name: fields.pop(name) for name in ("system", "user", "demonstrations") if name in fields}
     with atomic_write(path) as file:
-        yaml.dump(fields, file, _Readable, sort_keys=False, allow_unicode=True, width=110)
+        yaml.dump({**fields, **shown}, file, _Readable, sort_keys=False, allow_unicode=True, width=110)
 
 
 class _Readable(yaml.SafeDumper):  # type: ignore[misc]

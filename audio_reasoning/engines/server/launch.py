@@ -62,14 +62,15 @@ def describe_launch(
     work: Path,
     program: Sequence[str] = LAUNCHER,
     adapter: Path | None = None,
+    clips: int = 1,
 ) -> Launch:
     """How to serve the checkpoint in `model_dir`, or the hub model that its pointer.json names.
 
     With an `adapter` on it: from the folder that `merged_checkpoint` makes (serve.adapters: merge), or by a server
     of the checkpoint that loads adapters as it runs (lora).
 
-    Only audio files below `media_root` can be named in requests. In `work`, merged checkpoints are found, and hashes
-    of model files are kept, so that a large checkpoint is read once.
+    Only audio files below `media_root` can be named in requests, in each up to `clips`. In `work`, merged checkpoints
+    are found, and hashes of model files are kept, so that a large checkpoint is read once.
 
     Raises UserError when the folder holds no model, `adapter` is none, or vLLM is not installed or cannot load it.
     """
@@ -86,7 +87,7 @@ def describe_launch(
     if adapter is not None and not hot:
         merged = merged_path(model_dir, adapter, work)
         name, location, model_flags, hub = merged.name, [str(merged)], [], None
-    flags = [*model_flags, *_flags(serve, family, on_cpu), *(adapters.lora_flags(adapter) if hot else [])]
+    flags = [*model_flags, *_flags(serve, family, clips, on_cpu), *(adapters.lora_flags(adapter) if hot else [])]
     media_root = media_root.absolute()
     started = {"backend": "vllm", "version": version, "model": model, "flags": flags}
     identity = started | weights
@@ -134,11 +135,11 @@ def _model(model_dir: Path, hashes: Path) -> tuple[str, str, tuple[str, str] | N
     return hash_folder(model_dir, hashes), model_dir.name, None
 
 
-def _flags(serve: Serve, family: Family, on_cpu: bool) -> list[str]:
+def _flags(serve: Serve, family: Family, clips: int, on_cpu: bool) -> list[str]:
     flags = [
         *("--dtype", serve.dtype, "--max-model-len", str(serve.max_model_len), "--seed", "0"),
         *("--tensor-parallel-size", str(serve.tensor_parallel_size)),
-        *family.server_flags(),
+        *family.server_flags(clips),
         # Requests name all sampling parameters; a default that a model brings along would go unseen.
         *("--generation-config", "vllm"),
     ]

@@ -32,12 +32,13 @@ def ensure(
     work: Path,
     program: Sequence[str] = LAUNCHER,
     adapter: Path | None = None,
+    clips: int = 1,
 ) -> Iterator[Server]:
     """A running server for the model in `model_dir` with `adapter` on it, which stays while the context lasts.
 
     A server that was started for the same files, parameters and vLLM version is used again. Another one
-    is replaced, as soon as no process uses it. Requests may name audio files below `media_root`; `work` is the folder
-    that all who share a server name.
+    is replaced, as soon as no process uses it. Requests may name audio files below `media_root`, up to `clips` each;
+    `work` is the folder that all who share a server name.
 
     With serve.adapters: lora, one server has the model and its adapters; with merge, each merged checkpoint has a
     server of its own, and is there already (`audio_reasoning.families.merged`).
@@ -46,7 +47,7 @@ def ensure(
     not load the adapter; it goes on running then.
     """
     home = server_home(work)
-    launch = describe_launch(model_dir, serve, media_root, work, program, adapter)
+    launch = describe_launch(model_dir, serve, media_root, work, program, adapter, clips)
     lease = Lock(home / "lease.lock")
 
     def acquire() -> Server:
@@ -72,9 +73,11 @@ def ensure(
         lease.release()
 
 
-def planned(model_dir: Path, serve: Serve, media_root: Path, work: Path, adapter: Path | None = None) -> Server:
+def planned(
+    model_dir: Path, serve: Serve, media_root: Path, work: Path, adapter: Path | None = None, clips: int = 1
+) -> Server:
     """What `ensure` would yield, without an address: enough to look for its answers in the cache."""
-    launch = describe_launch(model_dir, serve, media_root, work, adapter=adapter)
+    launch = describe_launch(model_dir, serve, media_root, work, adapter=adapter, clips=clips)
     return Server("vllm", "", "", launch.request_name, launch.identity, launch.fingerprint, launch.media_root)
 
 

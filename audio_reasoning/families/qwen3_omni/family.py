@@ -31,9 +31,9 @@ class Qwen3Omni:
         layers = ATTENTION if targets != "experts" else ()
         return AdapterNames(layers, EXPERTS if targets != "attention" else (), TOWERS)
 
-    def server_flags(self) -> list[str]:
-        """One clip a request, neither image nor video."""
-        return ["--limit-mm-per-prompt", json.dumps({"audio": 1, "image": 0, "video": 0})]
+    def server_flags(self, clips: int) -> list[str]:
+        """Clips alone, neither image nor video."""
+        return ["--limit-mm-per-prompt", json.dumps({"audio": clips, "image": 0, "video": 0})]
 
     def load(self, folder: Path, dtype: str = "float32", quantization: str = "none", device: str | None = None) -> Any:
         """The thinker; see `load_thinker`."""

@@ -17,6 +17,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, WhisperFeatureE
 
 from audio_reasoning.core.audio import HOP_SAMPLES, SAMPLE_RATE_HZ
 from audio_reasoning.core.errors import UserError
+from audio_reasoning.families.family import Shown
 from audio_reasoning.families.qwen3_omni.audio_tokens import audio_token_count
 from audio_reasoning.families.qwen3_omni.checkpoint import loading, source
 from audio_reasoning.families.qwen3_omni.classes import ProcessorMixin
@@ -24,10 +25,19 @@ from audio_reasoning.families.qwen3_omni.classes import ProcessorMixin
 
 @dataclass(frozen=True)
 class Encoded:
-    """One prompt: token ids with expanded audio placeholders, and mel features [bins, frames]; no frames: no audio."""
+    """One prompt: token ids with expanded audio placeholders, and mel features [bins, frames]; no frames: no audio.
+
+    `earlier` has the features of clips that come before the question's, in their order.
+    """
 
     ids: list[int]
     features: torch.Tensor
+    earlier: tuple[torch.Tensor, ...] = ()
+
+    @property
+    def clips(self) -> list[torch.Tensor]:
+        """The features of all clips, in their order."""
+        return [clip for clip in (*self.earlier, self.features) if clip.shape[1]]
 
 
 class AudioTextProcessor:
@@ -73,30 +83,41 @@ class AudioTextProcessor:
         assert mel.shape[1] == len(samples) // HOP_SAMPLES, "the front end dropped or padded frames"
         return mel
 
-    def chat_text(self, system: str, user: str, audio: bool = True) -> str:
-        """The rendered conversation up to the assistant's turn, with one audio placeholder, or without `audio` none."""
+    def chat_text(self, system: str, user: str, audio: bool = True, demonstrations: Sequence[Shown] = ()) -> str:
+        """The rendered conversation up to the assistant's turn, with one audio placeholder for each clip.
+
+        `audio` says whether the question has a clip.
+        """
         messages: list[dict[str, object]] = [{"role": "system", "content": system}] if system else []
-        clip = [{"type": "audio"}] if audio else []
-        messages.append({"role": "user", "content": [*clip, {"type": "text", "text": user}]})
+        for one in demonstrations:
+            messages += [_user(one.user, one.features is not None), {"role": "assistant", "content": one.response}]
+        messages.append(_user(user, audio))
         return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
-    def encode(self, system: str, user: str, features: torch.Tensor | None) -> Encoded:
-        """Token ids of one prompt, its single audio placeholder expanded to the clip's length; None: no audio."""
-        ids = self.tokenizer.encode(self.chat_text(system, user, features is not None), add_special_tokens=False)
-        if features is None:
-            return Encoded(ids, torch.zeros(self.extractor.feature_size, 0))
-        assert ids.count(self.audio_token_id) == 1, "expected one audio placeholder in the rendered prompt"
-        at = ids.index(self.audio_token_id)
-        count = self.audio_tokens(features.shape[1] * HOP_SAMPLES)
-        return Encoded([*ids[:at], *[self.audio_token_id] * count, *ids[at + 1 :]], features)
+    def encode(
+        self, system: str, user: str, features: torch.Tensor | None, demonstrations: Sequence[Shown] = ()
+    ) -> Encoded:
+        """Token ids of one prompt, each audio placeholder expanded to its clip's length; None: no audio."""
+        text = self.chat_text(system, user, features is not None, demonstrations)
+        earlier = tuple(one.features for one in demonstrations if one.features is not None)
+        nothing = torch.zeros(self.extractor.feature_size, 0)
+        encoded = Encoded([], nothing if features is None else features, earlier)
+        counts = [self.audio_tokens(clip.shape[1] * HOP_SAMPLES) for clip in encoded.clips]
+        ids = self.tokenizer.encode(text, add_special_tokens=False)
+        placeholders = ids.count(self.audio_token_id)
+        assert placeholders == len(counts), f"{placeholders} audio placeholders in the prompt for {len(counts)} clips"
+        for token in ids:
+            encoded.ids.extend([token] * (counts.pop(0) if token == self.audio_token_id else 1))
+        return encoded
 
     def batch(
         self, prompts: Sequence[Encoded], completions: Sequence[list[int]] | None = None
     ) -> dict[str, torch.Tensor]:
         """Pad to one batch: prompts alone to the left (generation); with completions to the right (training).
 
-        Returns input_ids, attention_mask [batch, tokens], input_features [batch, bins, frames],
-        feature_attention_mask [batch, frames], and with completions labels, -100 outside the completion.
+        Returns input_ids, attention_mask [batch, tokens], input_features [clips, bins, frames],
+        feature_attention_mask [clips, frames], and with completions labels, -100 outside the completion. The clips are
+        those of all prompts in a row, mostly one for each.
         Where no prompt has audio, the features and their mask are left out; either all have it or none.
         """
         rows = [p.ids + (completions[i] if completions else []) for i, p in enumerate(prompts)]
@@ -110,21 +131,28 @@ class AudioTextProcessor:
             mask[i, start : start + len(row)] = 1
             if completions:
                 labels[i, len(prompts[i].ids) : len(row)] = torch.tensor(completions[i])
-        frames = max(p.features.shape[1] for p in prompts)
-        features = torch.zeros(len(rows), prompts[0].features.shape[0], frames)
-        features_mask = torch.zeros(len(rows), frames, dtype=torch.long)
-        for i, prompt in enumerate(prompts):
-            length = prompt.features.shape[1]
-            features[i, :, :length] = prompt.features
-            features_mask[i, :length] = 1
-        self._check_audio(ids, features_mask)
+        self._check_audio(ids, prompts)
         inputs = {"input_ids": ids, "attention_mask": mask}
-        if frames:
-            assert all(p.features.shape[1] for p in prompts), "prompts with audio and without it share a batch"
-            inputs |= {"input_features": features, "feature_attention_mask": features_mask}
+        if clips := [clip for prompt in prompts for clip in prompt.clips]:
+            assert all(prompt.clips for prompt in prompts), "prompts with audio and without it share a batch"
+            inputs |= _padded(clips)
         return {**inputs, "labels": labels} if completions else inputs
 
-    def _check_audio(self, ids: torch.Tensor, features_mask: torch.Tensor) -> None:
+    def _check_audio(self, ids: torch.Tensor, prompts: Sequence[Encoded]) -> None:
         found = (ids == self.audio_token_id).sum(1).tolist()
-        wanted = [self.audio_tokens(int(frames) * HOP_SAMPLES) for frames in features_mask.sum(1)]
+        wanted = [sum(self.audio_tokens(clip.shape[1] * HOP_SAMPLES) for clip in p.clips) for p in prompts]
         assert found == wanted, f"audio tokens {found} do not match the clips' durations {wanted}"
+
+
+def _user(text: str, audio: bool) -> dict[str, object]:
+    return {"role": "user", "content": [*([{"type": "audio"}] if audio else []), {"type": "text", "text": text}]}
+
+
+def _padded(clips: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
+    frames = max(clip.shape[1] for clip in clips)
+    features = torch.zeros(len(clips), clips[0].shape[0], frames)
+    mask = torch.zeros(len(clips), frames, dtype=torch.long)
+    for i, clip in enumerate(clips):
+        features[i, :, : clip.shape[1]] = clip
+        mask[i, : clip.shape[1]] = 1
+    return {"input_features": features, "feature_attention_mask": mask}

@@ -11,8 +11,8 @@ STYLES = {
     "category_aware": "Kind: {kind}. I hear {heard}.",
     "targeted_hints": "{heard}; {analysis}.",
     "structured_reasoning": "HEARD: {heard}.\nANALYSIS: {analysis}.",
-    "dspy_v1": "{heard}, so {answer}",
-    "dspy_v2": "{brief}; {analysis}",
+    "minimal_instruction": "{heard}, so {answer}",
+    "cross_layer": "{brief}; {analysis}",
 }
 
 
