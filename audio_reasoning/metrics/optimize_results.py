@@ -8,6 +8,8 @@ from typing import Literal
 
 from audio_reasoning.metrics.results import Compared, Result
 
+Outcome = Literal["found", "kept", "no proposal"]
+
 
 class Candidate(Result):
     """An instruction that was tried: the system text of a prompt, with the ids of its demonstrations.
@@ -83,7 +85,7 @@ class Optimization(Result):
     start: str
     proposer: str
     seed: int
-    outcome: Literal["found", "kept", "no proposal"]
+    outcome: Outcome
     chosen: int
     candidates: list[Candidate]
     trials: list[Trial]
@@ -102,6 +104,7 @@ class Optimization(Result):
 class TrialRow(Result):
     """A row of metrics/optimize/plots/<name>.json: the search's best score by the answers that it had taken."""
 
+    name: str
     optimizer: str
     answers: int
     best: float
