@@ -7,11 +7,11 @@ from audio_reasoning.metrics.results import Metrics, Summary, existing_result
 from audio_reasoning.metrics.vote_results import VoteFigures
 from audio_reasoning.prompts.aliases import own_name
 from stages.declared import DeclaredRuns
-from stages.layout import METRICS, PROMPTS, REST_METRICS, metrics_file
-from stages.optimizations import OPTIMIZE, read_optimizations
+from stages.layout import METRICS, OPTIMIZE_METRICS, PROMPTS, REST_METRICS, metrics_file
+from stages.optimizations import read_optimizations
 
 SUMMARY, REST_SUMMARY, VOTES = METRICS / "summary.json", REST_METRICS / "summary.json", METRICS / "votes" / BASE
-READ = (METRICS / "scores", SUMMARY, OPTIMIZE, REST_SUMMARY, VOTES)
+READ = (METRICS / "scores", SUMMARY, OPTIMIZE_METRICS, REST_SUMMARY, VOTES)
 
 
 def read_study(params: DeclaredRuns) -> Study:

@@ -30,6 +30,7 @@ from stages.declared import RUNS, DeclaredRuns
 from stages.key_results import READ, read_study
 from stages.layout import (
     METRICS,
+    OPTIMIZE_METRICS,
     QUESTIONS,
     REPORT_FILES,
     REPORT_PAGE,
@@ -39,7 +40,6 @@ from stages.layout import (
     manifest_file,
     metrics_file,
 )
-from stages.optimizations import OPTIMIZE
 from stages.params import load_params
 from stages.prompt_tree import prompt_tree
 
@@ -63,7 +63,7 @@ def sections(params: Params) -> list[Section]:
             prompt_tree(params.prompts.variants),
         ),
         sub_categories_section(METRICS / "compare.json", METRICS / "summary.json"),
-        optimized_section(OPTIMIZE, study.optimizations, METRICS / "summary.json", METRICS / "scores" / BASE),
+        optimized_section(OPTIMIZE_METRICS, study.optimizations, METRICS / "summary.json", METRICS / "scores" / BASE),
         arms_section(METRICS / "arms.json"),
         votes_section(METRICS / "votes" / BASE, params.vote.variants),
         iterations_section(REST_METRICS),

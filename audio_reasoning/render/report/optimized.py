@@ -1,6 +1,6 @@
 """The section on prompts that an optimiser found: what they say, what they are worth, and what the search took."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def _scores(searches: Searches, summary: Summary | None, scores_folder: Path) ->
                 *comparison_cells(heldout, *TESTED),
                 Cell(EXPLORATORY),
             ],
-            [Cell(name, link=link), *cells("test", asked, *map(_accuracy, on_test)), *_judged(compared)],
+            [Cell(name, link=link), *cells("test", asked, *map(_accuracy, on_test)), *_judged(compared, on_test)],
         ]
     columns = ["prompt", "questions", "n", "start", "result", "Δ", "95 %", "interval", "p", "verdict"]
     caption = "Accuracy of start and result in percent, in brackets 95 % intervals; Δ in points"
@@ -100,9 +100,9 @@ def _accuracy(metrics: Metrics | None) -> str:
     return with_range(metrics.acc_strict, metrics.overall.low, metrics.overall.high) if metrics else DASH
 
 
-def _judged(row: Judged | None) -> list[Cell]:
+def _judged(row: Judged | None, on_test: Sequence[Metrics | None]) -> list[Cell]:
     if row is None:
-        return cells(*[""] * len(TESTED), "not asked")
+        return cells(*[""] * len(TESTED), "not compared" if all(on_test) else "not asked")
     return comparison_cells(row, *TESTED[:-1], "decisive p", "verdict in words")
 
 

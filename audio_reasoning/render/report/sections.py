@@ -75,7 +75,8 @@ def diff_of(caption: str, before: str, after: str) -> Diff:
     [('kept', 'Listen.'), ('removed', 'Think.'), ('added', 'Count.')]
     """
     signs: dict[str, Literal["added", "removed", "kept"]] = {"+": "added", "-": "removed", " ": "kept"}
-    lines = ndiff(before.split("\n"), after.split("\n"))
+    old, new = (text.split("\n") if text else [] for text in (before, after))
+    lines = ndiff(old, new)
     return Diff(caption, [Line(signs[line[0]], line[2:]) for line in lines if line[0] in signs])
 
 
