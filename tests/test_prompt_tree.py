@@ -73,11 +73,12 @@ def project(tmp_path, monkeypatch):
     Path("prompts").mkdir()
     for one in (
         prompt("baseline"),
-        prompt("expert_analyst", "baseline", HOSTILE),
+        prompt("expert_analyst", "baseline", HOSTILE, aliases=("v8", "expert")),
         prompt("searched", "expert_analyst", provenance=made),
     ):
         write_prompt(Path(f"prompts/{one.name}.yaml"), one)
     Path("prompts/v8.yaml").symlink_to("expert_analyst.yaml")
+    Path("prompts/expert.yaml").write_bytes(Path("prompts/expert_analyst.yaml").read_bytes())
 
 
 def test_the_tree_has_the_figures_of_test_and_of_held_out_questions(project):

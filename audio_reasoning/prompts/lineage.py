@@ -21,11 +21,13 @@ class Branch:
 
 
 def read_prompts(folder: Path) -> list[Prompt]:
-    """Every prompt of a folder once, by name: links to a file, which are its aliases, are passed over.
+    """Every prompt of a folder once, in alphabetical order: files that are called by an alias are passed over.
 
     Raises UserError as `load_prompt` does.
     """
-    return [load_prompt(path.stem, folder) for path in sorted(folder.glob("*.yaml")) if not path.is_symlink()]
+    files = [path for path in sorted(folder.glob("*.yaml")) if not path.is_symlink()]
+    prompts = [(path.stem, load_prompt(path.stem, folder)) for path in files]
+    return [prompt for name, prompt in prompts if name == prompt.name]  # a copy may have made files of links
 
 
 def lineage(prompts: Sequence[Prompt]) -> list[Branch]:
