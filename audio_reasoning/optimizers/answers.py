@@ -16,8 +16,9 @@ from audio_reasoning.tasks.extract import read_answer
 
 
 class Answers:
-    """What an engine with the model at `model` answers under one decoding; requests that failed are errors, and never wrong answers.
+    """What an engine, with the model in the folder `model`, answers under one decoding.
 
+    A request that failed has an error for a result, which is no wrong answer.
     `on_asked(n)` is called with how many requests have been answered, those in a cache included. `asked`,
     `prompt_tokens` and `completion_tokens` count the same, and so do not depend on what was cached.
     """
