@@ -127,7 +127,7 @@ def summarise(
 def main() -> None:
     """Compare the runs that the parameters name."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    params = load_params(Params, *RUNS, "compare", "profile")
+    params = load_params(Params, *RUNS, "compare", "optimize", "profile")
     variants = [Run(variant) for variant in params.prompts.variants]
     metrics = {run.name: read_result(metrics_file(run), Metrics) for run in variants}
     declared = declared_contrasts(params)

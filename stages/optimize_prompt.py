@@ -23,6 +23,7 @@ from audio_reasoning.core.runs import BASE
 from audio_reasoning.core.typed import Name, Strict
 from audio_reasoning.engines.cache import response_cache
 from audio_reasoning.engines.cached import Cached
+from audio_reasoning.engines.demonstrations import most_clips
 from audio_reasoning.engines.engine import open_engine
 from audio_reasoning.engines.params import Infer, Runtime, Serve
 from audio_reasoning.families.params import Model
@@ -31,7 +32,8 @@ from audio_reasoning.metrics.paired import method_of
 from audio_reasoning.metrics.resampling import Resampling
 from audio_reasoning.metrics.results import write_result
 from audio_reasoning.optimizers.answers import Answers
-from audio_reasoning.optimizers.optimizer import Task, optimize
+from audio_reasoning.optimizers.found import found
+from audio_reasoning.optimizers.optimizer import Task, search_of
 from audio_reasoning.optimizers.params import SearchParams
 from audio_reasoning.optimizers.proposers.choose import proposer_of
 from audio_reasoning.optimizers.sets import sets_of
@@ -78,18 +80,19 @@ def task_of(name: str, params: Params) -> Task:
 
 
 def run(task: Task, params: Params) -> tuple[Prompt, Optimization]:
-    """The search; raises UserError as `optimize` does."""
+    """The search; raises UserError as engine and proposer do, and for clips that are not there."""
     infer, search = params.infer, params.optimize[task.name]
     setup = setup_of(BASE, infer.backend, params.serve, params.runtime, infer.endpoint_model)
     with (
         response_cache(setup.work) as cache,
         progress(search.budget + 2 * search.heldout, "answer", task.name) as bar,
     ):
-        engine = open_engine(replace(setup, label=task.name, on_load=show_at_end(bar)))
+        clips = max(most_clips(task.start), 1 + search.demonstrations.count * search.demonstrations.audio)
+        engine = open_engine(replace(setup, label=task.name, clips=clips, on_load=show_at_end(bar)))
         decoding = infer.decoding().model_copy(update={"n": 1})
-        answers = Answers(Cached(engine, cache), decoding, infer.max_error_rate, bar.update)
+        answers = Answers(Cached(engine, cache), decoding, infer.max_error_rate, setup.model, bar.update)
         proposer = proposer_of(search.proposer, task.start, engine, cache, params.runtime)
-        return optimize(task, answers, proposer, setup)
+        return found(task, search_of(task, answers, proposer, setup), answers)
 
 
 def curve(result: Optimization) -> Sequence[TrialRow]:

@@ -32,7 +32,8 @@ def write_clips(questions: Iterable[Question], root: Path) -> None:
 class Simulated:
     """See `Engine`: a question is answered right if its luck is below the accuracy of the system text.
 
-    `helps` says what each phrase adds to a base of 0.3. Text alone, a proposer's request, gets the next of `replies`.
+    `helps` says what each phrase adds to a base of 0.3. Text alone, a proposer's request, gets the next of `replies`,
+    time and again.
     """
 
     gives_token_ids = can_continue = False
@@ -58,11 +59,14 @@ class Simulated:
         for index in reversed(range(len(requests))):
             request = requests[index]
             self.requests.append(request)
-            on_answer(index, self._reply() if request.audio is None else self._answer(request))
+            on_answer(index, self._reply(request) if request.audio is None else self._answer(request))
 
-    def _reply(self) -> ChatResult:
-        reply = self._replies[self.proposed % len(self._replies)]
+    def _reply(self, request: Request) -> ChatResult:
         self.proposed += 1
+        if "[[ ## " in request.user and "[[ ## proposed_instruction ## ]]" not in request.user:
+            return _said("[[ ## summary ## ]]\nIt is about recordings.")  # what MIPROv2 asks before
+        reply = self._replies[0]
+        self._replies.append(self._replies.pop(0))
         return failed("the request timed out") if reply == "TIMEOUT" else _said(reply)
 
     def _answer(self, request: Request) -> ChatResult:

@@ -426,3 +426,20 @@ def test_a_plot_without_data_or_of_another_name_is_told(workplace, monkeypatch, 
     with pytest.raises(SystemExit):
         run(monkeypatch, draw, "--out", "accuracy.svg", "--plot", "Accuracy by sub-categories")
     assert 'did you mean "Accuracy by sub-category"?' in capsys.readouterr().err
+
+
+def test_what_a_search_found_is_compared_with_its_start_once(workplace, monkeypatch):
+    search = yaml.safe_load(Path("params.yaml").read_text())["optimize"]["mipro_v1"]
+    set_params(
+        compare__contrasts=[],
+        optimize={"same": {**search, "start": "better"}, "unlisted": {**search, "start": "baseline"}},
+    )
+    run(monkeypatch, compare)
+    assert [(row["a"], row["b"]) for row in summary()["contrasts"]] == [("better", "same")]
+    set_params(compare__contrasts=[{"a": "same", "b": "better"}])
+    run(monkeypatch, compare)
+    assert [(row["a"], row["b"]) for row in summary()["contrasts"]] == [("same", "better")]
+    set_params(optimize={"same": {**search, "start": "structured_reasoning"}})
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, compare)
+    assert caught.value.code == 2

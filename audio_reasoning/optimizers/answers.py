@@ -1,10 +1,11 @@
 """Answers of the model whose prompt is optimised: asked for many at once, and each only once."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.records import Question, Response
-from audio_reasoning.engines.answer import check_errors, request_for, rollouts_of
+from audio_reasoning.engines.answer import check_audio_tokens, check_errors, request_for, rollouts_of
 from audio_reasoning.engines.answers import ChatResult
 from audio_reasoning.engines.cached import Cached
 from audio_reasoning.engines.engine import Decoding, Request
@@ -15,8 +16,9 @@ from audio_reasoning.tasks.extract import read_answer
 
 
 class Answers:
-    """What an engine answers under one decoding; requests that failed are errors, and never wrong answers.
+    """What an engine, with the model in the folder `model`, answers under one decoding.
 
+    A request that failed has an error for a result, which is no wrong answer.
     `on_asked(n)` is called with how many requests have been answered, those in a cache included. `asked`,
     `prompt_tokens` and `completion_tokens` count the same, and so do not depend on what was cached.
     """
@@ -26,9 +28,11 @@ class Answers:
         engine: Cached,
         decoding: Decoding,
         max_error_rate: float,
+        model: Path,
         on_asked: Callable[[int], object] = lambda n: None,
     ) -> None:
-        self._engine, self._decoding, self._allowed, self._on_asked = engine, decoding, max_error_rate, on_asked
+        self._engine, self._decoding, self._model = engine, decoding, model
+        self._allowed, self._on_asked = max_error_rate, on_asked
         self._known: dict[Request, ChatResult] = {}
         self.asked = self.prompt_tokens = self.completion_tokens = 0
 
@@ -43,6 +47,7 @@ class Answers:
             check_errors(
                 [(request.id, result.error) for request, result in zip(new, results, strict=True)], self._allowed
             )
+            check_audio_tokens(new, results, self._model)
             for request, result in zip(new, results, strict=True):
                 self._known[request] = result
                 self.asked += 1

@@ -1,4 +1,4 @@
-"""The optimiser `mipro`: MIPROv2 (Opsahl-Ong et al. 2024, https://arxiv.org/abs/2406.11695), of instructions alone."""
+"""The optimiser `mipro`: MIPROv2 (Opsahl-Ong et al. 2024, https://arxiv.org/abs/2406.11695), zero-shot unless asked."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ NOTHING_LEFT = "No valid program found"  # MIPROv2 would evaluate another candid
 def run(search: Search) -> None:
     """Propose instructions, then find the best by Bayesian optimisation over minibatches of validation questions.
 
-    Train questions ground the proposals, each with what the start made of it.
+    Train questions ground the proposals, each with what the start made of it; demonstrations are right answers to some.
     """
     params = search.params
     optimizer = dspy.MIPROv2(
@@ -25,7 +25,7 @@ def run(search: Search) -> None:
         task_model=search.model,
         auto=None,
         num_candidates=params.candidates,
-        max_bootstrapped_demos=0,
+        max_bootstrapped_demos=params.demonstrations.count,
         max_labeled_demos=0,
         num_threads=1,  # answers are known before they are asked for, see trials.py
         seed=params.seed,

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from audio_reasoning.core.typed import Count, Name, Strict
+from audio_reasoning.core.run_names import SearchStart
+from audio_reasoning.core.typed import Count, Strict
 from audio_reasoning.optimizers.budget import least_budget
 
 Searches = Literal["mipro", "gepa"]
@@ -32,11 +33,12 @@ class DemonstrationParams(Strict):
     audio: bool
 
 
-class SearchParams(Strict):
+class SearchParams(SearchStart):
     """One search for a prompt."""
 
+    model_config = Strict.model_config
+
     optimizer: Searches
-    start: Name
     proposer: ProposerParams
     seed: Annotated[int, Field(ge=0)]
     train: Count

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from audio_reasoning.core.records import NO_AUDIO, Audio, Question
+from audio_reasoning.engines.demonstrations import exchanges
 from audio_reasoning.engines.engine import Request
 from audio_reasoning.optimizers.instructions import shown
 from audio_reasoning.optimizers.library import dspy
 from audio_reasoning.optimizers.wire import to_lm
-from audio_reasoning.prompts.registry import Prompt
+from audio_reasoning.prompts.prompt import Demonstration, Prompt
 
 
 @dataclass(frozen=True)
@@ -62,25 +63,48 @@ def example_of(question: Question, **told: str) -> Any:
 
 
 class Rendering(dspy.Adapter):  # type: ignore[misc]
-    """Renders a program's inputs with the templates of the prompt `start`, and hands its output on as it came."""
+    """Renders a program's inputs with the templates of the prompt `start`, and hands its output on as it came.
 
-    def __init__(self, start: Prompt) -> None:
+    `audio` says whether demonstrations have their clips with them.
+    """
+
+    def __init__(self, start: Prompt, audio: bool = False) -> None:
         super().__init__()
-        self._start, self.shown = start, shown(start)
+        self._start, self._audio, self.shown = start, audio, shown(start)
+        self._prompts: dict[tuple[str, tuple[Demonstration, ...]], Prompt] = {}
 
     def __deepcopy__(self, memo: object) -> "Rendering":
         """Itself: the copies of a program are rendered alike."""
         return self
 
-    def prompt(self, instruction: str) -> Prompt:
-        """The prompt with this instruction for its system text; the start's own is kept letter for letter."""
-        return self._start if instruction == self.shown else replace(self._start, system=instruction)
+    def prompt(self, instruction: str, demos: Sequence[Any]) -> Prompt:
+        """The prompt with this instruction for its system text, and these demonstrations, if any, for its own.
+
+        The start's own system text is kept letter for letter.
+        """
+        system = self._start.system if instruction == self.shown else instruction
+        shown_before = tuple(self._demonstration(demo) for demo in demos) or self._start.demonstrations
+        if (system, shown_before) not in self._prompts:
+            made = replace(self._start, system=system, demonstrations=shown_before)
+            self._prompts[system, shown_before] = made
+        return self._prompts[system, shown_before]
+
+    def _demonstration(self, demo: Any) -> Demonstration:
+        clip: Clip = demo["audio"]
+        return Demonstration(
+            question=demo["question"],
+            choices=tuple(demo["choices"]),
+            response=demo["answer"],
+            audio=clip.audio if self._audio else None,
+        )
 
     def request(self, instruction: str, demos: Sequence[Any], inputs: Mapping[str, Any]) -> Request:
-        """The request to the model: the one that the resulting prompt makes of the question."""
+        """The request to the model: the one that `request_for` makes of the question under the resulting prompt."""
         clip: Clip = inputs["audio"]
-        system, user = self.prompt(instruction).render(inputs["question"], tuple(inputs["choices"]))
-        return Request(clip.question_id, system, user, clip.audio)
+        prompt = self.prompt(instruction, demos)
+        system, user = prompt.render(inputs["question"], tuple(inputs["choices"]))
+        before = exchanges(prompt, clip.audio is not None)
+        return Request(clip.question_id, system, user, clip.audio, demonstrations=before)
 
     def __call__(
         self, lm: Any, lm_kwargs: Mapping[str, Any], signature: Any, demos: Sequence[Any], inputs: Mapping[str, Any]

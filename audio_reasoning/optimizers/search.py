@@ -34,7 +34,7 @@ class Search:
         in_silence: Mapping[str, int | None],
     ) -> None:
         self.params, self.in_silence = params, in_silence
-        self.rendering = Rendering(start)
+        self.rendering = Rendering(start, params.demonstrations.audio)
         self.program = program_of(self.rendering)
         self.model: Any = dspy.LM("model", engine=answers, cache=False, num_retries=0)
         self.trials = Trials(answers, self.rendering, train, validation)

@@ -1,6 +1,7 @@
 """Follows an optimiser's evaluations: asks each one's questions together when it begins, and keeps its accuracy."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -10,7 +11,17 @@ from audio_reasoning.optimizers.answers import Answers, response_of
 from audio_reasoning.optimizers.border import at_home
 from audio_reasoning.optimizers.library import dspy
 from audio_reasoning.optimizers.program import Rendering
+from audio_reasoning.prompts.prompt import Prompt
 from audio_reasoning.tasks.reward import correct
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A prompt that was tried, by the program's instruction, and the ids of its new demonstrations' questions."""
+
+    prompt: Prompt
+    instruction: str
+    demonstrations: tuple[str, ...]
 
 
 class Trials(dspy.utils.BaseCallback):  # type: ignore[misc]
@@ -27,7 +38,7 @@ class Trials(dspy.utils.BaseCallback):  # type: ignore[misc]
         self._answers, self._rendering = answers, rendering
         self._questions = {question.id: question for question in (*train, *validation)}
         self._validation = {question.id for question in validation}
-        self.instructions: list[str] = []
+        self.tried: list[Tried] = []
         self.trials: list[Trial] = []
         self.accuracy = 0.0
 
@@ -48,14 +59,16 @@ class Trials(dspy.utils.BaseCallback):  # type: ignore[misc]
             if response.status != "error"
         ]
         self.accuracy = fmean(right) if right else 0.0
-        if instruction not in self.instructions:
-            self.instructions.append(instruction)
+        shown = tuple(demo["audio"].question_id for demo in demos)
+        tried = Tried(self._rendering.prompt(instruction, demos), instruction, shown)
+        if tried not in self.tried:
+            self.tried.append(tried)
         whole = {question.id for question in questions} == self._validation
         best = max([trial.score for trial in self.trials if trial.whole] + [self.accuracy] * whole, default=0.0)
         self.trials.append(
             Trial(
                 number=len(self.trials) + 1,
-                candidate=self.instructions.index(instruction),
+                candidate=self.tried.index(tried),
                 score=round(self.accuracy, 4),
                 questions=len(right),
                 whole=whole,
@@ -65,5 +78,5 @@ class Trials(dspy.utils.BaseCallback):  # type: ignore[misc]
         )
 
     def best(self) -> int:
-        """The place of the instruction with the highest accuracy on all validation questions, the first of equals."""
+        """The place of what had the highest accuracy on all validation questions, the first of equals."""
         return max((trial for trial in self.trials if trial.whole), key=lambda trial: trial.score).candidate

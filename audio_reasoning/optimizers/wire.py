@@ -4,7 +4,7 @@ from typing import Any
 
 from audio_reasoning.core.records import Audio
 from audio_reasoning.engines.answers import ChatResult
-from audio_reasoning.engines.engine import Request
+from audio_reasoning.engines.engine import Exchange, Request
 from audio_reasoning.optimizers.library import dspy
 
 lm15: Any = dspy.lm15
@@ -12,26 +12,39 @@ lm15: Any = dspy.lm15
 
 def to_lm(request: Request, model: str) -> Any:
     """A request of ours as one of DSPy's; a clip is named by its hash, and its file goes along as an extension."""
-    clips = {request.audio.sha256: [request.audio.path, request.audio.duration_s]} if request.audio else {}
-    heard = [lm15.AudioPart(file_id=request.audio.sha256)] if request.audio else []
+    messages = []
+    for one in request.demonstrations:
+        messages += [_user(one.user, one.audio), lm15.Message.assistant([lm15.TextPart(one.response)])]
+    clips = {audio.sha256: [audio.path, audio.duration_s] for audio in request.clips}
     return lm15.Request(
         model=model,
         system=request.system or None,
-        messages=(lm15.Message.user([*heard, lm15.TextPart(request.user)]),),
+        messages=(*messages, _user(request.user, request.audio)),
         config=lm15.Config(extensions={"question": request.id, "clips": clips}),
     )
+
+
+def _user(text: str, audio: Audio | None) -> Any:
+    return lm15.Message.user([*([lm15.AudioPart(file_id=audio.sha256)] if audio else []), lm15.TextPart(text)])
 
 
 def from_lm(request: Any) -> Request:
     """The request of ours that `to_lm` was given."""
     extensions = request.config.extensions
-    [message] = request.messages
-    audio = None
-    for part in message.parts:
-        if part.type == "audio":
-            path, duration_s = extensions["clips"][part.file_id]
-            audio = Audio(path, part.file_id, duration_s)
-    return Request(extensions["question"], request.system or "", message.text, audio)
+    *before, last = request.messages
+
+    def read(message: Any) -> str:
+        return "".join(part.text for part in message.parts if part.type == "text")
+
+    def heard(message: Any) -> Audio | None:
+        sha256 = next((part.file_id for part in message.parts if part.type == "audio"), None)
+        return Audio(extensions["clips"][sha256][0], sha256, extensions["clips"][sha256][1]) if sha256 else None
+
+    shown = [
+        Exchange(read(user), read(assistant), heard(user))
+        for user, assistant in zip(before[::2], before[1::2], strict=True)
+    ]
+    return Request(extensions["question"], request.system or "", read(last), heard(last), demonstrations=tuple(shown))
 
 
 def answered(result: ChatResult, model: str) -> Any:
