@@ -15,8 +15,7 @@ from audio_reasoning.metrics.rest_results import RestSummary
 from audio_reasoning.metrics.results import Judged, Metrics
 from audio_reasoning.render.key_results import in_short
 from audio_reasoning.render.report.key_results import key_results_section
-from stages.contrasts import Declared
-from stages.declared import RUNS
+from stages.declared import RUNS, DeclaredRuns
 from stages.key_results import READ, read_study
 from stages.params import load_params
 from tests.commands import command
@@ -50,7 +49,7 @@ def project(tmp_path, monkeypatch):
 
 
 def study():
-    return read_study(load_params(Declared, *RUNS, "compare"))
+    return read_study(load_params(DeclaredRuns, *RUNS))
 
 
 def test_the_reported_differences_are_those_that_were_published():
