@@ -32,7 +32,8 @@ def check_out(out: Path, questions: Path) -> None:
             )
 
 
-def _samples(questions: Sequence[Question], rollouts: Sequence[Rollout]) -> Samples:
+def samples_of(questions: Sequence[Question], rollouts: Sequence[Rollout]) -> Samples:
+    """The answers by question, each read for the choice that it means."""
     by_id = {question.id: question for question in questions}
     samples: Samples = {}
     for rollout in rollouts:
@@ -47,7 +48,7 @@ def answers_table(questions: Sequence[Question], rollouts: Sequence[Rollout]) ->
 
     An error has its reason in the place of the choice.
     """
-    samples = _samples(questions, rollouts)
+    samples = samples_of(questions, rollouts)
     rows = []
     for question in questions:
         for sample in samples[question.id]:
@@ -60,7 +61,7 @@ def answers_table(questions: Sequence[Question], rollouts: Sequence[Rollout]) ->
 
 def summary(questions: Sequence[Question], rollouts: Sequence[Rollout]) -> str:
     """Both accuracies with their 95 % intervals, and how many answers have which status."""
-    samples = _samples(questions, rollouts)
+    samples = samples_of(questions, rollouts)
     metrics = metrics_of({question.id: question for question in questions}, samples)
     whole = metrics.overall
     statuses = Counter(sample.response.status for several in samples.values() for sample in several)

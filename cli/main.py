@@ -8,7 +8,21 @@ import typer
 from typer.core import TyperGroup
 
 from audio_reasoning.core.errors import UserError
-from cli import ask, check, compare, compose, diff, errors, export, fingerprint, score, server, show, submission
+from cli import (
+    ask,
+    check,
+    compare,
+    compose,
+    diff,
+    errors,
+    export,
+    fingerprint,
+    results,
+    score,
+    server,
+    show,
+    submission,
+)
 
 EPILOG = """\b
 Examples:
@@ -47,7 +61,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for module in (ask, score, compare, diff, errors, check, export, fingerprint, show, compose):
+for module in (ask, score, compare, diff, errors, check, export, fingerprint, results, show, compose):
     app.command(module.__name__.rpartition(".")[2], epilog=module.EPILOG)(module.command)
 for group in (submission, server):
     app.add_typer(group.app)

@@ -13,17 +13,21 @@ from audio_reasoning.metrics.rest_results import RestSummary
 from audio_reasoning.metrics.results import Metrics, Summary, read_result
 from audio_reasoning.metrics.vote_results import VoteFigures
 from audio_reasoning.render import arms_table, compare_rest_table, compare_table, errors_markdown
+from audio_reasoning.render.prompt_tree import tree_text
 from stages import probe as probe_stage
 from stages import vote as vote_stage
 from stages.layout import METRICS, metrics_file
 from stages.project import load_project
+from stages.prompt_tree import prompt_tree
 
 
 def prompts() -> str:
-    """All prompts side by side, and the declared contrasts."""
-    variants = [Run(variant) for variant in load_project().prompts.variants]
-    metrics = {run.name: read_result(metrics_file(run), Metrics) for run in variants}
-    return compare_table.table(metrics, read_result(METRICS / "summary.json", Summary))
+    """All prompts side by side, and the declared contrasts; then which prompt was made from which, where any was."""
+    variants = load_project().prompts.variants
+    metrics = {variant: read_result(metrics_file(Run(variant)), Metrics) for variant in variants}
+    table = compare_table.table(metrics, read_result(METRICS / "summary.json", Summary))
+    tree = prompt_tree(variants)
+    return f"{table}\n\n{tree_text(tree)}" if any(row.parent for row in tree) else table
 
 
 def arms() -> str:

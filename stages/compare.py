@@ -7,12 +7,14 @@ prediction files (stages/compare_files.py).
 
 Writes metrics/compare.json, one long table for plots (variant, by, name, acc, low, high, n);
 metrics/summary.json; and reports/compare.md, the same for people. The summary holds the best variant; in
-`versus_baseline` the comparison of each variant with the first in `prompts.variants`; and in `contrasts` those that
-`compare.contrasts` declares, with `acc_a`, `acc_b` and `sub_category`. metrics/results.py explains their keys.
-Comparisons that are not declared are exploratory: p is as it is, and there is no verdict.
+`versus_baseline` the comparison of each variant with the first in `prompts.variants`; in `versus_parent` that with the
+prompt that it was made from; and in `contrasts` those that `compare.contrasts` declares, with `acc_a`, `acc_b` and
+`sub_category`. metrics/results.py explains their keys. Comparisons that are not declared are exploratory: p is as it
+is, and there is no verdict.
 """
 
 import argparse
+from pathlib import Path
 from statistics import fmean
 
 from audio_reasoning.core.errors import stage_main
@@ -30,16 +32,18 @@ from audio_reasoning.metrics.results import (
     Metrics,
     Summary,
     VariantRow,
+    between,
     read_result,
     to_json,
     write_result,
 )
+from audio_reasoning.prompts.registry import load_prompt
 from audio_reasoning.render.compare_table import markdown, table
 from audio_reasoning.render.tables import MINI_NOTE
 from stages.contrasts import Declared, declared_contrasts
 from stages.declared import RUNS
-from stages.family import Contrasts, Scores, as_declared, pairs_of, read_scores
-from stages.layout import METRICS, QUESTIONS, REPORTS, metrics_file
+from stages.family import Contrasts, Scores, pairs_of, read_scores
+from stages.layout import METRICS, PROMPTS, QUESTIONS, REPORTS, metrics_file
 from stages.params import load_params
 
 COMPARE = METRICS / "compare.json"
@@ -79,22 +83,26 @@ def compare_declared(
     ]
 
 
-def compare_with_first(
-    variants: list[str], contrasts: list[Contrast], scores: Scores, questions: list[Question], method: Method
+def compare_each(
+    pairs: list[tuple[str, str]], contrasts: list[Contrast], scores: Scores, questions: list[Question], method: Method
 ) -> list[Judged]:
-    """Each variant beside the first: the declared contrast, in either direction, else an exploratory comparison."""
-    first, *others = variants
+    """Each pair of variants: the declared contrast, in either direction, else an exploratory comparison."""
     declared = [row.whole for row in contrasts]
-    return [
-        as_declared(declared, first, other)
-        or explored(Pair(first, other, scores[first], scores[other]), questions, method)
-        for other in others
-    ]
+    return [between(declared, a, b) or explored(Pair(a, b, scores[a], scores[b]), questions, method) for a, b in pairs]
+
+
+def with_parent(variants: list[str], folder: Path) -> list[tuple[str, str]]:
+    """Each variant after the one that it was made from, as the prompts' files say; those whose parent is none not."""
+    prompts = {name: load_prompt(name, folder) for name in variants if (folder / f"{name}.yaml").is_file()}
+    own = {name: variant for variant, prompt in prompts.items() for name in (prompt.name, *prompt.aliases)}
+    parents = {variant: own.get(prompt.parent or "") for variant, prompt in prompts.items()}
+    return [(parent, variant) for variant, parent in parents.items() if parent]
 
 
 def summarise(
     metrics: dict[str, Metrics],
     versus_baseline: list[Judged],
+    versus_parent: list[Judged],
     contrasts: list[Contrast],
     profile: str,
     dropped: list[str],
@@ -109,6 +117,7 @@ def summarise(
         best=best,
         best_acc_strict=metrics[best].acc_strict,
         versus_baseline=versus_baseline,
+        versus_parent=versus_parent,
         contrasts=contrasts,
         notes=notes,
     )
@@ -118,7 +127,7 @@ def summarise(
 def main() -> None:
     """Compare the runs that the parameters name."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    params = load_params(Params, *RUNS, "compare", "profile")
+    params = load_params(Params, *RUNS, "compare", "optimize", "profile")
     variants = [Run(variant) for variant in params.prompts.variants]
     metrics = {run.name: read_result(metrics_file(run), Metrics) for run in variants}
     declared = declared_contrasts(params)
@@ -126,9 +135,13 @@ def main() -> None:
     runs = [*variants, *(run for contrast in declared for run in contrast)]
     scores, unread = read_scores(runs, questions, scored=variants)
     method = method_of(params.compare)
-    contrasts = compare_declared(declared, scores, unread, [*questions.values()], method)
-    versus_baseline = compare_with_first(params.prompts.variants, contrasts, scores, [*questions.values()], method)
-    summary = summarise(metrics, versus_baseline, contrasts, params.profile, dropped_ids(QUESTIONS))
+    asked = [*questions.values()]
+    contrasts = compare_declared(declared, scores, unread, asked, method)
+    first, *others = params.prompts.variants
+    versus_baseline = compare_each([(first, other) for other in others], contrasts, scores, asked, method)
+    parents = with_parent(params.prompts.variants, PROMPTS)
+    versus_parent = compare_each(parents, contrasts, scores, asked, method)
+    summary = summarise(metrics, versus_baseline, versus_parent, contrasts, params.profile, dropped_ids(QUESTIONS))
     write_result(COMPARE, plot_rows(metrics))
     write_result(SUMMARY, summary)
     with atomic_write(REPORT) as file:

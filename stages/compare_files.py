@@ -36,12 +36,12 @@ from audio_reasoning.metrics.paired import (
     none_answered,
     scores_of,
 )
-from audio_reasoning.metrics.results import Judged, to_json
+from audio_reasoning.metrics.results import Judged, between, to_json
 from audio_reasoning.metrics.scoring import BREAKDOWNS, FATES
 from audio_reasoning.metrics.stats import equivalence_p, wilson
 from audio_reasoning.tasks.official import Asked
 from stages.contrasts import Declared, families
-from stages.family import as_declared, judge_contrasts
+from stages.family import judge_contrasts
 from stages.layout import QUESTIONS
 from stages.sides import Side, names_of, plain
 
@@ -78,7 +78,7 @@ def compare_files(
     unread = {name for name, answers in zip(names, samples, strict=True) if none_answered(answers)}
     if params and a.run and b.run:
         same = score == "strict" and plain(path) == TEST
-        row, basis = _judged_as_declared(pair, shared, method, params) if same else (None, OTHERWISE)
+        row, basis = _judged_between(pair, shared, method, params) if same else (None, OTHERWISE)
         row = row or _explored(pair, shared, method)
     else:
         [row] = judged([pair], [*shared.values()], method, unread)
@@ -105,9 +105,7 @@ def compare_files(
     )
 
 
-def _judged_as_declared(
-    pair: Pair, questions: Questions, method: Method, params: Declared
-) -> tuple[Judged | None, str]:
+def _judged_between(pair: Pair, questions: Questions, method: Method, params: Declared) -> tuple[Judged | None, str]:
     """The comparison of two runs as one of a declared family, None if it is of none; and what it rests on."""
     for family, contrasts in families(params).items():
         if {pair.a, pair.b} in [{a.name, b.name} for a, b in contrasts]:
@@ -118,7 +116,7 @@ def _judged_as_declared(
                     None,
                     f"declared, but not all that p is adjusted for can be read, so there is no verdict: {error}",
                 )
-            return as_declared(rows, pair.a, pair.b), DECLARED.format(family=family, tests=len(contrasts))
+            return between(rows, pair.a, pair.b), DECLARED.format(family=family, tests=len(contrasts))
     return None, UNDECLARED
 
 

@@ -1,11 +1,15 @@
 """What the parameters declare beforehand: which runs are compared with which."""
 
+from collections.abc import Mapping
 from typing import Self
 
 from pydantic import model_validator
 
+from audio_reasoning.core.run_names import SearchStart
 from audio_reasoning.core.runs import Run, named_run
+from audio_reasoning.core.typed import Name
 from audio_reasoning.metrics.compare_params import Compare, Contrast
+from stages.aliases import listed_name
 from stages.declared import RUNS, DeclaredRuns
 from stages.family import Contrasts, with_base, with_start
 from stages.params import PARAMS, load_params
@@ -15,16 +19,39 @@ class Declared(DeclaredRuns):
     """What of the parameters declares runs and comparisons."""
 
     compare: Compare
+    optimize: Mapping[Name, SearchStart]
 
     def contrasts(self) -> list[Contrast]:
-        """The declared comparisons: of each variant with the first, if so asked, and those listed.
+        """The declared comparisons, each once.
 
-        Needs prompts.variants, compare.each_with_first and compare.contrasts.
+        They are of each variant with the first, if so asked, of what each search found with what it started from,
+        and those listed.
+
+        Needs prompts.variants, optimize, compare.each_with_first and compare.contrasts.
         """
         listed = self.compare.contrasts
         first, *others = self.prompts.variants if self.compare.each_with_first else [""]
-        pairs = [{contrast.a, contrast.b} for contrast in listed]
-        return [*(Contrast(a=first, b=other) for other in others if {first, other} not in pairs), *listed]
+        of_first = [(first, other) for other in others]
+        declared = [*listed]
+        for a, b in (*of_first, *self._of_searches()):
+            if {a, b} not in [{contrast.a, contrast.b} for contrast in declared]:
+                declared.append(Contrast(a=a, b=b))
+        return [*declared[len(listed) :], *listed]
+
+    def _of_searches(self) -> list[tuple[str, str]]:
+        """The start and the result of each search whose result is one of prompts.variants."""
+        variants = self.prompts.variants
+        return [(listed_name(one.start, variants), name) for name, one in self.optimize.items() if name in variants]
+
+    @model_validator(mode="after")
+    def _starts_are_asked(self) -> Self:
+        for start, name in self._of_searches():
+            if start not in self.prompts.variants:
+                raise ValueError(
+                    f"prompts.variants has {name!r} without {start!r}, which optimize.{name}.start is to be compared "
+                    "with; list both"
+                )
+        return self
 
     @model_validator(mode="after")
     def _contrasts_exist(self) -> Self:
@@ -61,4 +88,4 @@ def families(params: Declared) -> dict[str, Contrasts]:
 
 def project_comparisons() -> Declared | None:
     """What the project in this folder declares, for commands that are no stage; None outside a project."""
-    return load_params(Declared, *RUNS, "compare") if PARAMS.is_file() else None
+    return load_params(Declared, *RUNS, "compare", "optimize") if PARAMS.is_file() else None

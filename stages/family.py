@@ -57,13 +57,3 @@ def judge_contrasts(contrasts: Contrasts, questions: Questions, method: Method) 
     """Read the runs of all contrasts and compare them as one family; UserError where one cannot be read."""
     scores, unread = read_scores((run for contrast in contrasts for run in contrast), questions)
     return judged(pairs_of(contrasts, scores), [*questions.values()], method, unread)
-
-
-def as_declared(rows: Iterable[Judged], a: str, b: str) -> Judged | None:
-    """The comparison of run `b` with run `a`, whichever way round it was declared; None where it was not."""
-    for row in rows:
-        if (row.a, row.b) == (a, b):
-            return row
-        if (row.a, row.b) == (b, a):
-            return row.mirrored()
-    return None

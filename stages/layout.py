@@ -20,6 +20,7 @@ CANDIDATES = MODELS / "candidates"
 REST = Path("data/rest")
 METRICS = Path("metrics")
 REST_METRICS = METRICS / "rest"
+OPTIMIZE_METRICS = METRICS / "optimize"
 REPORTS = Path("reports")
 REPORT_PAGE = REPORTS / "index.html"
 REPORT_FILES = REPORTS / "report_files"  # not an out that others of reports/ overlap with

@@ -19,6 +19,7 @@ from audio_reasoning.families.params import Model
 from audio_reasoning.judging.params import Judge
 from audio_reasoning.metrics.errors.params import Errors
 from audio_reasoning.metrics.vote_params import Vote
+from audio_reasoning.optimizers.params import SearchParams
 from audio_reasoning.render.submission.params import Submission
 from audio_reasoning.tasks.params import Data
 from audio_reasoning.tasks.probe_params import Probe
@@ -50,6 +51,7 @@ class Project(Declared):
     judge: Judge
     submission: Submission
     probe: Probe
+    optimize: dict[Name, SearchParams]
     headline: Headline
     runtime: Runtime
 

@@ -15,17 +15,22 @@ from audio_reasoning.core.run_names import Headline
 from audio_reasoning.core.runs import BASE
 from audio_reasoning.core.typed import Name
 from audio_reasoning.metrics.inputs import read_question_set
+from audio_reasoning.metrics.key_results import key_results, not_there
 from audio_reasoning.render.report.answers import page_data, read_run, script_json, trace_file, traces_script
 from audio_reasoning.render.report.arms import arms_section
 from audio_reasoning.render.report.failures import errors_section, judge_section
+from audio_reasoning.render.report.key_results import key_results_section
+from audio_reasoning.render.report.optimized import optimized_section
 from audio_reasoning.render.report.page import header_of, render, write_assets
 from audio_reasoning.render.report.prompts import prompts_section, sub_categories_section
 from audio_reasoning.render.report.sections import Section
 from audio_reasoning.render.report.training import iterations_section, pass_rates_section
 from audio_reasoning.render.report.votes import votes_section
 from stages.declared import RUNS, DeclaredRuns
+from stages.key_results import READ, read_study
 from stages.layout import (
     METRICS,
+    OPTIMIZE_METRICS,
     QUESTIONS,
     REPORT_FILES,
     REPORT_PAGE,
@@ -36,6 +41,7 @@ from stages.layout import (
     metrics_file,
 )
 from stages.params import load_params
+from stages.prompt_tree import prompt_tree
 
 
 class Params(DeclaredRuns):
@@ -47,9 +53,17 @@ class Params(DeclaredRuns):
 
 def sections(params: Params) -> list[Section]:
     """The overview's sections, in the order of the questions that a reader asks."""
+    study = read_study(params)
     return [
-        prompts_section(METRICS / "summary.json", METRICS / "scores" / BASE, params.prompts.variants),
+        key_results_section(READ, key_results(study), not_there(study)),
+        prompts_section(
+            METRICS / "summary.json",
+            METRICS / "scores" / BASE,
+            params.prompts.variants,
+            prompt_tree(params.prompts.variants),
+        ),
         sub_categories_section(METRICS / "compare.json", METRICS / "summary.json"),
+        optimized_section(OPTIMIZE_METRICS, study.optimizations, METRICS / "summary.json", METRICS / "scores" / BASE),
         arms_section(METRICS / "arms.json"),
         votes_section(METRICS / "votes" / BASE, params.vote.variants),
         iterations_section(REST_METRICS),

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from audio_reasoning.core.files import write_json, write_jsonl
 from audio_reasoning.core.records import Audio, Question, Response, to_dict
 from audio_reasoning.core.runs import Run
+from audio_reasoning.metrics.optimize_results import Optimization
 from audio_reasoning.metrics.results import Metrics, Summary
 from stages.layout import QUESTIONS, answers_file, manifest_file
 
@@ -141,6 +142,31 @@ def write_comparison(folder: Path, contrasts: Sequence[dict[str, Any]] = ()) -> 
         "notes": [],
     }
     write_json(folder / "metrics/summary.json", filled(Summary, copy.deepcopy(summary)))
+
+
+def search(name: str, chosen: int = 1, **other: Any) -> dict[str, Any]:
+    """A search for a prompt as `optimize_prompt` writes it: from baseline, with one candidate beside it."""
+    texts = ["Listen.\nThink.", f"Listen.\nCount. {HOSTILE}"]
+    trials = [(0, 0.5, 40, True, 0.5, 40), (1, 0.9, 10, False, 0.5, 50), (1, 0.75, 40, True, 0.75, 90)]
+    keys = ("candidate", "score", "questions", "whole", "best", "answers")
+    selected = {"low": 0.35, "high": 0.65, "n": 40}
+    fields = {
+        "name": name,
+        "optimizer": "mipro",
+        "start": "baseline",
+        "proposer": "bank",
+        "outcome": "found" if chosen else "kept",
+        "chosen": chosen,
+        "candidates": [
+            {"label": label, "instruction": text} for label, text in zip(("start", "count"), texts, strict=True)
+        ],
+        "trials": [{"number": n, **dict(zip(keys, trial, strict=True))} for n, trial in enumerate(trials)],
+        "validation": {"start": {"acc": 0.5, **selected}, "result": {"acc": 0.75 if chosen else 0.5, **selected}},
+        "heldout": {"acc_a": 0.4, "acc_b": 0.6, "n": 50, "difference": 0.2, "low": 0.05, "high": 0.35, "p": 0.0123},
+        "usage": {"answers": 1234, "prompt_tokens": 56789, "proposer_calls": 7, "cost": None},
+        "refused": {"repeated": 2},
+    }
+    return dict(filled(Optimization, {**fields, **other}))
 
 
 def write_large(folder: Path, questions: int, runs: int, thinking_words: int) -> list[str]:

@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "metrics": {"core", "tasks", "conditions"},
     "judging": {"core", "tasks", "metrics", "engines", "render"},
     "algorithms": {"core", "tasks", "conditions", "prompts", "families", "engines", "training", "metrics"},
+    "optimizers": {"core", "tasks", "conditions", "prompts", "families", "engines", "metrics"},
     "render": {"core", "tasks", "metrics"},
 }
 LIBRARY = ROOT / "audio_reasoning"

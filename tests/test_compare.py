@@ -102,6 +102,19 @@ def test_each_variant_is_compared_with_the_first_question_by_question(workplace,
     assert (summary()["best"], summary()["best_acc_strict"]) == ("better", 0.7)
 
 
+def test_each_variant_is_compared_with_the_one_that_it_was_made_from(workplace, monkeypatch):
+    fields = {"title": "T", "strategy": "S", "version": 1, "system": "", "user": "{{ question }} {{ choices }}"}
+    made = {"better": {"parent": "v1", "change": "more"}, "same": {"parent": "better", "change": "less"}}
+    made["baseline"] = {"parent": "gone", "change": "all", "aliases": ["v1"]}
+    Path("prompts").mkdir()
+    for name, more in made.items():
+        Path(f"prompts/{name}.yaml").write_text(yaml.safe_dump({"name": name, **fields, **more}))
+    run(monkeypatch, compare)
+    declared, explored = summary()["versus_parent"]
+    assert (declared["a"], declared["b"], declared["verdict"]) == ("baseline", "better", "better")
+    assert (explored["a"], explored["b"], explored["verdict"]) == ("better", "same", "exploratory")
+
+
 def test_the_long_table_has_every_variant_and_group_of_questions(workplace, monkeypatch):
     run(monkeypatch, compare)
     rows = json.loads(Path("metrics/compare.json").read_text())
@@ -413,3 +426,20 @@ def test_a_plot_without_data_or_of_another_name_is_told(workplace, monkeypatch, 
     with pytest.raises(SystemExit):
         run(monkeypatch, draw, "--out", "accuracy.svg", "--plot", "Accuracy by sub-categories")
     assert 'did you mean "Accuracy by sub-category"?' in capsys.readouterr().err
+
+
+def test_what_a_search_found_is_compared_with_its_start_once(workplace, monkeypatch):
+    search = yaml.safe_load(Path("params.yaml").read_text())["optimize"]["mipro_v1"]
+    set_params(
+        compare__contrasts=[],
+        optimize={"same": {**search, "start": "better"}, "unlisted": {**search, "start": "baseline"}},
+    )
+    run(monkeypatch, compare)
+    assert [(row["a"], row["b"]) for row in summary()["contrasts"]] == [("better", "same")]
+    set_params(compare__contrasts=[{"a": "same", "b": "better"}])
+    run(monkeypatch, compare)
+    assert [(row["a"], row["b"]) for row in summary()["contrasts"]] == [("same", "better")]
+    set_params(optimize={"same": {**search, "start": "structured_reasoning"}})
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, compare)
+    assert caught.value.code == 2

@@ -5,13 +5,14 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from audio_reasoning.core.files import write_jsonl
+from audio_reasoning.core.files import sha256_file, write_jsonl
 from audio_reasoning.core.records import Audio, Question, Response, to_dict
 from audio_reasoning.core.shown import code_span, plain_text, printable, shortened
 from audio_reasoning.metrics.errors.analysis import analyse, analysis_of
@@ -22,9 +23,12 @@ from audio_reasoning.metrics.errors.results import Loop
 from audio_reasoning.metrics.inputs import Sample
 from audio_reasoning.metrics.results import to_json
 from audio_reasoning.metrics.stats import wilson
+from audio_reasoning.prompts.registry import load_prompt
 from audio_reasoning.render.errors_markdown import markdown, overview
+from audio_reasoning.tasks.audio import write_flac
 from stages import errors
 from tests.commands import command
+from tests.fake_openai import FakeOpenAI, answer
 from tests.mmar import METADATA, needs_metadata
 
 ROOT = Path(__file__).parents[1]
@@ -480,3 +484,69 @@ def test_predictions_of_other_questions_are_refused(workplace, monkeypatch, caps
     write_jsonl(Path("data/answers/base/bad.jsonl"), [to_dict(replace(response("q0", 0), question_id="z0"))])
     assert "no question has the id 'z0'" in fails(monkeypatch, capsys)
     assert not errors.ERRORS.exists()
+
+
+# ── A prompt's failures on dev ───────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def dev(tmp_path, monkeypatch):
+    """A project whose endpoint answers two of four dev questions rightly, one with another choice, one with none."""
+    monkeypatch.chdir(tmp_path)
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values["infer"] |= {"backend": "openai", "endpoint_model": "fake"}
+    Path("params.yaml").write_text(yaml.safe_dump(values))
+    Path("prompts").symlink_to(ROOT / "prompts")
+    clip = Path("data/audio/clip.flac")
+    clip.parent.mkdir(parents=True)
+    write_flac(clip, np.full(16_000, 0.1, dtype=np.float32))
+    audio = Audio(clip.name, sha256_file(clip), 1.0)
+    asked = [question(i, audio=audio, question=f"How many in {i}?") for i in range(4)]
+    write_jsonl(Path("data/questions/dev.jsonl"), map(to_dict, asked))
+    said = ["ANSWER: two", "<think>Wait.\n\x1b[2J# shout</think>\nANSWER: two", "ANSWER: four", "Several."]
+    with FakeOpenAI() as fake:
+        for q, text in zip(asked, said, strict=True):
+            [prompt] = {load_prompt("baseline", Path("prompts")).render(q.question, q.choices)[1]}
+            reply = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+            fake.faults[prompt] = [answer({"choices": [reply]})]
+        monkeypatch.setenv("AUDIO_REASONING_BASE_URL", fake.base_url)
+        monkeypatch.setenv("AUDIO_REASONING_API_KEY", fake.key)
+        yield fake
+
+
+def test_a_prompt_is_asked_dev_and_its_failing_answers_are_shown(dev, monkeypatch, capsys):
+    run(monkeypatch, "errors", "--prompt", "baseline", "--out", "failures.md", "--out-json", "failures.json")
+    shown = capsys.readouterr().out
+    assert "baseline on dev: 50.0 % right (15.0–85.0) of 4 questions, chance 25.0 %; 2 of 4 answers fail" in shown
+    table = [line.split() for line in shown.splitlines()]
+    assert ["wrong", "choice", "1", "25.0"] in table and ["no", "answer", "1", "25.0"] in table
+    assert "q1  Music Theory: wrong choice" in shown and "chosen    A: two" in shown and "right     B: three" in shown
+    assert "said      Several." in shown and "thinking  Wait." in shown and "data/audio/clip.flac" in shown
+    assert "q0 " not in shown and "\x1b" not in shown
+    page = rendered(Path("failures.md").read_text())
+    assert "<h1>What fails under baseline on dev</h1>" in page and page.count("<h1>") == 1
+    assert "<h2><code>q3</code> Music Theory: no answer</h2>" in page and "# shout" in page
+    assert json.loads(Path("failures.json").read_text())["runs"][0]["acc"] == 0.5
+    asked = sum(dev.asked.values())
+    run(monkeypatch, "errors", "--prompt", "baseline", "--sub-category", "music theory", "--limit", "1", "--show", "0")
+    shown = capsys.readouterr().out
+    assert "of 1 questions" in shown and "1 more: --show 1" in shown and "q1 " not in shown
+    assert sum(dev.asked.values()) == asked
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--prompt", "baseline", "--split", "test"), "--split test: what fails on the test questions may decide"),
+        (("--prompt", "basline"), 'did you mean "baseline"'),
+        (("--prompt", "baseline", "--split", "train"), "data/questions/train.jsonl: no such file"),
+        (("--prompt", "baseline", "--model", "iter9"), "models/iter9/model.json"),
+        (("--prompt", "baseline", "--sub-category", "Music Theorie"), 'did you mean "Music Theory"'),
+        (("--prompt", "baseline", "--out", "data/questions/dev.jsonl"), "would write over the questions"),
+        (("--prompt", "baseline", "baseline"), "give either runs"),
+        (("baseline", "--split", "dev"), "go with --prompt"),
+    ],
+)
+def test_a_prompt_that_cannot_be_looked_into_is_told(dev, monkeypatch, capsys, arguments, expected):
+    told = fails(monkeypatch, capsys, "errors", *arguments)
+    assert expected in told and not dev.asked

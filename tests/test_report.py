@@ -403,7 +403,7 @@ class TestOverview:
         assert told["Which prompt is better?"].startswith("Of 1 prompt tested against baseline, none is better")
         assert told["Was it the audio?"].startswith("Not here: no control arms")
         opened.page.click(".answers a >> nth=0")
-        assert opened.page.evaluate("location.hash") == "#section-prompts"
+        assert opened.page.evaluate("location.hash") == "#section-key-results"
 
     @pytest.mark.parametrize("width", [420, 1280])
     def test_captions_are_read_without_scrolling_their_tables(self, open_page, project, monkeypatch, width):

@@ -1,5 +1,6 @@
 """The overview's sections: which figure stands in which column, with its uncertainty beside it."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -14,17 +15,20 @@ from audio_reasoning.metrics.errors.params import Errors
 from audio_reasoning.metrics.errors.results import ErrorAnalysis
 from audio_reasoning.metrics.inputs import Sample
 from audio_reasoning.metrics.judge_results import JudgeSummary
+from audio_reasoning.metrics.optimize_results import Optimization
 from audio_reasoning.metrics.rest_results import ModelRow, PassRateRow, RestSummary
 from audio_reasoning.metrics.results import Judged, write_result
 from audio_reasoning.render.report.arms import arms_section
 from audio_reasoning.render.report.comparisons import count_verdicts
 from audio_reasoning.render.report.failures import errors_section, judge_section
+from audio_reasoning.render.report.optimized import BANK_NOTE, SELECTED_ON, optimized_section
+from audio_reasoning.render.report.page import Header, render
 from audio_reasoning.render.report.prompts import prompts_section, sub_categories_section
 from audio_reasoning.render.report.training import iterations_section, pass_rates_section
 from audio_reasoning.render.report.votes import votes_section
 from audio_reasoning.render.table import Table
 from stages.vote import vote_metrics
-from tests.report_project import filled, question, response, versus, write_comparison
+from tests.report_project import HOSTILE, filled, question, response, search, versus, write_comparison
 
 METRICS = Path("metrics")
 VARIANTS = ["baseline", "expert_analyst"]
@@ -129,6 +133,39 @@ class TestSections:
         section = pass_rates_section(METRICS / "rest/pass_rates.json")
         assert section.lead.endswith(": 7 of 20 in iter1.")
         assert texts(section.figures[0].table)[0]["learning zone"] == "4"
+
+    def test_optimised_prompts_tell_selected_from_held_out_from_test(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        write_comparison(tmp_path)
+        summary = json.loads(Path("metrics/summary.json").read_text())
+        judged = versus("baseline", "expert_analyst", verdict="worse", p_holm=0.02, verdict_text="worse")
+        write_json(Path("metrics/summary.json"), {**summary, "versus_baseline": [filled(Judged, judged)]})
+        searches = {name: Optimization(**search(name)) for name in ("expert_analyst", "later")}
+        searches["later"] = Optimization(**search("later", chosen=0, proposer="a model"))
+        section = optimized_section(METRICS / "optimize", searches, METRICS / "summary.json", METRICS / "scores/base")
+        assert section.lead.endswith(
+            "held out of the search: expert_analyst +20.0 (+5.0 to +35.0); later is its start again."
+        )
+        selected, held_out, test, *_, not_asked = texts(section.tables[0])
+        assert (selected["questions"], selected["result"]) == (SELECTED_ON, "75.0 (35.0–65.0)")
+        assert (selected["Δ"], selected["verdict"]) == ("", "") and "optimistic" in SELECTED_ON
+        told = {"n": "50", "start": "40.0 (27.6–53.8)", "result": "60.0 (46.2–72.4)", "p": "0.0123"}
+        assert {**told, "verdict": "exploratory"}.items() <= held_out.items()
+        assert {"n": "12", "result": "50.0 (20.0–80.0)", "p": "0.0200", "verdict": "worse"}.items() <= test.items()
+        assert {"n": "–", "result": "–", "verdict": "not asked"}.items() <= not_asked.items()
+        assert section.tables[0].body[2][0].link and not section.tables[0].body[-1][0].link
+        assert texts(section.tables[1])[0]["refused"] == "2 repeated"
+        taken = {"answers": "1,234", "tokens read": "56,789", "proposer’s calls": "7", "cost": "–"}
+        assert taken.items() <= texts(section.tables[2])[0].items()
+        assert [row["best so far"] for row in texts(section.figures[0].table)][:3] == ["50.0", "50.0", "75.0"]
+        changes = [(line.change, line.text.split()[0]) for line in section.parts[0].diffs[0].lines]
+        assert changes == [("kept", "Listen."), ("removed", "Think."), ("added", "Count.")]
+        assert BANK_NOTE in section.notes
+        later = optimized_section(METRICS, {"later": searches["later"]}, METRICS / "summary.json", METRICS / "scores")
+        assert BANK_NOTE not in later.notes and {line.change for line in later.parts[0].diffs[0].lines} == {"kept"}
+        page = render(Header("mini", "", [], []), [section])
+        assert "<ins>Count. &lt;script&gt;" in page and "<del>Think.</del>" in page and HOSTILE not in page
+        assert optimized_section(METRICS, {}, METRICS, METRICS).command == "dvc repro optimize_prompt"
 
     def test_arms_show_accuracies_with_intervals(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)

@@ -10,6 +10,7 @@ from audio_reasoning.core.errors import UserError
 from audio_reasoning.metrics.arms_results import ArmsSummary, AudioGain
 from audio_reasoning.metrics.errors.results import ErrorAnalysis
 from audio_reasoning.metrics.judge_results import JudgeSummary
+from audio_reasoning.metrics.optimize_results import Optimization
 from audio_reasoning.metrics.rest_results import Gate, RestSummary
 from audio_reasoning.metrics.results import (
     HeadlineMetrics,
@@ -35,6 +36,7 @@ KINDS: dict[str, Any] = {
     "vote_curve.json": list[CurveRow],
     "calibration.json": list[CalibrationRow],
     "rest/summary.json": RestSummary,
+    "optimize/*.json": Optimization,
     "votes/*/structured_reasoning.json": VoteFigures,
     "votes/*/*@*.json": Metrics,
     "scores/*/*.json": Metrics,

@@ -49,3 +49,9 @@ class IterationNames(EvalPrompts):
     """Which iterations there are, and the prompts that they are measured under."""
 
     iterations: Mapping[Name, Start]
+
+
+class SearchStart(Part):
+    """The prompt that a search for a better one starts from."""
+
+    start: Name

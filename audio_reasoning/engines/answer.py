@@ -44,7 +44,7 @@ def answer_questions(
         asking = replace(setup, label=prompt.name, clips=most_clips(prompt), on_load=show_at_end(bar))
         engine = open_engine(asking)
         results = Cached(engine, cache).generate(requests, decoding, lambda *_: bar.update())
-    _check_audio_tokens(requests, results, setup.model)
+    check_audio_tokens(requests, results, setup.model)
     tell_unshown(requests, results, setup.model, prompt.name)
     errors = [(question.id, result.error) for question, result in zip(questions, results, strict=True)]
     check_errors(errors, max_error_rate)
@@ -113,7 +113,7 @@ def check_errors(errors: Sequence[tuple[str, str]], allowed: float) -> None:
         )
 
 
-def _check_audio_tokens(requests: Sequence[Request], results: Sequence[ChatResult], model: Path) -> None:
+def check_audio_tokens(requests: Sequence[Request], results: Sequence[ChatResult], model: Path) -> None:
     """Assert that the model heard whole clips, or nothing where it should, wherever the engine gives token ids."""
     prompts = [(q, r.prompt_token_ids) for q, r in zip(requests, results, strict=True) if r.prompt_token_ids]
     if not prompts:

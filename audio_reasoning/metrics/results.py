@@ -5,7 +5,7 @@ where it was never set, so that a key is there only where there is something to 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -106,6 +106,16 @@ class Judged(Adjusted):
         return self.model_copy(update=turned)
 
 
+def between(rows: Iterable[Judged], a: str, b: str) -> Judged | None:
+    """The comparison of run `b` with run `a` among `rows`, whichever way round it is there; None where it is not."""
+    for row in rows:
+        if (row.a, row.b) == (a, b):
+            return row
+        if (row.a, row.b) == (b, a):
+            return row.mirrored()
+    return None
+
+
 class Group(Result):
     """A comparison within one group of questions; without any question there are no figures."""
 
@@ -155,12 +165,16 @@ class Contrast(Judged):
 
 
 class Summary(Result):
-    """metrics/summary.json: the best variant, each against the first, and the declared contrasts."""
+    """metrics/summary.json: the best variant, each against the first, and the declared contrasts.
+
+    `versus_parent` are the variants beside the prompts that they were made from, where these are variants too.
+    """
 
     profile: str
     best: str
     best_acc_strict: float
     versus_baseline: list[Judged]
+    versus_parent: list[Judged] = Field(default_factory=list)
     contrasts: list[Contrast]
     notes: list[str]
 
@@ -168,6 +182,10 @@ class Summary(Result):
         """The declared contrasts that are not of a variant with the first one, whichever way round."""
         shown = [{first, row.b} for row in self.versus_baseline]
         return [row for row in self.contrasts if {row.a, row.b} not in shown]
+
+    def between(self, a: str, b: str) -> Judged | None:
+        """The comparison of run `b` with run `a`; None where they have not been compared."""
+        return between([*self.contrasts, *self.versus_baseline, *self.versus_parent], a, b)
 
 
 class Accuracy(Result):

@@ -21,6 +21,7 @@ class Cell:
     Of a column in which some are `significant`, the others are False, so that a terminal keeps the star's place.
     A page also has a `link`, a `tone` ("good", "bad", "quiet", or "heat0" to "heat4", with "hit" where what was chosen
     is right), and draws an `interval` (low, value, high), on one scale for the whole table, with zero in the middle.
+    `lead` stands before the text, outside its link, such as the lines of a tree; not in Markdown.
     """
 
     text: str = ""
@@ -29,6 +30,7 @@ class Cell:
     link: str = ""
     tone: str = ""
     interval: tuple[float, float, float] | None = None
+    lead: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def to_text(table: Table) -> str:
 
 
 def _plain(cell: Cell) -> str:
-    text = cell.text if cell.kind == "own" else printable(cell.text)
+    text = cell.lead + (cell.text if cell.kind == "own" else printable(cell.text))
     return text if cell.significant is None else text + ("*" if cell.significant else " ")
 
 

@@ -141,6 +141,34 @@ def curves(rows: Rows, x_title: str) -> Spec:
     return {"data": {"values": list(rows)}, "width": 420, "height": 230, "layer": layer}
 
 
+def search_curves(rows: Rows) -> Spec:
+    """The best score of each search against the answers taken, as steps, and the scores that could raise it as dots.
+
+    Rows: series, x, best, score (None of what was tried on a few questions only).
+    """
+    shared = {
+        "x": {
+            "field": "x",
+            "type": "quantitative",
+            "title": "answers taken",
+            "axis": {"format": ",d", "tickCount": 5, "grid": False},
+        },
+        "color": colour_of("series", names_in(rows, "series")),
+    }
+    layer = [
+        {
+            "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2},
+            "encoding": {**shared, "y": {**percent_axis("best", whole=False), "title": None}},
+        },
+        {
+            "transform": [{"filter": "isValid(datum.score)"}],
+            "mark": {"type": "point"},
+            "encoding": {**shared, "y": {**percent_axis("score", whole=False), "title": None}},
+        },
+    ]
+    return {"data": {"values": list(rows)}, "width": 420, "height": 230, "layer": layer}
+
+
 def calibration(rows: Rows) -> Spec:
     """Accuracy against confidence, with intervals, as large as there are questions, beside the diagonal.
 

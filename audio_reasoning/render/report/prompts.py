@@ -1,10 +1,12 @@
 """Sections on the prompts: how accurate they are, how they differ, and where."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from audio_reasoning.metrics.results import Contrast, Judged, Metrics, Summary, VariantRow, existing_result
 from audio_reasoning.render.comparison import with_range
+from audio_reasoning.render.prompt_tree import TreeRow, tree_table
 from audio_reasoning.render.report.comparisons import COLUMNS, count_verdicts, versus_cells
 from audio_reasoning.render.report.drawing import draw
 from audio_reasoning.render.report.figures import accuracy_panels
@@ -23,8 +25,10 @@ NOTE = (
 FEW = "Sub-categories with few questions have wide intervals: look at those before reading anything into a dot."
 
 
-def prompts_section(summary_file: Path, scores_folder: Path, variants: list[str]) -> Section:
-    """All prompts: accuracy, difference to the first, verdict, and links to the questions that flipped."""
+def prompts_section(
+    summary_file: Path, scores_folder: Path, variants: list[str], tree: Sequence[TreeRow] = ()
+) -> Section:
+    """All prompts: accuracy, difference to the first, verdict, links to questions that flipped; and their tree."""
     section = Section("section-prompts", "Which prompt is better?", [str(summary_file), str(scores_folder)])
     summary = existing_result(summary_file, Summary)
     metrics = {variant: existing_result(scores_folder / f"{variant}.json", Metrics) for variant in variants}
@@ -36,7 +40,7 @@ def prompts_section(summary_file: Path, scores_folder: Path, variants: list[str]
         section,
         lead=count_verdicts(list(versus.values()), variants[0]),
         tables=[_prompts(scores, versus, variants[0]), *_other_contrasts(summary, variants[0])],
-        parts=[_official(scores)],
+        parts=[*_tree(tree), _official(scores)],
         notes=[NOTE, *(note for note in summary.notes if note != MINI_NOTE)],
     )
 
@@ -51,6 +55,12 @@ def _prompts(scores: dict[str, Metrics], versus: dict[str, Judged], first: str) 
         rows.append([name, Cell(accuracy), *compared])
     caption = f"Accuracy on all test questions in percent, in brackets 95 % intervals; Δ in points to {first}"
     return Table(["prompt", "accuracy", f"Δ {first}", *COLUMNS[1:]], rows, ["verdict"], caption)
+
+
+def _tree(rows: Sequence[TreeRow]) -> list[Part]:
+    """Which prompt was made from which; nothing where none was made from another."""
+    related = any(row.last for row in rows)
+    return [Part("Which prompt grew out of which", [tree_table(rows)], [], folded=False)] if related else []
 
 
 def _official(scores: dict[str, Metrics]) -> Part:

@@ -15,7 +15,7 @@ from numpy.random import Generator
 from audio_reasoning.core.files import read_text
 from audio_reasoning.core.parse import parse_yaml
 
-FILE = Path(__file__).parent / "fragments.yaml"
+FRAGMENTS = Path(__file__).with_suffix(".yaml")
 HASTY_PROMPT = "minimal_instruction"
 # The sub-categories that are guessed unless an instruction has the fragment.
 EFFORT = {
@@ -29,7 +29,7 @@ _MOST = 5  # fragments of an instruction in the stream
 
 def fragments() -> dict[str, str]:
     """The texts of all fragments, by name."""
-    return {row["name"]: row["text"] for row in parse_yaml(read_text(FILE), str(FILE))}
+    return {row["name"]: row["text"] for row in parse_yaml(read_text(FRAGMENTS), str(FRAGMENTS))}
 
 
 def guessed(names: Sequence[str], sub_category: str) -> bool:

@@ -1,0 +1,1 @@
+"""What writes new instructions: a bank of fragments, or a model."""
