@@ -35,7 +35,7 @@ from audio_reasoning.optimizers.answers import Answers
 from audio_reasoning.optimizers.found import found
 from audio_reasoning.optimizers.optimizer import Task, search_of
 from audio_reasoning.optimizers.params import SearchParams
-from audio_reasoning.optimizers.proposers.choose import proposer_of
+from audio_reasoning.optimizers.proposers.chosen import proposer_of
 from audio_reasoning.optimizers.sets import sets_of
 from audio_reasoning.prompts.registry import Prompt, load_prompt, write_prompt
 from audio_reasoning.render.tables import percent_range
@@ -91,7 +91,7 @@ def run(task: Task, params: Params) -> tuple[Prompt, Optimization]:
         engine = open_engine(replace(setup, label=task.name, clips=clips, on_load=show_at_end(bar)))
         decoding = infer.decoding().model_copy(update={"n": 1})
         answers = Answers(Cached(engine, cache), decoding, infer.max_error_rate, setup.model, bar.update)
-        proposer = proposer_of(search.proposer, task.start, engine, cache, params.runtime)
+        proposer = proposer_of(task, engine, cache, params.runtime)
         return found(task, search_of(task, answers, proposer, setup), answers)
 
 
