@@ -24,6 +24,7 @@ from audio_reasoning.core.files import read_json, write_json, write_jsonl
 from audio_reasoning.core.records import Question, Rollout, read_questions, to_dict
 from audio_reasoning.core.runs import BASE, SAMPLES, VOTE, Run, named_run
 from audio_reasoning.core.thinking import is_cut
+from audio_reasoning.engines.demonstrations import check_apart
 from audio_reasoning.engines.engine import Decoding, Setup
 from audio_reasoning.engines.params import Asking
 from audio_reasoning.engines.thinking import answer_in_budget
@@ -97,8 +98,9 @@ def answer(
 ) -> tuple[list[Rollout], dict[str, Any]]:
     """The answers of a run to the questions, and what its manifest says of how they came to be.
 
-    Raises UserError as `answer_in_budget` does.
+    Raises UserError as `answer_in_budget` does, and for a prompt that shows the clip of one of the questions.
     """
+    check_apart(prompt, questions)
     condition = condition_in(run, params)
     presented = condition.ask(questions, params.arms, setup.media_root) if condition else questions
     decoding = decoding_of(run, params, condition)

@@ -14,7 +14,7 @@ from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import sha256_file
 from audio_reasoning.core.records import NO_AUDIO, Audio, Question
 from audio_reasoning.engines.answer import answer_questions, request_for
-from audio_reasoning.engines.demonstrations import check_demonstrations, most_clips
+from audio_reasoning.engines.demonstrations import check_apart, check_demonstrations, most_clips
 from audio_reasoning.engines.endpoint import Server
 from audio_reasoning.engines.engine import Decoding, Setup, open_engine
 from audio_reasoning.engines.messages import body, cache_key, chat_request
@@ -130,6 +130,13 @@ def test_a_clip_that_is_not_what_the_prompts_file_says_is_told(heard: Prompt, ro
     ):
         with pytest.raises(UserError, match=message):
             check_demonstrations(shown(replace(first, audio=replace(first.audio, **change))), root)
+
+
+def test_a_prompt_that_shows_the_clip_of_a_question_is_refused(heard: Prompt, question: Question) -> None:
+    check_apart(heard, [question])
+    same = replace(question, audio=replace(heard.demonstrations[0].audio, path="mini/copy.wav"))
+    with pytest.raises(UserError, match="demonstration 1 of the prompt few_shot shows the clip of q1"):
+        check_apart(heard, [question, same])
 
 
 def test_an_endpoint_gets_every_clip_inside_the_request(

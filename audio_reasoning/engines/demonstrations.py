@@ -8,7 +8,7 @@ from pathlib import Path
 from audio_reasoning.core.audio import SAMPLE_RATE_HZ, samples_of
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import sha256_file
-from audio_reasoning.core.records import Audio
+from audio_reasoning.core.records import Audio, Question
 from audio_reasoning.engines.answers import ChatResult
 from audio_reasoning.engines.engine import Exchange, Request
 from audio_reasoning.families.family import family_of
@@ -30,6 +30,17 @@ def exchanges(prompt: Prompt, audio: bool) -> tuple[Exchange, ...]:
 def most_clips(prompt: Prompt) -> int:
     """How many clips a request under the prompt may hold: the question's and those of demonstrations."""
     return 1 + sum(one.audio is not None for one in prompt.demonstrations)
+
+
+def check_apart(prompt: Prompt, questions: Sequence[Question]) -> None:
+    """Raise UserError where a demonstration shows the clip of one of the questions: it would give the answer away."""
+    asked = {question.audio.sha256: question.id for question in questions}
+    for number, one in enumerate(prompt.demonstrations, start=1):
+        if one.audio and one.audio.sha256 in asked:
+            raise UserError(
+                f"demonstration {number} of the prompt {prompt.name} shows the clip of {asked[one.audio.sha256]}, "
+                "which is to be asked: take demonstrations from train questions"
+            )
 
 
 def check_demonstrations(prompt: Prompt, media_root: Path) -> None:
