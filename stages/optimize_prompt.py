@@ -14,9 +14,8 @@ by the answers taken. An interrupted search goes on where it stopped: answers ar
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from audio_reasoning.core.errors import UserError, stage_main
+from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.progress import progress, show_at_end
 from audio_reasoning.core.records import read_questions
 from audio_reasoning.core.runs import BASE
@@ -37,6 +36,7 @@ from audio_reasoning.optimizers.optimizer import Task, search_of
 from audio_reasoning.optimizers.params import SearchParams
 from audio_reasoning.optimizers.proposers.chosen import proposer_of
 from audio_reasoning.optimizers.sets import sets_of
+from audio_reasoning.optimizers.target import check_target
 from audio_reasoning.prompts.registry import Prompt, load_prompt, write_prompt
 from audio_reasoning.render.tables import percent_range
 from stages.layout import OPTIMIZE_METRICS, PROMPTS, QUESTIONS
@@ -55,19 +55,10 @@ class Params(Strict):
     optimize: dict[Name, SearchParams]
 
 
-def check_not_written_by_hand(path: Path) -> None:
-    """Raise UserError where the file is a prompt that no optimiser wrote."""
-    if path.is_file() and load_prompt(path.stem, path.parent).provenance is None:
-        raise UserError(
-            f"{path}: this prompt was written by hand (it has no provenance), and would be overwritten; give "
-            f"optimize.{path.stem} another name"
-        )
-
-
 def task_of(name: str, params: Params) -> Task:
     """The search that the parameters ask for; raises UserError where prompts or questions do not allow it."""
     search, infer = params.optimize[name], params.infer
-    check_not_written_by_hand(PROMPTS / f"{name}.yaml")
+    check_target(PROMPTS / f"{name}.yaml")
     train, dev, test = (read_questions(QUESTIONS / f"{split}.jsonl") for split in ("train", "dev", "test"))
     return Task(
         name=name,
