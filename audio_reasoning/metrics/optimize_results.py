@@ -62,7 +62,10 @@ class HeldOut(Compared):
 
 
 class Usage(Result):
-    """What a search took, whether or not answers were cached; `cost` is None where nobody tells it."""
+    """What a search took, whether or not answers were cached.
+
+    `cost` is what the proposer charged, in US dollars: nothing for a bank, None for a model, whose price nobody tells.
+    """
 
     answers: int  # of the model that is prompted, while searching
     prompt_tokens: int

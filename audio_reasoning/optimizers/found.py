@@ -69,7 +69,7 @@ def _usage(answers: Answers, proposer: Proposer) -> Usage:
         proposer_calls=proposer.usage.calls,
         proposer_prompt_tokens=proposer.usage.prompt_tokens,
         proposer_completion_tokens=proposer.usage.completion_tokens,
-        cost=None,
+        cost=proposer.usage.cost,
     )
 
 

@@ -51,7 +51,7 @@ class Bank:
     def __init__(self, fragments: Sequence[Fragment], opening: str) -> None:
         self._fragments = {fragment.text: fragment.name for fragment in fragments}
         self._opening = opening
-        self.usage = ProposerUsage()
+        self.usage = ProposerUsage(cost=0.0)
 
     def propose(self, wanted: Wanted, seed: int) -> str:
         """An instruction that the seed decides."""
