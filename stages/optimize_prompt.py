@@ -1,18 +1,17 @@
 """Stage `optimize_prompt`: search for a better system text, and write the prompt that it ends with.
 
-    python -m stages.optimize_prompt --name mipro_bank
+    python -m stages.optimize_prompt --name mipro_v1
 
 optimize.<name> says which prompt the search starts from, by which optimiser (MIPROv2 or GEPA, of DSPy), what proposes
 instructions, and how many answers it may ask for. Train questions ground the proposals, one part of the dev questions
 selects among them, another compares start and result once at the end; a test question among them is refused.
 
-Writes prompts/<name>.yaml, a prompt like any other, metrics/optimize/<name>.json
-(audio_reasoning/metrics/optimize_results.py explains its keys), and metrics/optimize/plots/<name>.json, the best score
-by the answers taken. An interrupted search goes on where it stopped: answers are cached outside DVC's outs.
+Writes prompts/<name>.yaml, a prompt like any other, and metrics/optimize/<name>.json, whose keys
+audio_reasoning/metrics/optimize_results.py explains. An interrupted search goes on where it stopped: answers are cached
+outside DVC's outs.
 """
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import replace
 
 from audio_reasoning.core.errors import stage_main
@@ -26,7 +25,7 @@ from audio_reasoning.engines.demonstrations import most_clips
 from audio_reasoning.engines.engine import open_engine
 from audio_reasoning.engines.params import Infer, Runtime, Serve
 from audio_reasoning.families.params import Model
-from audio_reasoning.metrics.optimize_results import Optimization, TrialRow
+from audio_reasoning.metrics.optimize_results import Optimization
 from audio_reasoning.metrics.paired import method_of
 from audio_reasoning.metrics.resampling import Resampling
 from audio_reasoning.metrics.results import write_result
@@ -86,15 +85,6 @@ def run(task: Task, params: Params) -> tuple[Prompt, Optimization]:
         return found(task, search_of(task, answers, proposer, setup), answers)
 
 
-def curve(result: Optimization) -> Sequence[TrialRow]:
-    """The best score so far after each evaluation of all validation questions."""
-    return [
-        TrialRow(name=result.name, optimizer=result.optimizer, answers=trial.answers, best=trial.best)
-        for trial in result.trials
-        if trial.whole
-    ]
-
-
 def line(result: Optimization) -> str:
     """What a search came to, for a terminal."""
     held = result.heldout
@@ -124,7 +114,6 @@ def main() -> None:
     )
     prompt, result = run(task_of(name, params), params)
     write_prompt(PROMPTS / f"{name}.yaml", prompt)
-    write_result(OPTIMIZE_METRICS / "plots" / f"{name}.json", curve(result))
     write_result(OPTIMIZE_METRICS / f"{name}.json", result)
     print(line(result))
 

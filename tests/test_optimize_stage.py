@@ -16,12 +16,12 @@ import yaml
 from audio_reasoning.core.files import write_jsonl
 from audio_reasoning.core.records import to_dict
 from audio_reasoning.prompts.registry import load_prompt
-from stages import optimize_prompt
+from stages import optimize_prompt, optimize_table
 from tests.pipeline import cached_answers
 from tests.simulated_engine import question, write_clips
 
 ROOT = Path(__file__).parent.parent
-WRITTEN = ("prompts/{}.yaml", "metrics/optimize/{}.json", "metrics/optimize/plots/{}.json")
+WRITTEN = ("prompts/{}.yaml", "metrics/optimize/{}.json")
 TRAIN, DEV, TEST = ([question(number, split) for number in range(120)] for split in ("train", "dev", "test"))
 
 
@@ -40,14 +40,14 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     small = {"train": 20, "validation": 40, "heldout": 60, "budget": 400, "candidates": 6}
     for name, minibatch in (("mipro_v1", 10), ("gepa_v1", 5)):
         params["optimize"][name] |= {**small, "minibatch": minibatch, "start": "baseline"}
-    Path("params.yaml").write_text(yaml.safe_dump(params))
+    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     return tmp_path
 
 
 def change(name: str, **changes) -> None:
     params = yaml.safe_load(Path("params.yaml").read_text())
     params["optimize"][name] = {**params["optimize"]["mipro_v1"], **changes}
-    Path("params.yaml").write_text(yaml.safe_dump(params))
+    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def written(root: Path, name: str) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", ["mipro_v1", "gepa_v1"])
-def test_a_search_writes_a_prompt_like_any_other_its_figures_and_its_curve(run, workplace: Path, name: str) -> None:
+def test_a_search_writes_a_prompt_like_any_other_and_its_figures(run, workplace: Path, name: str) -> None:
     status, out = run(name)
     assert status == 0 and f"{name}: a better system text than baseline's" in out
     assert "Average Metric" not in out and "Bootstrap" not in out
@@ -77,10 +77,20 @@ def test_a_search_writes_a_prompt_like_any_other_its_figures_and_its_curve(run, 
     result = json.loads((workplace / f"metrics/optimize/{name}.json").read_text())
     assert result["candidates"][result["chosen"]]["instruction"] == prompt.system.strip()
     assert result["heldout"]["n"] == 60 and result["usage"]["answers"] <= 400 + 50  # GEPA ends the round it is in
-    curve = json.loads((workplace / f"metrics/optimize/plots/{name}.json").read_text())
-    assert [row["best"] for row in curve] == sorted(row["best"] for row in curve)
     first = written(workplace, name)
     assert run(name)[0] == 0 and written(workplace, name) == first
+
+
+def test_the_curves_of_all_searches_are_one_table(run, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("mipro_v1", "gepa_v1"):
+        assert run(name)[0] == 0
+    monkeypatch.setattr("sys.argv", ["stage"])
+    optimize_table.main()
+    rows = json.loads(Path("metrics/optimize_curve.json").read_text())
+    assert [*dict.fromkeys(row["name"] for row in rows)] == ["mipro_v1", "gepa_v1"]
+    for name in ("mipro_v1", "gepa_v1"):
+        best = [row["best"] for row in rows if row["name"] == name]
+        assert best == sorted(best) and best[-1] > best[0]
 
 
 @pytest.mark.parametrize(

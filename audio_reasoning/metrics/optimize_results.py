@@ -104,8 +104,8 @@ class Optimization(Result):
         return self.chosen != 0
 
 
-class TrialRow(Result):
-    """A row of metrics/optimize/plots/<name>.json: the search's best score by the answers that it had taken."""
+class CurveRow(Result):
+    """A row of metrics/optimize_curve.json: a search's best score by the answers that it had taken."""
 
     name: str
     optimizer: str
