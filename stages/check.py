@@ -20,6 +20,8 @@ from audio_reasoning.engines import endpoint
 from audio_reasoning.judging import endpoint as judge_endpoint
 from audio_reasoning.metrics.dropped import dropped_ids
 from audio_reasoning.metrics.inputs import some
+from audio_reasoning.optimizers.proposers.language_model import needs
+from audio_reasoning.optimizers.target import check_target
 from audio_reasoning.prompts.aliases import missing_links
 from audio_reasoning.prompts.registry import load_prompt
 from audio_reasoning.tasks.files import check_pinned, questions_by_split
@@ -46,6 +48,7 @@ def problems() -> list[str]:
         *_rest_problems(params),
         *_submission_problems(params),
         *_judge_problems(params),
+        *_optimize_problems(params),
         *_stage_problems(),
     ]
 
@@ -65,6 +68,8 @@ def _source_problems(params: Project) -> list[str]:
 def _prompt_problems(params: Project) -> list[str]:
     faults = []
     for name in sorted({*params.prompts.variants, params.rest.prompt}):
+        if name in params.optimize and not (PROMPTS / f"{name}.yaml").is_file():
+            continue  # a search is still to write it
         try:
             faults += missing_links(load_prompt(name, PROMPTS), PROMPTS)
             if params.rest.iterations and name == params.rest.prompt:
@@ -188,6 +193,21 @@ def _judge_problems(params: Project) -> list[str]:
     if params.judge.kind != "endpoint" or not params.judge.runs:
         return []
     return endpoint.unset(*judge_endpoint.ENDPOINT)
+
+
+def _optimize_problems(params: Project) -> list[str]:
+    """Prompts that searches cannot start from, or would overwrite; an address and a key that a proposer needs."""
+    faults = []
+    for name, search in params.optimize.items():
+        try:
+            check_target(PROMPTS / f"{name}.yaml")
+            if search.start not in params.optimize:
+                load_prompt(search.start, PROMPTS)
+        except UserError as error:
+            faults.append(str(error))
+        if search.proposer.kind == "endpoint":
+            faults += endpoint.unset(*needs(name))
+    return faults
 
 
 def _stage_problems() -> list[str]:

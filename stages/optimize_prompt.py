@@ -1,22 +1,20 @@
 """Stage `optimize_prompt`: search for a better system text, and write the prompt that it ends with.
 
-    python -m stages.optimize_prompt --name mipro_bank
+    python -m stages.optimize_prompt --name mipro
 
 optimize.<name> says which prompt the search starts from, by which optimiser (MIPROv2 or GEPA, of DSPy), what proposes
 instructions, and how many answers it may ask for. Train questions ground the proposals, one part of the dev questions
 selects among them, another compares start and result once at the end; a test question among them is refused.
 
-Writes prompts/<name>.yaml, a prompt like any other, metrics/optimize/<name>.json
-(audio_reasoning/metrics/optimize_results.py explains its keys), and metrics/optimize/plots/<name>.json, the best score
-by the answers taken. An interrupted search goes on where it stopped: answers are cached outside DVC's outs.
+Writes prompts/<name>.yaml, a prompt like any other, and metrics/optimize/<name>.json, whose keys
+audio_reasoning/metrics/optimize_results.py explains. An interrupted search goes on where it stopped: answers are cached
+outside DVC's outs.
 """
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from audio_reasoning.core.errors import UserError, stage_main
+from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.progress import progress, show_at_end
 from audio_reasoning.core.records import read_questions
 from audio_reasoning.core.runs import BASE
@@ -27,7 +25,7 @@ from audio_reasoning.engines.demonstrations import most_clips
 from audio_reasoning.engines.engine import open_engine
 from audio_reasoning.engines.params import Infer, Runtime, Serve
 from audio_reasoning.families.params import Model
-from audio_reasoning.metrics.optimize_results import Optimization, TrialRow
+from audio_reasoning.metrics.optimize_results import Optimization
 from audio_reasoning.metrics.paired import method_of
 from audio_reasoning.metrics.resampling import Resampling
 from audio_reasoning.metrics.results import write_result
@@ -35,8 +33,9 @@ from audio_reasoning.optimizers.answers import Answers
 from audio_reasoning.optimizers.found import found
 from audio_reasoning.optimizers.optimizer import Task, search_of
 from audio_reasoning.optimizers.params import SearchParams
-from audio_reasoning.optimizers.proposers.choose import proposer_of
+from audio_reasoning.optimizers.proposers.chosen import proposer_of
 from audio_reasoning.optimizers.sets import sets_of
+from audio_reasoning.optimizers.target import check_target
 from audio_reasoning.prompts.registry import Prompt, load_prompt, write_prompt
 from audio_reasoning.render.tables import percent_range
 from stages.layout import OPTIMIZE_METRICS, PROMPTS, QUESTIONS
@@ -55,19 +54,10 @@ class Params(Strict):
     optimize: dict[Name, SearchParams]
 
 
-def check_not_written_by_hand(path: Path) -> None:
-    """Raise UserError where the file is a prompt that no optimiser wrote."""
-    if path.is_file() and load_prompt(path.stem, path.parent).provenance is None:
-        raise UserError(
-            f"{path}: this prompt was written by hand (it has no provenance), and would be overwritten; give "
-            f"optimize.{path.stem} another name"
-        )
-
-
 def task_of(name: str, params: Params) -> Task:
     """The search that the parameters ask for; raises UserError where prompts or questions do not allow it."""
     search, infer = params.optimize[name], params.infer
-    check_not_written_by_hand(PROMPTS / f"{name}.yaml")
+    check_target(PROMPTS / f"{name}.yaml")
     train, dev, test = (read_questions(QUESTIONS / f"{split}.jsonl") for split in ("train", "dev", "test"))
     return Task(
         name=name,
@@ -91,17 +81,8 @@ def run(task: Task, params: Params) -> tuple[Prompt, Optimization]:
         engine = open_engine(replace(setup, label=task.name, clips=clips, on_load=show_at_end(bar)))
         decoding = infer.decoding().model_copy(update={"n": 1})
         answers = Answers(Cached(engine, cache), decoding, infer.max_error_rate, setup.model, bar.update)
-        proposer = proposer_of(search.proposer, task.start, engine, cache, params.runtime)
+        proposer = proposer_of(task, engine, cache, params.runtime)
         return found(task, search_of(task, answers, proposer, setup), answers)
-
-
-def curve(result: Optimization) -> Sequence[TrialRow]:
-    """The best score so far after each evaluation of all validation questions."""
-    return [
-        TrialRow(name=result.name, optimizer=result.optimizer, answers=trial.answers, best=trial.best)
-        for trial in result.trials
-        if trial.whole
-    ]
 
 
 def line(result: Optimization) -> str:
@@ -133,7 +114,6 @@ def main() -> None:
     )
     prompt, result = run(task_of(name, params), params)
     write_prompt(PROMPTS / f"{name}.yaml", prompt)
-    write_result(OPTIMIZE_METRICS / "plots" / f"{name}.json", curve(result))
     write_result(OPTIMIZE_METRICS / f"{name}.json", result)
     print(line(result))
 

@@ -94,6 +94,13 @@ class Project(Declared):
         self.check_runs("submission.run", [self.submission.run])
         return self
 
+    @model_validator(mode="after")
+    def _searches_start_elsewhere(self) -> "Project":
+        for name, search in self.optimize.items():
+            if search.start == name:
+                raise ValueError(f"optimize.{name} starts from {name!r}, which it is to write; name another prompt")
+        return self
+
 
 def load_project(path: Path = PARAMS) -> Project:
     """All parameters; raises UserError as `stages.params.load_params` does."""

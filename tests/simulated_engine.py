@@ -1,6 +1,8 @@
 """An engine in this process whose accuracy depends on what the system text says, for tests of prompt optimisation."""
 
 import hashlib
+import os
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 from audio_reasoning.core.files import sha256_json
 from audio_reasoning.core.records import Audio, Question
 from audio_reasoning.engines.answers import ChatResult, Sample, failed
-from audio_reasoning.engines.engine import Decoding, OnAnswer, Request
+from audio_reasoning.engines.engine import Decoding, OnAnswer, Request, Setup
 
 
 def question(number: int, split: str = "dev", sub_category: str = "Counting") -> Question:
@@ -46,6 +48,7 @@ class Simulated:
         self.batches: list[int] = []
         self.failing: set[str] = set()  # ids of questions that cannot be asked
         self.proposed = 0
+        self.delay_s = 0.0
 
     def keys(self, requests: Sequence[Request], decoding: Decoding) -> list[str]:
         """By all that decides an answer."""
@@ -58,6 +61,7 @@ class Simulated:
         self.batches.append(len(requests))
         for index in reversed(range(len(requests))):
             request = requests[index]
+            time.sleep(self.delay_s)
             self.requests.append(request)
             on_answer(index, self._reply(request) if request.audio is None else self._answer(request))
 
@@ -84,3 +88,14 @@ class Simulated:
 
 def _said(text: str) -> ChatResult:
     return ChatResult((Sample(text, "stop", 7),), prompt_tokens=100)
+
+
+BANK_HELPS = {"Listen once, closely": 0.3, "number each event": 0.3}  # what fragments of MMAR-mini's bank add
+
+
+def open_engine(setup: Setup) -> Simulated:
+    """The engine as a parameter names it, for questions `train…` and `dev…`; SIMULATED_DELAY_S slows each answer."""
+    asked = [question(number, split) for split in ("train", "dev") for number in range(150)]
+    engine = Simulated(asked, BANK_HELPS)
+    engine.delay_s = float(os.environ.get("SIMULATED_DELAY_S", "0"))
+    return engine

@@ -194,3 +194,13 @@ def test_values_that_conf_does_not_give_are_noted(
     monkeypatch.setattr(check, "problems", list)
     check.main()
     assert "not those of conf/: infer.temperature; `audio-reasoning compose" in capsys.readouterr().out
+
+
+def test_a_search_needs_its_start_and_an_endpoint_that_proposes_its_address_and_key(
+    problems: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = yaml.safe_load((ROOT / "params.yaml").read_text())["optimize"]["mipro"]
+    proposer = {"kind": "endpoint", "model": "m", "temperature": 1.0, "max_tokens": 100}
+    found = problems(optimize={"found": {**search, "start": "nowhere", "proposer": proposer}})
+    assert about(found, "prompts/nowhere.yaml: no such prompt")
+    assert len(about(found, "optimize.found.proposer.kind is endpoint: set AUDIO_REASONING_PROPOSER")) == 2

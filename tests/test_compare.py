@@ -429,7 +429,7 @@ def test_a_plot_without_data_or_of_another_name_is_told(workplace, monkeypatch, 
 
 
 def test_what_a_search_found_is_compared_with_its_start_once(workplace, monkeypatch):
-    search = yaml.safe_load(Path("params.yaml").read_text())["optimize"]["mipro_v1"]
+    search = yaml.safe_load(Path("params.yaml").read_text())["optimize"]["mipro"]
     set_params(
         compare__contrasts=[],
         optimize={"same": {**search, "start": "better"}, "unlisted": {**search, "start": "baseline"}},

@@ -115,6 +115,9 @@ def test_a_prompt_is_found_by_any_of_its_names(listed: str, written: str) -> Non
         (lambda r: r["prompts"].update(variants=["No Spaces"]), "prompts.variants.0"),
         (lambda r: r["prompts"]["variants"].append("v9"), "'anti_overthinking' and 'v9' are names of one prompt"),
         (lambda r: r["arms"].update(variants=["v12"]), "arms.variants: 'v12' is listed in prompts.variants as 'struct"),
+        (lambda r: r["optimize"]["gepa"].update(start="gepa"), "optimize.gepa starts from 'gepa'"),
+        (lambda r: r["optimize"]["gepa"].update(budgt=1), 'optimize.gepa.budgt; did you mean "budget"'),
+        (lambda r: r["optimize"].update({"GEPA": r["optimize"]["gepa"]}), "optimize.GEPA"),
         (lambda r: r["headline"].update(variant="v13"), "headline.variant 'v13' is not in prompts.variants"),
     ],
 )

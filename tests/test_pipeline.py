@@ -25,7 +25,8 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     try:
         ran = pipeline.repro()
         prepared = ["parameters", "code", "acquire@mini", "questions", "probe", "base_model", "rubrics"]
-        assert ran == sorted([*prepared, *ANSWER, "score", "score_controls", *EVIDENCE, "headline", "vote_tables"])
+        tables = ["headline", "optimize_table", "vote_tables"]
+        assert ran == sorted([*prepared, *ANSWER, "score", "score_controls", *EVIDENCE, *tables])
         yield pipeline
     finally:
         pipeline.python("-m", "cli", "server", "stop")

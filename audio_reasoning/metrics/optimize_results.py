@@ -62,7 +62,10 @@ class HeldOut(Compared):
 
 
 class Usage(Result):
-    """What a search took, whether or not answers were cached; `cost` is None where nobody tells it."""
+    """What a search took, whether or not answers were cached.
+
+    `cost` is what the proposer charged, in US dollars: nothing for a bank, None for a model, whose price nobody tells.
+    """
 
     answers: int  # of the model that is prompted, while searching
     prompt_tokens: int
@@ -101,8 +104,8 @@ class Optimization(Result):
         return self.chosen != 0
 
 
-class TrialRow(Result):
-    """A row of metrics/optimize/plots/<name>.json: the search's best score by the answers that it had taken."""
+class CurveRow(Result):
+    """A row of metrics/optimize_curve.json: a search's best score by the answers that it had taken."""
 
     name: str
     optimizer: str

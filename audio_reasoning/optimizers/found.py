@@ -69,7 +69,7 @@ def _usage(answers: Answers, proposer: Proposer) -> Usage:
         proposer_calls=proposer.usage.calls,
         proposer_prompt_tokens=proposer.usage.prompt_tokens,
         proposer_completion_tokens=proposer.usage.completion_tokens,
-        cost=None,
+        cost=proposer.usage.cost,
     )
 
 
@@ -99,11 +99,11 @@ def _prompt(task: Task, search: Search, chosen: int, score: Selected, usage: Usa
         tried.prompt,
         name=task.name,
         title=f"{task.start.title}, {title}",
-        strategy=f"What {title} made of {task.start.name}, hearing the audio: the best on the validation questions.",
+        strategy=f"What {title} made of {task.start.name} with the audio heard; the best on its validation questions.",
         version=1,
         aliases=(),
         parent=task.start.name,
-        change=" and ".join(changed) or "none: nothing that was tried did better",
+        change=" and ".join(changed) or "nothing; no candidate did better",
         provenance=provenance.Provenance(
             optimizer=task.params.optimizer,
             start=task.start.name,

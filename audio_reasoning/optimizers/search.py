@@ -40,7 +40,7 @@ class Search:
         self.trials = Trials(answers, self.rendering, train, validation)
         self.proposals = Proposals(proposer, params.seed, known=[self.rendering.shown])
         self._questions = {question.id: question for question in (*train, *validation)}
-        self._validation = validation
+        self._validation, self._selecting = validation, {question.id for question in validation}
         self._train = [*zip(train, outcomes, strict=True)]
 
     @cached_property
@@ -66,4 +66,4 @@ class Search:
 
     def is_validation(self, question: Question) -> bool:
         """Whether plain accuracy on the question selects."""
-        return question in self._validation
+        return question.id in self._selecting

@@ -51,7 +51,7 @@ class Bank:
     def __init__(self, fragments: Sequence[Fragment], opening: str) -> None:
         self._fragments = {fragment.text: fragment.name for fragment in fragments}
         self._opening = opening
-        self.usage = ProposerUsage()
+        self.usage = ProposerUsage(cost=0.0)
 
     def propose(self, wanted: Wanted, seed: int) -> str:
         """An instruction that the seed decides."""
@@ -74,11 +74,12 @@ class Bank:
         return ", ".join(["the start's text"] * opened + [self._fragments[text] for text in chosen])
 
     def _parts(self, instruction: str) -> tuple[bool, list[str]]:
-        """Whether an instruction begins with the start's text, and its fragments."""
-        lines = f"\n{instruction}\n"
+        """Whether an instruction begins with the start's text, and the fragments behind it, or without it."""
+        opened = bool(self._opening) and instruction.startswith(self._opening)
+        lines = f"\n{instruction.removeprefix(self._opening).strip()}\n"
         places = {text: lines.find(f"\n{text}\n") for text in self._fragments}
         chosen = sorted((text for text, place in places.items() if place >= 0), key=places.__getitem__)
-        return bool(self._opening) and instruction.startswith(self._opening), chosen
+        return opened, chosen
 
     def _change(self, chosen: list[str], rng: random.Random) -> None:
         """Add, remove or replace a fragment."""

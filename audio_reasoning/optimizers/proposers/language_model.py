@@ -18,7 +18,6 @@ from audio_reasoning.optimizers.params import ProposerParams
 from audio_reasoning.optimizers.proposers.proposer import NoReplyError, ProposerUsage, Wanted
 
 URL, KEY = "AUDIO_REASONING_PROPOSER_URL", "AUDIO_REASONING_PROPOSER_KEY"
-ENDPOINT = ("proposer.kind is endpoint", URL, KEY)
 TOP_P = 1.0
 FENCE = re.compile(r"```\w*\n(.*?)\n?```", re.DOTALL)
 FIELD = re.compile(r"\[\[ ## \w+ ## \]\]")  # MIPROv2 asks for a text under such a line
@@ -83,9 +82,12 @@ def served(engine: Engine, cache: ResponseCache, params: ProposerParams) -> Lang
     return LanguageModel("served", lambda request, decoding: model.generate([request], decoding)[0], params)
 
 
-def endpoint(cache: ResponseCache, params: ProposerParams, runtime: Runtime) -> LanguageModel:
-    """The model `params.model` behind the endpoint that the environment names; UserError where it names none."""
-    server = named_endpoint(*ENDPOINT, params.model, Path())
+def endpoint(name: str, cache: ResponseCache, params: ProposerParams, runtime: Runtime) -> LanguageModel:
+    """The model `params.model` behind the endpoint that the environment names, for the search `name`.
+
+    Raises UserError where it names none.
+    """
+    server = named_endpoint(*needs(name), params.model, Path())
     alone = runtime.model_copy(update={"concurrency": 1})
 
     def reply(request: Request, decoding: Decoding) -> ChatResult:
@@ -101,6 +103,11 @@ def endpoint(cache: ResponseCache, params: ProposerParams, runtime: Runtime) -> 
         return result
 
     return LanguageModel(f"endpoint {params.model}", reply, params)
+
+
+def needs(name: str) -> tuple[str, str, str]:
+    """What of the search `name` needs an endpoint, and the environment variables of its address and its key."""
+    return f"optimize.{name}.proposer.kind is endpoint", URL, KEY
 
 
 def _plain(request: Request) -> list[dict[str, str]]:

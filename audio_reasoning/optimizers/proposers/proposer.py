@@ -24,11 +24,12 @@ class Wanted:
 
 @dataclass
 class ProposerUsage:
-    """What a proposer has been asked for, cached replies included."""
+    """What a proposer has been asked for, cached replies included; `cost` in US dollars is None where nobody tells."""
 
     calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cost: float | None = None
 
 
 class Proposer(Protocol):
