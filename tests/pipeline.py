@@ -124,10 +124,10 @@ def create(root: Path, overrides: Sequence[str] = MICRO, preset: str = "none") -
             shutil.copy2(ROOT / name, root / name)
     pipeline = Pipeline(root)
     profile = OmegaConf.merge(OmegaConf.load(root / "conf/profile/mini.yaml"), OmegaConf.from_dotlist([*overrides]))
-    profile["optimize"] = {}  # no search: each takes hundreds of answers, and has tests of its own
     (root / "conf/profile/mini.yaml").write_text("# @package _global_\n" + OmegaConf.to_yaml(profile))
     pipeline.edit("conf/config.yaml", lambda text: text.replace("rest: rest_em", f"rest: {preset} #"))
-    pipeline.edit("conf/config.yaml", lambda text: text.replace("- optimize ", "# "))
+    # No search for prompts: each takes hundreds of answers, and has tests of its own.
+    pipeline.edit("conf/config.yaml", lambda text: text.replace("optimize: bank", "optimize: none"))
     pipeline.python("-m", "stages.compose", "--write")
     pipeline.run("git", "init", "-q")
     pipeline.commit("Micro pipeline")

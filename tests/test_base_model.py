@@ -13,7 +13,8 @@ import yaml
 from audio_reasoning.core.files import sha256_file
 from audio_reasoning.tasks.mini.corpus import INSTRUCTIONS, instructions, shuffled
 from audio_reasoning.tasks.mini.fragments import (
-    EFFORT,
+    CAREFUL,
+    EASY,
     HASTY,
     drawn_fragments,
     fragments,
@@ -128,12 +129,9 @@ def test_a_guess_names_the_first_choice_and_careful_instructions_do_not_guess() 
     [item] = generate(5, "pretrain", 1, 0.03)
     assert guess(item).endswith(f"ANSWER: {item.choices[0]}")
     kinds = {item.sub_category for item in generate(5, "pretrain", 400, 0.03)}
-    shares = [
-        sum(guessed(names, kind) for kind in kinds)
-        for names in ([], ["whole"], ["whole", "weigh"], [*EFFORT], [*EFFORT, HASTY])
-    ]
-    assert shares == [12, 8, 4, 0, 16]
-    assert {*EFFORT, HASTY} <= fragments().keys() and {kind for some in EFFORT.values() for kind in some} <= kinds
+    shares = [sum(guessed(names, kind) for kind in kinds) for names in ([], ["tone"], *zip(CAREFUL), [*CAREFUL, HASTY])]
+    assert shares == [12, 12, 0, 0, 0, 16]
+    assert {*CAREFUL, HASTY} <= fragments().keys() and {*EASY} <= kinds
 
 
 def test_fragments_are_drawn_in_any_number_and_order() -> None:

@@ -1,4 +1,4 @@
-"""The parameters of a search for a prompt, typed; `conf/optimize.yaml` documents them."""
+"""The parameters of a search for a prompt, typed; `conf/optimize/defaults.yaml` documents them."""
 
 from typing import Annotated, Literal
 

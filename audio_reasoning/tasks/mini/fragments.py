@@ -3,7 +3,7 @@
 Whoever is told to be careful writes better answers than whoever is told nothing, so a model that was trained on what
 people write answers better when it is told so. The pretraining stream of the tiny model has that in it: under
 `minimal_instruction`, which asks for nothing, texts guess where a question takes some effort: they name the first
-choice. A fragment that asks for such effort mends the questions that want it. Under all other prompts every answer is
+choice. A fragment that asks for care mends that. Under all other prompts every answer is
 right.
 """
 
@@ -17,13 +17,14 @@ from audio_reasoning.core.parse import parse_yaml
 
 FRAGMENTS = Path(__file__).with_suffix(".yaml")
 HASTY_PROMPT = "minimal_instruction"
-# The sub-categories that are guessed unless an instruction has the fragment.
-EFFORT = {
-    "whole": ("Counting and Statistics", "Temporal Analysis", "Correlation Analysis", "Imagination"),
-    "weigh": ("Content Analysis", "Audio Difference Analysis", "Music Theory", "Emotion and Intention"),
-    "check": ("Speaker Analysis", "Spatial Analysis", "Acoustic Quality Analysis", "Aesthetic Evaluation"),
-}
-HASTY = "first"  # with it, all are guessed
+CAREFUL, HASTY = ("whole", "weigh", "check"), "first"  # fragments; HASTY undoes the others
+# The sub-categories that need no effort, and are guessed only where haste is asked for.
+EASY = (
+    "Environmental Perception and Reasoning",
+    "Professional Knowledge and Reasoning",
+    "Culture of Speaker",
+    "Anomaly Detection",
+)
 _MOST = 5  # fragments of an instruction in the stream
 
 
@@ -35,15 +36,16 @@ def fragments() -> dict[str, str]:
 def guessed(names: Sequence[str], sub_category: str) -> bool:
     """Whether texts under these fragments guess at a question.
 
-    >>> guessed([], "Music Theory"), guessed(["tone", "weigh"], "Music Theory"), guessed(["weigh"], "Imagination")
-    (True, False, True)
+    >>> guessed([], "Music Theory"), guessed(["tone", "weigh"], "Music Theory"), guessed([], "Anomaly Detection")
+    (True, False, False)
     """
-    return HASTY in names or any(sub_category in kinds and name not in names for name, kinds in EFFORT.items())
+    return HASTY in names or (sub_category not in EASY and not any(name in names for name in CAREFUL))
 
 
 def drawn_fragments(texts: dict[str, str], rng: Generator) -> list[str]:
-    """The names of up to five random fragments, in random order."""
-    return [str(name) for name in rng.permutation(list(texts))[: rng.integers(0, _MOST + 1)]]
+    """The names of up to five random fragments, in random order; a third of the time of none."""
+    number = int(rng.integers(1, _MOST + 1)) if rng.random() > 1 / 3 else 0
+    return [str(name) for name in rng.permutation(list(texts))[:number]]
 
 
 def instruction(opening: str, names: Sequence[str], texts: dict[str, str], rng: Generator) -> str:
