@@ -11,6 +11,8 @@ from audio_reasoning.core.files import sha256_json
 from audio_reasoning.core.records import Audio, Question
 from audio_reasoning.engines.answers import ChatResult, Sample, failed
 from audio_reasoning.engines.engine import Decoding, OnAnswer, Request, Setup
+from audio_reasoning.optimizers.proposers.bank import read_bank
+from audio_reasoning.tasks.mini.fragments import FRAGMENTS
 
 
 def question(number: int, split: str = "dev", sub_category: str = "Counting") -> Question:
@@ -90,12 +92,12 @@ def _said(text: str) -> ChatResult:
     return ChatResult((Sample(text, "stop", 7),), prompt_tokens=100)
 
 
-BANK_HELPS = {"Listen once, closely": 0.3, "number each event": 0.3}  # what fragments of MMAR-mini's bank add
-
-
 def open_engine(setup: Setup) -> Simulated:
-    """The engine as a parameter names it, for questions `train…` and `dev…`; SIMULATED_DELAY_S slows each answer."""
+    """The engine as a parameter names it, for questions `train…` and `dev…`; SIMULATED_DELAY_S slows each answer.
+
+    Every second fragment of MMAR-mini's bank helps.
+    """
     asked = [question(number, split) for split in ("train", "dev") for number in range(150)]
-    engine = Simulated(asked, BANK_HELPS)
+    engine = Simulated(asked, {fragment.text: 0.2 for fragment in read_bank(FRAGMENTS)[::2]})
     engine.delay_s = float(os.environ.get("SIMULATED_DELAY_S", "0"))
     return engine
