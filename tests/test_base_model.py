@@ -130,8 +130,8 @@ def test_a_guess_names_the_first_choice_and_careful_instructions_do_not_guess() 
     assert guess(item).endswith(f"ANSWER: {item.choices[0]}")
     kinds = {item.sub_category for item in generate(5, "pretrain", 400, 0.03)}
     shares = [sum(guessed(names, kind) for kind in kinds) for names in ([], ["tone"], *zip(CAREFUL), [*CAREFUL, HASTY])]
-    assert shares == [12, 12, 0, 0, 0, 16]
-    assert {*CAREFUL, HASTY} <= fragments().keys() and {*EASY} <= kinds
+    assert shares == [15, 15, 0, 0, 0, 16]
+    assert {*CAREFUL, HASTY} <= fragments().keys() and EASY in kinds
 
 
 def test_fragments_are_drawn_in_any_number_and_order() -> None:

@@ -2,8 +2,8 @@
 
 Whoever is told to be careful writes better answers than whoever is told nothing, so a model that was trained on what
 people write answers better when it is told so. The pretraining stream of the tiny model has that in it: under
-`minimal_instruction`, which asks for nothing, texts guess where a question takes some effort: they name the first
-choice. A fragment that asks for care mends that. Under all other prompts every answer is
+`minimal_instruction`, which asks for nothing, texts guess at all questions but the easiest kind: they name the
+first choice. A fragment that asks for care mends that. Under all other prompts every answer is
 right.
 """
 
@@ -18,13 +18,7 @@ from audio_reasoning.core.parse import parse_yaml
 FRAGMENTS = Path(__file__).with_suffix(".yaml")
 HASTY_PROMPT = "minimal_instruction"
 CAREFUL, HASTY = ("whole", "weigh", "check"), "first"  # fragments; HASTY undoes the others
-# The sub-categories that need no effort, and are guessed only where haste is asked for.
-EASY = (
-    "Environmental Perception and Reasoning",
-    "Professional Knowledge and Reasoning",
-    "Culture of Speaker",
-    "Anomaly Detection",
-)
+EASY = "Environmental Perception and Reasoning"  # the sub-category that is guessed only where haste is asked for
 _MOST = 5  # fragments of an instruction in the stream
 
 
@@ -36,10 +30,10 @@ def fragments() -> dict[str, str]:
 def guessed(names: Sequence[str], sub_category: str) -> bool:
     """Whether texts under these fragments guess at a question.
 
-    >>> guessed([], "Music Theory"), guessed(["tone", "weigh"], "Music Theory"), guessed([], "Anomaly Detection")
+    >>> guessed([], "Music Theory"), guessed(["tone", "weigh"], "Music Theory"), guessed([], EASY)
     (True, False, False)
     """
-    return HASTY in names or (sub_category not in EASY and not any(name in names for name in CAREFUL))
+    return HASTY in names or (sub_category != EASY and not any(name in names for name in CAREFUL))
 
 
 def drawn_fragments(texts: dict[str, str], rng: Generator) -> list[str]:
