@@ -26,7 +26,7 @@ from audio_reasoning.tasks.mini.traces import STYLES, completion, guess
 INSTRUCTIONS = Path(__file__).parent / "prompts"
 SHORT = ("baseline", "cross_layer")  # the prompts of the first steps
 # How many times as often as by its length the prompt is drawn that stands for all instructions made of fragments.
-_HASTY_WEIGHT = 4.0
+_HASTY_WEIGHT = 3.0
 # Words of a system text that are left out now and then, so that the model bears edited prompts.
 _DROP_SHARE = 0.1
 
