@@ -3,7 +3,6 @@
 What a change makes stale can so be asked of DVC in seconds.
 """
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,8 +16,7 @@ from dvc.stage.serialize import to_lockfile
 from dvc.utils.serialize import dump_yaml
 
 from stages import code
-
-ROOT = Path(__file__).parent.parent
+from tests.pipeline import copy_files
 
 
 def commented(text: str) -> str:
@@ -30,11 +28,7 @@ class Built:
     """A copy of the working tree at `root`, with an output of every stage; nothing is stale until a file is changed."""
 
     def __init__(self, root: Path) -> None:
-        command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-        for name in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
-            if name != "dvc.lock" and (ROOT / name).is_file():
-                (root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, root / name)
+        copy_files(root, lambda name: name == "dvc.lock")
         subprocess.run(["git", "init", "-q"], cwd=root, check=True)
         self.root = root
         subprocess.run([sys.executable, "-m", "stages.code"], cwd=root, check=True)
