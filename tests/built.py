@@ -3,19 +3,20 @@
 What a change makes stale can so be asked of DVC in seconds.
 """
 
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import networkx as nx
+import pytest
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 from dvc.stage.serialize import to_lockfile
 from dvc.utils.serialize import dump_yaml
 
-ROOT = Path(__file__).parent.parent
+from stages import code
+from tests.pipeline import copy_files
 
 
 def commented(text: str) -> str:
@@ -27,14 +28,10 @@ class Built:
     """A copy of the working tree at `root`, with an output of every stage; nothing is stale until a file is changed."""
 
     def __init__(self, root: Path) -> None:
-        command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-        for name in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
-            if name != "dvc.lock" and (ROOT / name).is_file():
-                (root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, root / name)
+        copy_files(root, lambda name: name == "dvc.lock")
         subprocess.run(["git", "init", "-q"], cwd=root, check=True)
         self.root = root
-        self.list_code()
+        subprocess.run([sys.executable, "-m", "stages.code"], cwd=root, check=True)
         repo = Repo(str(root))
         self.graph: nx.DiGraph = repo.index.graph
         self.stages = [stage for stage in self.graph if isinstance(stage, PipelineStage)]
@@ -57,14 +54,14 @@ class Built:
         """What `dvc status` says of the whole, from the files alone."""
         return {name.rpartition(":")[2] for name in Repo(str(self.root)).status()}
 
-    def readers(self, name: str, change: Callable[[str], str] = commented) -> set[str]:
+    def readers(self, name: str) -> set[str]:
         """The stages of which DVC says that a dependency has changed, when the file is, but for the stage `code`.
 
-        That one runs first, here too; the change is undone.
+        That one runs first, here too; the change, a comment, is undone.
         """
         path = self.root / name
         before = {file: file.read_text() for file in (path, *self.root.glob("data/code/*"))}
-        path.write_text(change(before[path]))
+        path.write_text(commented(before[path]))
         self.list_code()
         try:
             return {stage.name for stage in self.stages if _reads_changed(stage, [*before])}
@@ -73,12 +70,18 @@ class Built:
                 file.write_text(text)
 
     def list_code(self) -> None:
-        """Run the stage `code` for real, as `dvc repro` does first."""
-        subprocess.run([sys.executable, "-m", "stages.code"], cwd=self.root, check=True)
+        """Run the stage `code`, as `dvc repro` does first: in this process, which has read the imports of each file.
 
-    def stale(self, name: str, change: Callable[[str], str] = commented) -> set[str]:
+        A comment changes none of them.
+        """
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.root)
+            patch.setattr(sys, "argv", ["code"])
+            code.main()
+
+    def stale(self, name: str) -> set[str]:
         """The same, with all that reads what those stages write, directly or not."""
-        return self.after(self.readers(name, change))
+        return self.after(self.readers(name))
 
     def after(self, names: set[str]) -> set[str]:
         """The stages of these names, with all that reads what they write; a matrix may be named as a whole."""

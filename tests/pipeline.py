@@ -1,4 +1,4 @@
-"""A micro-size copy of the whole pipeline in a temporary repository, real server included."""
+"""Micro-size copies of the whole pipeline in temporary repositories, real server included."""
 
 import json
 import os
@@ -14,20 +14,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import pytest
 import yaml
+from filelock import FileLock
 from omegaconf import OmegaConf
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 VARIANTS = ("baseline", "structured_reasoning")
 TEST_QUESTIONS = 208
-# Enough training for well-formed answers; accuracy is of no interest here.
+PREPARED = ["parameters", "code", "acquire@mini", "questions", "probe", "base_model"]
 MICRO = [
-    "data.sources.mini.train=64",
-    "data.sources.mini.dev=32",
+    "data.sources.mini.train=200",
+    "data.sources.mini.dev=160",
     f"data.sources.mini.test={TEST_QUESTIONS}",
-    "model.tiny.questions=600",
-    "model.tiny.steps=220",
+    "model.tiny.questions=1600",  # enough training to hear: rest_check refuses a model that does not
+    "model.tiny.steps=400",
     f"prompts.variants=[{','.join(VARIANTS)}]",
     "arms.variants=[]",
     "vote.variants=[]",
@@ -52,17 +54,17 @@ class Pipeline:
     def python(self, *args: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, *args, check=check, **env)
 
-    def repro(self) -> list[str]:
+    def repro(self, *targets: str) -> list[str]:
         """Run `dvc repro`; the stages that were executed."""
-        return sorted(re.findall(r"Running stage '([^']+)'", self.run("dvc", "repro").stdout))
+        return sorted(re.findall(r"Running stage '([^']+)'", self.run("dvc", "repro", *targets).stdout))
 
     def commit(self, message: str) -> None:
         self.run("git", "add", "-A")
         self.run("git", "-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "-qm", message)
 
-    def start_repro(self) -> "subprocess.Popen[bytes]":
+    def start_repro(self, *targets: str) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
-            ["dvc", "repro"],
+            ["dvc", "repro", *targets],
             cwd=self.root,
             env=self.environment(),
             stdout=subprocess.DEVNULL,
@@ -83,6 +85,12 @@ class Pipeline:
         changed = change(path.read_text())
         assert changed != path.read_text(), f"{name} did not change"
         path.write_text(changed)
+
+    def set_parameters(self, overrides: Sequence[str]) -> None:
+        """Write parameters into the profile, so that `dvc exp run`, which composes anew, runs with them too."""
+        path = self.root / "conf/profile/mini.yaml"
+        profile = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist([*overrides]))
+        path.write_text("# @package _global_\n" + OmegaConf.to_yaml(profile))
 
     def json(self, name: str) -> dict:
         return json.loads((self.root / name).read_text())
@@ -105,27 +113,38 @@ class Pipeline:
         return self.json(".cache/server/state.json")
 
 
-def create(root: Path, overrides: Sequence[str] = MICRO, preset: str = "none") -> Pipeline:
-    """Copy the working tree's tracked and new files into a repository at `root`, at micro size.
+def prepared(factory: pytest.TempPathFactory, name: str) -> Pipeline:
+    """A repository of this name whose base model is trained, and with it all that comes before.
 
-    `overrides` go into its profile, so that `dvc exp run`, which composes anew, runs at micro size too.
+    That is done once in a session: the first process that asks for it does it, and all get copies.
     """
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in listed.stdout.splitlines():
-        result = name == "dvc.lock" or (name.startswith("metrics/") and not name.endswith(".gitkeep"))
-        if (ROOT / name).is_file() and not result:
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    first, done = shared / "prepared", shared / "prepared.done"
+    with FileLock(shared / "prepared.lock"):
+        if not done.exists():
+            shutil.rmtree(first, ignore_errors=True)
+            assert create(first).repro("base_model", "probe") == sorted(PREPARED)
+            done.touch()
+    return Pipeline(Path(shutil.copytree(first, factory.mktemp(name) / "repository", symlinks=True)))
+
+
+def copy_files(root: Path, left_out: Callable[[str], bool] = lambda name: False) -> None:
+    """Copy the working tree's tracked and new files to `root`, but for those whose names are `left_out`."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
+        if (ROOT / name).is_file() and not left_out(name):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, root / name)
+
+
+def create(root: Path) -> Pipeline:
+    """Copy the working tree's tracked and new files into a repository at `root`: at micro size, no self-training."""
+    copy_files(root, lambda name: name == "dvc.lock" or (name.startswith("metrics/") and not name.endswith(".gitkeep")))
     pipeline = Pipeline(root)
-    profile = OmegaConf.merge(OmegaConf.load(root / "conf/profile/mini.yaml"), OmegaConf.from_dotlist([*overrides]))
-    (root / "conf/profile/mini.yaml").write_text("# @package _global_\n" + OmegaConf.to_yaml(profile))
-    pipeline.edit("conf/config.yaml", lambda text: text.replace("rest: rest_em", f"rest: {preset} #"))
+    pipeline.set_parameters(MICRO)
+    pipeline.edit("conf/config.yaml", lambda text: text.replace("rest: rest_em", "rest: none #"))
     # No search for prompts: each takes hundreds of answers, and has tests of its own.
     pipeline.edit("conf/config.yaml", lambda text: text.replace("optimize: bank", "optimize: none"))
     pipeline.python("-m", "stages.compose", "--write")

@@ -1,11 +1,14 @@
 """A tiny project for self-training: a thinker of random weights, two sounds, and traces that name them."""
 
+import contextlib
 import functools
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
 import torch
 import yaml
@@ -41,6 +44,27 @@ def write_base(folder: Path) -> None:
     texts = [f"<think>HEARD: {sound}.</think> ANSWER: {sound}" for sound in SOUNDS] + ["Which sound is heard?"]
     tokenizer = train_tokenizer(texts * 5, 600, 4096)
     save_servable(new_thinker(tokenizer, TINY), tokenizer, new_feature_extractor(), folder)
+
+
+def enter(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Make `folder`, which holds models/base, the project and the working directory."""
+    patch.chdir(folder)
+    patch.setenv("DVC_ROOT", str(folder))
+    patch.setenv("PYTHONPATH", str(ROOT))
+    processor.cache_clear()
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """Training takes all the cores it may use; for models this small, threads cost more than they give."""
+    cores, threads = os.sched_getaffinity(0), torch.get_num_threads()
+    os.sched_setaffinity(0, {max(cores)})
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+        torch.set_num_threads(threads)
 
 
 def rest_params() -> Rest:
@@ -111,15 +135,15 @@ def dataset(traces: Sequence[Trace], share_prompts: bool = False) -> Rows:
     return Rows(traces, Clips(processor(), AUDIO), share_prompts)
 
 
-def write_adapter(folder: Path, targets: str = "attention", rank: int = 4, seed: int = 0) -> Path:
-    """An adapter in `folder` that does something."""
+def write_adapter(folder: Path, targets: str = "attention", rank: int = 4, seed: int = 0, std: float = 0.2) -> Path:
+    """An adapter in `folder` that does something, the more the larger `std` is."""
     family, lora = family_of(BASE), Lora(targets=targets, rank=rank, alpha=2 * rank)  # type: ignore[arg-type]
     adapted = adapt(family.load(BASE), lora, family.adapter_names(targets), seed)
     torch.manual_seed(seed)
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
             if "lora_B" in name:
-                parameter.normal_(std=0.2)
+                parameter.normal_(std=std)
     folder.mkdir(parents=True)
     save_adapter(adapted, folder)
     return folder

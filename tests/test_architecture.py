@@ -41,6 +41,11 @@ def pipeline() -> list[PipelineStage]:
     return [stage for stage in Repo(str(ROOT)).index.stages if isinstance(stage, PipelineStage)]
 
 
+@cache
+def parameters() -> dict:
+    return yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
 def stage_module(stage: PipelineStage) -> Path:
     words = shlex.split(str(stage.cmd))
     assert words[:2] == ["python", "-m"], stage.cmd
@@ -114,16 +119,15 @@ def test_every_stage_depends_on_its_own_code_and_answers_on_the_engine_that_is_c
 @pytest.mark.parametrize("stage", pipeline(), ids=lambda s: s.addressing)
 class TestStage:
     def test_declares_exactly_the_parameters_it_can_read(self, stage: PipelineStage) -> None:
-        values = yaml.safe_load((ROOT / "params.yaml").read_text())
         in_dvc: set[str] = set()
         for dep in stage.deps:
             if isinstance(dep, ParamsDependency):
                 for name in dep.params:
-                    in_dvc |= leaves_below(values, name)
+                    in_dvc |= leaves_below(parameters(), name)
         in_code: set[str] = set()
         for key in declared_in_code(stage):
             name = re.sub(r"\{[^}]*\}", stage.addressing.partition("@")[2], key)
-            in_code |= leaves_below(values, name)
+            in_code |= leaves_below(parameters(), name)
         assert in_code == in_dvc
 
 
@@ -138,12 +142,6 @@ def test_every_target_checks_the_parameters_before_anything_else() -> None:
 
 def test_the_check_finds_nothing_wrong_with_the_pipeline_as_it_is_cloned() -> None:
     assert check._stage_problems() == []
-
-
-def decides_nothing(file: Path) -> bool:
-    """Whether a module is nothing but its docstring."""
-    body = ast.parse(file.read_text()).body
-    return all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body)
 
 
 def leaves_below(values: dict, name: str) -> set[str]:

@@ -92,31 +92,26 @@ def test_a_trace_ends_in_the_right_choice_however_choices_are_shuffled(name: str
 
 
 @pytest.mark.slow
-def test_a_hub_model_becomes_a_pointer_to_a_commit(tmp_path: Path) -> None:
+def test_a_hub_model_becomes_a_pointer_to_a_commit_and_all_that_dvc_declares_is_written(tmp_path: Path) -> None:
+    pipeline = create(tmp_path / "clone")
+    pipeline.python("-m", "stages.compose", "--write", "profile=a100")
     with serve_hub(f"/{MODEL}/resolve/{COMMIT}/", FILES, (MODEL,)) as (seen, endpoint):
-        done = run(tmp_path, ["profile=a100"], HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path / "hf"), HF_TOKEN="hf_secret")
-    assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "models/base/pointer.json").read_text()) == {"id": MODEL, "revision": COMMIT}
-    assert (tmp_path / "models/base/config.json").read_bytes() == FILES["config.json"]
+        hub = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "hf_secret"}
+        done = pipeline.run("dvc", "repro", "base_model", **hub)
+    assert pipeline.json("models/base/pointer.json") == {"id": MODEL, "revision": COMMIT}
+    assert (pipeline.root / "models/base/config.json").read_bytes() == FILES["config.json"]
+    told = done.stdout + done.stderr
     assert (
         f"model.revision main is a branch or a tag, which can be moved; on the hub it stands for the commit {COMMIT}"
-        in (done.stderr)
+        in told
     )
     [weights] = tmp_path.glob("hf/hub/models--*/snapshots/*/model.safetensors")
     assert weights.read_bytes() == FILES["model.safetensors"]
     assert ("GET", f"/api/models/{MODEL}/revision/main", "Bearer hf_secret") in [tuple(request) for request in seen]
-    assert "hf_secret" not in done.stdout + done.stderr
+    assert "hf_secret" not in told
 
 
 @pytest.mark.slow
-def test_the_stage_writes_all_that_dvc_declares_for_a_hub_model(tmp_path: Path) -> None:
-    pipeline = create(tmp_path / "clone")
-    pipeline.python("-m", "stages.compose", "--write", "profile=a100")
-    with serve_hub(f"/{MODEL}/resolve/{COMMIT}/", FILES, (MODEL,)) as (_, endpoint):
-        pipeline.run("dvc", "repro", "base_model", HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path / "hf"))
-    assert pipeline.json("models/base/pointer.json")["revision"] == COMMIT
-
-
 def test_an_unknown_hub_model_is_one_message(tmp_path: Path) -> None:
     with serve_hub("/none/", {}) as (_, endpoint):
         done = run(tmp_path, ["profile=a100"], HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path / "hf"))

@@ -22,10 +22,8 @@ from audio_reasoning.families.qwen3_omni import checkpoint as checkpoint_module
 from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
 from audio_reasoning.families.qwen3_omni.family import FAMILY
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
-from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
-from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
+from tests import tiny_thinker
 from tests.fake_hub import COMMIT, Seen, serve_hub
-from tests.test_model import TINY
 
 pytestmark = pytest.mark.slow
 
@@ -33,38 +31,25 @@ ROOT = Path(__file__).parent.parent
 MODEL = "org/omni"
 LAYER = "thinker.model.layers.1"
 
-# The hub's address is read when its client is imported, so what talks to it is a process of its own.
-LOAD = """
-import sys
+# The hub's address is read when its client is imported, so what talks to it is a process of its own: it loads what is
+# in the folder, puts an adapter of nothing but noise on it, and merges that.
+PROGRAM = """
 from pathlib import Path
 from safetensors.torch import save_file
 from audio_reasoning.core.errors import stage_main
+from audio_reasoning.families.adapters import adapt, save_adapter
+from audio_reasoning.families.merged import merged_checkpoint
+from audio_reasoning.families.params import Lora
 from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker
+from audio_reasoning.families.qwen3_omni.family import FAMILY
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
 
 @stage_main
 def main():
-    weights = load_thinker(Path(".")).state_dict()
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, "loaded.safetensors")
-    print(AudioTextProcessor.from_checkpoint(Path(".")).chat_text("Listen.", "Which?"))
-
-main()
-"""
-
-# Train an adapter of nothing but noise on what is in the folder, and merge it.
-MERGE = """
-from pathlib import Path
-import torch
-from audio_reasoning.core.errors import stage_main
-from audio_reasoning.families.params import Lora
-from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker
-from audio_reasoning.families.adapters import adapt, attach, save_adapter
-from audio_reasoning.families.merged import merged_checkpoint
-from audio_reasoning.families.qwen3_omni.family import FAMILY
-
-@stage_main
-def main():
-    adapted = adapt(load_thinker(Path(".")), Lora(targets="all", rank=4, alpha=8), FAMILY.adapter_names("all"), 0)
+    model = load_thinker(Path("."))
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, "loaded.safetensors")
+    Path("chat.txt").write_text(AudioTextProcessor.from_checkpoint(Path(".")).chat_text("Listen.", "Which?"))
+    adapted = adapt(model, Lora(targets="all", rank=4, alpha=8), FAMILY.adapter_names("all"), 0)
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:
             parameter.data.normal_(std=0.2)
@@ -78,10 +63,7 @@ main()
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    tokenizer = train_tokenizer(["HEARD: a bell rings. ANSWER: a bell"] * 5, 600, 4096)
-    folder = tmp_path_factory.mktemp("checkpoint")
-    save_servable(new_thinker(tokenizer, TINY), tokenizer, new_feature_extractor(), folder)
-    return folder
+    return tiny_thinker.save(tmp_path_factory.mktemp("checkpoint"))
 
 
 @pytest.fixture
@@ -89,10 +71,8 @@ def copy(checkpoint: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(checkpoint, tmp_path / "copy"))
 
 
-def load_from_hub(
-    base: Path, files: dict[str, bytes], program: str = LOAD
-) -> tuple[subprocess.CompletedProcess[str], Seen]:
-    """Make the checkpoint `base` a pointer and load it from a hub that has `files`; the process and the requests."""
+def load_from_hub(base: Path, files: dict[str, bytes]) -> tuple[subprocess.CompletedProcess[str], Seen]:
+    """Make the checkpoint `base` a pointer, run PROGRAM with a hub of these `files`; the process, the requests."""
     for file in base.iterdir():
         if file.name != "config.json":
             file.unlink()
@@ -101,7 +81,7 @@ def load_from_hub(
     with serve_hub(f"/{MODEL}/resolve/{COMMIT}/", files, (MODEL,)) as (seen, endpoint):
         environment = {"PYTHONPATH": str(ROOT), "HF_ENDPOINT": endpoint, "HF_HOME": str(base / "hf")}
         done = subprocess.run(
-            [sys.executable, "-c", program], cwd=base, env=kept | environment, capture_output=True, text=True
+            [sys.executable, "-c", PROGRAM], cwd=base, env=kept | environment, capture_output=True, text=True
         )
     return done, seen
 
@@ -124,23 +104,32 @@ def as_published(checkpoint: Path, folder: Path) -> dict[str, bytes]:
     return {k: v for k, v in contents(folder).items() if k not in ("model.safetensors", "chat_template.jinja")}
 
 
-def test_a_pointer_loads_the_same_model_as_the_folder(checkpoint: Path, copy: Path, tmp_path: Path) -> None:
-    done, seen = load_from_hub(copy, as_published(copy, tmp_path / "hub"))
+@pytest.fixture(scope="module")
+def pointer(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, Seen]:
+    """A pointer to a sharded model of the hub: its folder after PROGRAM, what that printed, and the requests."""
+    root = tmp_path_factory.mktemp("pointer")
+    folder = Path(shutil.copytree(checkpoint, root / "base"))
+    done, seen = load_from_hub(folder, as_published(folder, root / "hub"))
     assert done.returncode == 0, done.stderr
-    local, loaded = load_thinker(checkpoint).state_dict(), load_file(copy / "loaded.safetensors")
+    return folder, done.stdout.strip(), seen
+
+
+def test_a_pointer_loads_the_same_model_as_the_folder(checkpoint: Path, pointer: tuple[Path, str, Seen]) -> None:
+    folder, _, seen = pointer
+    local, loaded = load_thinker(checkpoint).state_dict(), load_file(folder / "loaded.safetensors")
     assert loaded.keys() == local.keys()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in local.items())
-    assert done.stdout.strip() == AudioTextProcessor.from_checkpoint(checkpoint).chat_text("Listen.", "Which?").strip()
+    chat = AudioTextProcessor.from_checkpoint(checkpoint).chat_text("Listen.", "Which?")
+    assert (folder / "chat.txt").read_text() == chat
     assert all(COMMIT in path for _, path, _ in seen if MODEL in path), "asked for at another revision"
 
 
 def test_an_adapter_of_a_sharded_hub_model_is_trained_and_merged_as_of_a_folder(
-    checkpoint: Path, copy: Path, tmp_path: Path
+    checkpoint: Path, pointer: tuple[Path, str, Seen], tmp_path: Path
 ) -> None:
-    done, _ = load_from_hub(copy, as_published(copy, tmp_path / "hub"), MERGE)
-    assert done.returncode == 0, done.stderr
-    local = merged.merged_checkpoint(checkpoint, copy / "iter1/adapter", tmp_path)
-    of_hub, wanted = (load_thinker(folder).state_dict() for folder in (Path(done.stdout.strip()), local))
+    folder, printed, _ = pointer
+    local = merged.merged_checkpoint(checkpoint, folder / "iter1/adapter", tmp_path)
+    of_hub, wanted = (load_thinker(made).state_dict() for made in (folder / printed, local))
     assert all(torch.equal(of_hub[name], wanted[name]) for name in wanted)
     base = load_thinker(checkpoint).state_dict()
     assert any(not torch.equal(base[name], wanted[name]) for name in wanted)

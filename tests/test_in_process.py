@@ -15,6 +15,7 @@ from audio_reasoning.prompts.registry import load_prompt
 from stages.project import load_project
 from tests import tiny_thinker
 from tests.pipeline import cached_answers
+from tests.questions import question
 
 pytestmark = pytest.mark.slow
 
@@ -47,23 +48,12 @@ def ask(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> As
     return asked
 
 
-def question(i: int, name: str = "q", text: str = "") -> Question:
-    return Question(
-        id=f"{name}{i}",
-        audio=NO_AUDIO,
-        question=text or f"Which sound is heard, {'and now ' * i}?",
-        choices=("a bell", "rain"),
-        answer=0,
-        category="Perception Layer",
-        sub_category="Music Theory",
-        modality="sound",
-        language=None,
-        source="mini",
-        group=f"g{i}",
-    )
+def asked(i: int) -> Question:
+    """In text alone, and each longer than the one before."""
+    return question(i, audio=NO_AUDIO, question=f"Which sound is heard, {'and now ' * i}?")
 
 
-QUESTIONS = [question(i) for i in range(10)]
+QUESTIONS = [asked(i) for i in range(10)]
 
 
 @pytest.mark.parametrize("before", [QUESTIONS[3:6], QUESTIONS[:9], QUESTIONS[::-1]], ids=["a few", "most", "reversed"])
@@ -118,7 +108,7 @@ def test_an_interrupted_run_keeps_what_came_and_ends_with_the_same_answers(
 
 
 def test_equal_requests_have_the_first_ones_answer_at_once_and_from_the_cache(ask: Ask) -> None:
-    twins = [question(i, "twin", "Which sound is heard?") for i in range(6)]
+    twins = [question(i, audio=NO_AUDIO) for i in range(6)]
     first = ask(twins)
     assert len(set(first[::2])) == len(set(first[1::2])) == 1, "of each of the two samples"
     assert ask(twins) == first

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import sha256_file
-from audio_reasoning.core.records import Audio, Question, Response, question_from, response_from, to_dict
+from audio_reasoning.core.records import Audio, Response, question_from, response_from, to_dict
 from audio_reasoning.engines.answer import answer_questions, check_clips, rollouts_of
 from audio_reasoning.engines.answers import ChatResult, Sample, failed
 from audio_reasoning.engines.engine import Setup
@@ -21,22 +21,9 @@ from audio_reasoning.prompts.registry import load_prompt
 from audio_reasoning.tasks.extract import read_answer
 from stages.project import load_project
 from tests.fake_openai import FakeOpenAI, status
+from tests.questions import QUESTION
 
 ROOT = Path(__file__).parent.parent
-
-QUESTION = Question(
-    id="q1",
-    audio=Audio("mini/a.flac", "0" * 64, 2.0),
-    question="Which sound is heard?",
-    choices=("a bell", "rain"),
-    answer=1,
-    category="Perception Layer",
-    sub_category="Music Theory",
-    modality="sound",
-    language=None,
-    source="mini",
-    group="a",
-)
 
 
 def read(text: str, finish_reason: str = "stop", keep_ids: bool = False):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio_reasoning.families.params import Tiny
+from audio_reasoning.families.qwen3_omni.audio_tokens import audio_token_count
 from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
 
 # The official processor needs torchvision, whose operators the package above declares.
@@ -58,6 +59,16 @@ def test_inputs_are_the_official_processors_bit_for_bit(
 def test_a_long_clip_is_heard_whole(processor: AudioTextProcessor) -> None:
     encoded = processor.encode("", "Which sound is heard?", processor.features(clip(20.0)))
     assert encoded.ids.count(processor.audio_token_id) == 260
+
+
+def test_audio_tokens_are_those_of_transformers() -> None:
+    from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import _get_feat_extract_output_lengths
+
+    frames = torch.arange(1, 6001)
+    expected = _get_feat_extract_output_lengths(frames, n_window=50).tolist()
+    assert [audio_token_count(160 * n) for n in frames.tolist()] == expected
+    with pytest.raises(ValueError, match="whole number"):
+        audio_token_count(161)
 
 
 def test_a_batch_with_too_few_audio_tokens_is_refused(processor: AudioTextProcessor) -> None:

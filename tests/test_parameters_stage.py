@@ -1,13 +1,11 @@
 """A mistyped parameter stops every way to run the pipeline before anything else runs."""
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.pipeline import ROOT, Pipeline
+from tests.pipeline import Pipeline, copy_files
 
 TYPO = ("-S", "+infer.temprature=0.7", "headline")
 HINT = 'params.yaml: unknown parameter infer.temprature; did you mean "temperature"?'
@@ -15,13 +13,9 @@ HINT = 'params.yaml: unknown parameter infer.temprature; did you mean "temperatu
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """A repository of the files that Git tracks here, in which only the parameters have been checked."""
+    """A repository of the files of the working tree, in which only the parameters have been checked."""
     root = tmp_path_factory.mktemp("parameters")
-    tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
-    for name in tracked.stdout.splitlines():
-        if (ROOT / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, root / name)
+    copy_files(root)
     project = Pipeline(root)
     project.run("git", "init", "-q")
     project.run("dvc", "repro", "parameters")

@@ -13,28 +13,15 @@ from audio_reasoning.core.choices import kept_choices, right_choice
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.records import (
     NO_AUDIO,
-    Audio,
-    Question,
     Response,
     question_from,
     read_questions,
     response_from,
     to_dict,
 )
+from tests import questions
 
-QUESTION = Question(
-    id="q1",
-    audio=Audio("mini/a.flac", "0" * 64, 2.0),
-    question="Which sound is heard?",
-    choices=(" a bell", "rain"),
-    answer=1,
-    category="Perception Layer",
-    sub_category="Music Theory",
-    modality="sound",
-    language=None,
-    source="mini",
-    group="a",
-)
+QUESTION = replace(questions.QUESTION, choices=(" a bell", "rain"))
 ROW = json.loads(json.dumps(to_dict(QUESTION)))
 TEXTS = ("id", "question", "category", "sub_category", "modality", "source", "group")
 JSON = st.recursive(

@@ -1,7 +1,6 @@
 """The checks before a training: silent on sound data, and each sees the defect that it is there for."""
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -29,6 +28,8 @@ from tests.rest_project import (
     BASE,
     SOUNDS,
     dataset,
+    enter,
+    one_core,
     processor,
     trace,
     train_params,
@@ -49,35 +50,28 @@ DEV_CLIPS, TEST_CLIPS = range(20, 30), range(30, 34)
 def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with a tiny thinker that has learnt to tell two sounds apart, and their clips."""
     folder = tmp_path_factory.mktemp("base")
-    cores, threads = os.sched_getaffinity(0), torch.get_num_threads()
-    os.sched_setaffinity(0, {max(cores)})  # for a model this small, threads cost more than they give
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        write_base(BASE)
-        processor.cache_clear()
-        model = load_thinker(BASE).train()
-        batch = collate(processor(), [[example] for example in examples([trace(i) for i in range(16)])])
-        optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
-        for _ in range(70):
-            completion_loss(model, batch).backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-        shutil.rmtree(BASE)
-        save_servable(model, processor().tokenizer, new_feature_extractor(), BASE)
-    yield folder
-    os.sched_setaffinity(0, cores)
-    torch.set_num_threads(threads)
+    with one_core():
+        with pytest.MonkeyPatch.context() as patch:
+            enter(folder, patch)
+            write_base(BASE)
+            model = load_thinker(BASE).train()
+            batch = collate(processor(), [[example] for example in examples([trace(i) for i in range(16)])])
+            optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+            for _ in range(70):
+                completion_loss(model, batch).backward()
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                optimizer.zero_grad()
+            shutil.rmtree(BASE)
+            save_servable(model, processor().tokenizer, new_feature_extractor(), BASE)
+        yield folder
 
 
 @pytest.fixture(autouse=True)
 def project(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it, which is the working directory."""
     shutil.copytree(base, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    processor.cache_clear()
+    enter(tmp_path, monkeypatch)
     return tmp_path
 
 

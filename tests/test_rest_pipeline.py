@@ -1,7 +1,6 @@
 """Self-training through the real DAG at micro size, real server included: two iterations, both presets."""
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import fields
 
@@ -9,17 +8,12 @@ import pytest
 import yaml
 
 from audio_reasoning.core.records import Comparison
-from tests.pipeline import MICRO, VARIANTS, Pipeline, create
+from tests.pipeline import VARIANTS, Pipeline, prepared
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 ITERATIONS = ("iter1", "iter2")
 SIZES = [
-    *(override for override in MICRO if not re.search("train=|dev=|questions=|steps=", override)),
-    "data.sources.mini.train=200",
-    "data.sources.mini.dev=160",
-    "model.tiny.questions=1600",  # rest_check refuses a model that does not hear yet
-    "model.tiny.steps=400",
     "rest.generate.problems=96",
     "rest.generate.n=4",
     "rest.generate.silence_n=2",
@@ -34,7 +28,9 @@ SIZES = [
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    pipeline = create(tmp_path_factory.mktemp("rest"), SIZES, preset="rest_em")
+    pipeline = prepared(tmp_path_factory, "rest")
+    pipeline.set_parameters(SIZES)
+    pipeline.edit("conf/config.yaml", lambda text: text.replace("rest: none", "rest: rest_em"))
     for preset in ("rest_em", "reference"):
         path = pipeline.root / f"conf/rest/{preset}.yaml"
         path.write_text("".join(line for line in path.open() if not line.startswith("  iter3:")))
@@ -137,12 +133,13 @@ def test_a_change_reruns_what_it_touches_and_samples_nothing_anew(pipeline: Pipe
     assert not any(name.startswith(("answer@", "base_model", "acquire")) for name in found)
 
 
-def test_the_other_preset_is_one_override_and_differs_by_sub_category(pipeline: Pipeline) -> None:
-    before = pipeline.json("models/iter1/model.json")["adapter"]
-    out = pipeline.run("dvc", "exp", "run", "-S", "rest=reference", "score_models@iter1").stdout
-    assert "Running stage 'rest_train@iter1'" in out and "Running stage 'answer_models@iter1-baseline'" in out
-    diff = pipeline.run("dvc", "metrics", "diff", "--targets", "metrics/scores").stdout
-    assert "sub_category" in diff and "metrics/scores/iter1/baseline.json" in diff
-    assert pipeline.json("models/iter1/model.json")["adapter"] != before
+def test_the_other_preset_is_one_override(pipeline: Pipeline) -> None:
+    candidate = pipeline.root / "models/candidates/iter1/adapter_model.safetensors"
+    before = candidate.read_bytes()
+    out = pipeline.run("dvc", "exp", "run", "-S", "rest=reference", "rest_train@iter1").stdout
+    assert "Running stage 'rest_train@iter1'" in out and "Running stage 'rest_gate@iter1'" not in out
+    diff = pipeline.run("dvc", "metrics", "diff", "--targets", "metrics/rest").stdout
+    assert "metrics/rest/generation_iter1.json" in diff and "metrics/rest/train_iter1.json" in diff
+    assert candidate.read_bytes() != before
     chosen = yaml.safe_load((pipeline.root / "params.yaml").read_text())["rest"]["select"]
     assert (chosen["band"], chosen["rank"], chosen["k"]) == ("learning_zone", "shortest", 3)

@@ -1,6 +1,5 @@
 """Training on traces: the loss that was asked for, whatever the batches, and an interruption that changes nothing."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -40,6 +39,8 @@ from tests.rest_project import (
     BASE,
     ROOT,
     dataset,
+    enter,
+    one_core,
     processor,
     trace,
     train_params,
@@ -63,24 +64,17 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_core() -> Iterator[None]:
-    """Training takes all the cores it may use; for models this small, threads cost more than they give."""
-    cores, threads = os.sched_getaffinity(0), torch.get_num_threads()
-    os.sched_setaffinity(0, {max(cores)})
-    yield
-    os.sched_setaffinity(0, cores)
-    torch.set_num_threads(threads)
+def _one_core() -> Iterator[None]:
+    with one_core():
+        yield
 
 
 @pytest.fixture(autouse=True)
-def project(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def project(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with models/base, which is the working directory."""
     shutil.copytree(base, tmp_path / BASE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    processor.cache_clear()
-    yield tmp_path
+    enter(tmp_path, monkeypatch)
+    return tmp_path
 
 
 @dataclass

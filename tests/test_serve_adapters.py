@@ -29,28 +29,20 @@ from audio_reasoning.engines.server.adapters import lora_flags
 from audio_reasoning.engines.server.launch import describe_launch
 from audio_reasoning.engines.server.state import read_state, server_home
 from audio_reasoning.families import merged
-from audio_reasoning.families.adapters import adapt, attach, save_adapter
-from audio_reasoning.families.family import family_of
+from audio_reasoning.families.adapters import attach
 from audio_reasoning.families.merged import merged_checkpoint
-from audio_reasoning.families.params import Lora, Tiny
-from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_servable
+from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
-from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
-from audio_reasoning.families.qwen3_omni.tokenizer import train_tokenizer
 from audio_reasoning.prompts.registry import load_prompt
 from stages.layout import AUDIO
 from stages.project import load_project
 from tests.asking import ask
+from tests.rest_project import BASE, ROOT, write_adapter, write_base
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parent.parent
 STAND_IN = (sys.executable, str(ROOT / "tests" / "fake_openai.py"))
-BASE, WORK = Path("models/base"), Path(".cache")
-TINY = Tiny(
-    seed=1, vocab_size=600, hidden_size=64, layers=1, experts=2,
-    questions=64, min_share=0.03, steps=1, short_share=0.0, batch_size=2, learning_rate=1e-3,
-)  # fmt: skip
+WORK = Path(".cache")
 MERGE = Serve(dtype="float32", max_model_len=2048, tensor_parallel_size=1, adapters="merge")
 HOT = MERGE.model_copy(update={"adapters": "lora"})
 RUNTIME = load_project(path=ROOT / "params.yaml").runtime.model_copy(update={"retries": 5, "server_start_s": 120.0})
@@ -58,10 +50,8 @@ RUNTIME = load_project(path=ROOT / "params.yaml").runtime.model_copy(update={"re
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny thinker of random weights."""
     folder = tmp_path_factory.mktemp("models") / "base"
-    tokenizer = train_tokenizer(["HEARD: a bell rings. ANSWER: a bell", "Which sound is heard? - rain"] * 5, 600, 4096)
-    save_servable(new_thinker(tokenizer, TINY), tokenizer, new_feature_extractor(), folder)
+    write_base(folder)
     return folder
 
 
@@ -77,16 +67,7 @@ def project(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def trained(folder: Path, targets: str = "attention", seed: int = 0, rank: int = 4) -> Path:
     """An adapter in `folder`, far enough from none to change what is said."""
-    lora = Lora(targets=targets, rank=rank, alpha=2 * rank)  # type: ignore[arg-type]
-    adapted = adapt(load_thinker(BASE), lora, family_of(BASE).adapter_names(targets), seed)
-    torch.manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in adapted.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(std=0.5)
-    folder.mkdir(parents=True)
-    save_adapter(adapted, folder)
-    return folder
+    return write_adapter(folder, targets, rank, seed, std=0.5)
 
 
 def iteration(name: str, accepted: bool = True, base: str | None = None, seed: int = 0) -> Path:

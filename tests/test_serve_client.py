@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ import soundfile
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.records import Audio
-from audio_reasoning.engines import connection
 from audio_reasoning.engines.answers import ChatResult
 from audio_reasoning.engines.cache import ResponseCache
 from audio_reasoning.engines.endpoint import Server, external_server
@@ -28,33 +27,17 @@ from tests.asking import ask
 from tests.fake_openai import FakeOpenAI, answer, hang, hold, reset, status
 from tests.pipeline import heed_interrupts, wait_until
 
+pytestmark = pytest.mark.usefixtures("short_waits")
+
 RUNTIME = Runtime(
     concurrency=4, request_timeout_s=30, retries=3, server_start_s=10, server_idle_s=10, checkpoint_steps=1
 )
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeOpenAI]:
-    with FakeOpenAI() as fake:
-        yield fake
-
-
-@pytest.fixture
 def server(fake: FakeOpenAI, tmp_path: Path) -> Server:
     identity = {"backend": "vllm", "model": "a hash"}
     return Server("vllm", fake.base_url, fake.key, fake.model, identity, "fingerprint", tmp_path)
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Iterator[ResponseCache]:
-    cache = ResponseCache(tmp_path / "responses.sqlite")
-    yield cache
-    cache.close()
-
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_FIRST_WAIT_S", 0.02)
 
 
 def request(text: str, **changes: Any) -> ChatRequest:

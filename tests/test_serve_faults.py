@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ import soundfile
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.records import Audio
-from audio_reasoning.engines import connection
 from audio_reasoning.engines.answers import parse
 from audio_reasoning.engines.cache import ResponseCache
 from audio_reasoning.engines.endpoint import Server, external_server
@@ -30,32 +28,16 @@ from tests.fake_openai import FakeOpenAI, Fault, answer, raw, status
 from tests.pipeline import wait_until
 from tests.test_serve_client import RUNTIME, request, requests, texts
 
+pytestmark = pytest.mark.usefixtures("short_waits")
+
 ROOT = Path(__file__).parent.parent
 ONCE = RUNTIME.model_copy(update={"retries": 1})
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeOpenAI]:
-    with FakeOpenAI() as fake:
-        yield fake
 
 
 @pytest.fixture
 def server(fake: FakeOpenAI, tmp_path: Path) -> Server:
     identity = {"backend": "openai", "base_url": "x", "model": "fake"}
     return Server("openai", fake.base_url, fake.key, fake.model, identity, "", tmp_path)
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Iterator[ResponseCache]:
-    cache = ResponseCache(tmp_path / "responses.sqlite")
-    yield cache
-    cache.close()
-
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_FIRST_WAIT_S", 0.02)
 
 
 def completion(*messages: Any, finish: Any = "stop", **changes: Any) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The life of the local server. A small program with vLLM's interface stands in for vLLM."""
 
-import importlib
 import os
 import signal
 import socket
@@ -25,7 +24,6 @@ from audio_reasoning.engines.server.launch import describe_launch, hash_folder, 
 from audio_reasoning.engines.server.processes import Process, describe
 from audio_reasoning.engines.server.state import State, read_state, server_home, write_state
 from audio_reasoning.engines.server.supervisor import reason_to_stop
-from audio_reasoning.families.qwen3_omni.audio_tokens import audio_token_count
 from stages.layout import cache_dir
 from tests.asking import ask
 
@@ -400,15 +398,3 @@ def test_a_folder_is_hashed_by_names_and_content(model: Path, tmp_path: Path) ->
     second = hash_folder(model, hashes)
     (model / "renamed.json").write_text("[]")
     assert len({first, second, hash_folder(model, hashes)}) == 3
-
-
-def test_audio_tokens_are_those_of_transformers() -> None:
-    importlib.import_module("audio_reasoning.core.torchvision_ops")  # before transformers' classes
-    import torch
-    from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import _get_feat_extract_output_lengths
-
-    frames = torch.arange(1, 6001)
-    expected = _get_feat_extract_output_lengths(frames, n_window=50).tolist()
-    assert [audio_token_count(160 * n) for n in frames.tolist()] == expected
-    with pytest.raises(ValueError, match="whole number"):
-        audio_token_count(161)
