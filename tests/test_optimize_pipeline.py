@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from audio_reasoning.prompts.registry import load_prompt
-from tests.pipeline import Pipeline, create
+from tests.pipeline import Pipeline, prepared
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -32,7 +32,7 @@ SEARCHES = {
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    pipeline = create(tmp_path_factory.mktemp("searches"))
+    pipeline = prepared(tmp_path_factory, "searches")
     params = yaml.safe_load((pipeline.root / "params.yaml").read_text())
     params["optimize"] = SEARCHES
     (pipeline.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
