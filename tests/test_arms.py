@@ -20,7 +20,7 @@ from audio_reasoning.conditions.params import Arms
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import sha256_file, write_jsonl
 from audio_reasoning.core.records import NO_AUDIO, Audio, Question, Rollout, rollout_from, to_dict
-from audio_reasoning.engines.answer import _check_audio_tokens, answer_questions, check_clips, request_for
+from audio_reasoning.engines.answer import answer_questions, check_audio_tokens, check_clips, request_for
 from audio_reasoning.engines.answers import ChatResult
 from audio_reasoning.engines.endpoint import Server
 from audio_reasoning.engines.engine import Decoding, Setup
@@ -238,7 +238,7 @@ def test_a_model_that_heard_something_else_than_it_should_is_no_result(tmp_path,
     (tmp_path / "config.json").write_text(json.dumps(config))
 
     def check(count):
-        _check_audio_tokens(
+        check_audio_tokens(
             [request_for(question(0, audio=audio), PROMPT)], [ChatResult((), 9, (1, 2, *[7] * count))], tmp_path
         )
 
