@@ -41,7 +41,8 @@ class Declared(DeclaredRuns):
     def _of_searches(self) -> list[tuple[str, str]]:
         """The start and the result of each search whose result is one of prompts.variants."""
         variants = self.prompts.variants
-        return [(listed_name(one.start, variants), name) for name, one in self.optimize.items() if name in variants]
+        starts = {name: listed_name(one.start, variants) for name, one in self.optimize.items() if name in variants}
+        return [(start, name) for name, start in starts.items() if start != name]  # which stages.project refuses
 
     @model_validator(mode="after")
     def _starts_are_asked(self) -> Self:
