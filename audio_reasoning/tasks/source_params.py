@@ -1,0 +1,89 @@
+"""The parameters of the sources that others publish, typed; docs/sources.md tells of each source."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from audio_reasoning.core.typed import Count, Share, Strict
+
+
+class Shares(Strict):
+    """The shares of a source's questions that go to each split, and the seed that decides which do."""
+
+    train: Share = 0.0
+    dev: Share = 0.0
+    test: Share = 0.0
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "Shares":
+        total = self.train + self.dev + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"the shares of train, dev and test must add up to 1, not {total:g}")
+        return self
+
+
+def _kind(value: Any) -> str:
+    return "shares" if isinstance(value, dict | Shares) else "name"  # one message for a mistake, not one for each kind
+
+
+# One split for all questions of a source, or shares.
+SplitOrShares = Annotated[
+    Annotated[Literal["train", "dev", "test"], Tag("name")] | Annotated[Shares, Tag("shares")], Discriminator(_kind)
+]
+
+Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]  # empty: not yet known
+Seed = Annotated[int, Field(ge=0)]
+Filled = Annotated[str, Field(min_length=1)]
+ZENODO = "https://zenodo.org"
+
+
+class Published(Strict):
+    """What every such source has: its split, what becomes of invalid questions, and how many are taken at most."""
+
+    split: SplitOrShares
+    invalid: Literal["stop", "drop"] = "drop"
+    limit: Count | None = None  # of a trial study; None: all
+
+
+class HubSource(Published):
+    """A dataset repository on the Hugging Face hub that holds metadata and an audio archive, like MMAR's.
+
+    `questions_file`, where it is set, is a file on this machine that is read instead of the repository's metadata:
+    corrected metadata may be published elsewhere. `questions_sha256` pins it as a files source's `sha256` does.
+    """
+
+    loader: Literal["hub"]
+    repo: str
+    revision: str
+    questions: str
+    archive: str
+    invalid: Literal["stop", "drop"]
+    license: str = ""
+    questions_file: str = ""
+    questions_sha256: Sha256 = ""
+
+
+class MmarSource(Published):
+    """MMAR, as it is published: metadata and audio of one commit, or `audio`, a folder that holds the audio already.
+
+    `questions_file` and `questions_sha256` are as those of a hub source. With both files here, nothing is downloaded.
+    """
+
+    loader: Literal["mmar"]
+    repo: str = "BoJack/MMAR"
+    revision: str = "3bd051123480e80d273ae9e8e9f1653f49010ac7"
+    questions: str = "MMAR-meta.json"
+    archive: str = "mmar-audio.tar.gz"
+    audio: str = ""
+    questions_file: str = ""
+    questions_sha256: Sha256 = ""
+
+
+class MmauSource(Published):
+    """MMAU's test-mini: 1,000 questions with their audio in one Parquet file."""
+
+    loader: Literal["mmau"]
+    repo: str = "gamma-lab-umd/MMAU-test-mini"
+    revision: Filled
+    file: str = "test_mini.parquet"
