@@ -43,11 +43,14 @@ LOADERS = {
     "hub": "audio_reasoning.tasks.hub:load",
     "mmar": "audio_reasoning.tasks.mmar:load",
     "mmau": "audio_reasoning.tasks.mmau:load",
+    "audiomcq": "audio_reasoning.tasks.audiomcq:load",
+    "avqa": "audio_reasoning.tasks.avqa:load",
 }
 PATHS = {  # parameters that name files here
     "files": ("questions", "audio"),
     "hub": ("questions_file",),
     "mmar": ("questions_file", "audio"),
+    "avqa": ("questions", "audio"),
 }
 
 
@@ -72,10 +75,9 @@ def acquire(name: str, source: Any) -> int:
     by_rule = [{"id": entry["id"], "why": entry["why"]} for entry in noted if entry.get("left out") == BY_RULE]
     dropped = [entry for entry in noted if entry.get("left out") != BY_RULE]
     summed = summary(rows, dropped, by_rule)
-    if license is not None and UNKNOWN in summed["licenses"]:
-        print(
-            f"warning: data.sources.{name} names no license; who may use what is made of it stays open", file=sys.stderr
-        )
+    if UNKNOWN in summed["licenses"]:
+        what = f"{summed['licenses'][UNKNOWN]} questions of data.sources.{name} have no known licence"
+        print(f"warning: {what}; who may use what is made of them stays open", file=sys.stderr)
     folder = SOURCES / name
     write_jsonl(folder / "dropped.jsonl", dropped)
     write_jsonl(folder / "left_out.jsonl", by_rule)

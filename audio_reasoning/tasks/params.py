@@ -6,6 +6,8 @@ from pydantic import Discriminator, Field, Tag
 
 from audio_reasoning.core.typed import Name, Strict
 from audio_reasoning.tasks.source_params import (
+    AudioMcqSource,
+    AvqaSource,
     HubSource,
     MmarSource,
     MmauSource,
@@ -52,7 +54,7 @@ class OtherSource(Strict):
     split: SplitOrShares | None = None  # None: every row names its own
 
 
-_OURS = (*("mini", "files", "hub", "mmar", "mmau"),)
+_OURS = (*("mini", "files", "hub", "mmar", "mmau", "audiomcq", "avqa"),)
 
 
 def _loader(value: Any) -> str | None:
@@ -69,6 +71,8 @@ Source = Annotated[
     | Annotated[HubSource, Tag("hub")]
     | Annotated[MmarSource, Tag("mmar")]
     | Annotated[MmauSource, Tag("mmau")]
+    | Annotated[AudioMcqSource, Tag("audiomcq")]
+    | Annotated[AvqaSource, Tag("avqa")]
     | Annotated[OtherSource, Tag("other")],
     Discriminator(
         _loader,

@@ -87,3 +87,20 @@ class MmauSource(Published):
     repo: str = "gamma-lab-umd/MMAU-test-mini"
     revision: Filled
     file: str = "test_mini.parquet"
+
+
+class AudioMcqSource(Published):
+    """AudioMCQ-StrongAC-GeminiCoT: questions in JSON lines, a file of audio for each clip beside them."""
+
+    loader: Literal["audiomcq"]
+    repo: str = "Harland/AudioMCQ-StrongAC-GeminiCoT"
+    revision: Filled
+    questions: str = "data.jsonl"
+
+
+class AvqaSource(Published):
+    """AVQA: its annotations and a folder of its videos' sound, both on this machine."""
+
+    loader: Literal["avqa"]
+    questions: Filled  # train_qa.json or val_qa.json
+    audio: Filled  # a folder of <video_name>.wav
