@@ -45,6 +45,8 @@ LOADERS = {
     "mmau": "audio_reasoning.tasks.mmau:load",
     "audiomcq": "audio_reasoning.tasks.audiomcq:load",
     "avqa": "audio_reasoning.tasks.avqa:load",
+    "musicbench": "audio_reasoning.tasks.musicbench:load",
+    "tacos": "audio_reasoning.tasks.tacos:load",
 }
 PATHS = {  # parameters that name files here
     "files": ("questions", "audio"),

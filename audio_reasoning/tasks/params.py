@@ -11,9 +11,11 @@ from audio_reasoning.tasks.source_params import (
     HubSource,
     MmarSource,
     MmauSource,
+    MusicBenchSource,
     Published,
     Sha256,
     SplitOrShares,
+    TacosSource,
 )
 from audio_reasoning.tasks.source_params import Shares as Shares
 
@@ -54,7 +56,10 @@ class OtherSource(Strict):
     split: SplitOrShares | None = None  # None: every row names its own
 
 
-_OURS = (*("mini", "files", "hub", "mmar", "mmau", "audiomcq", "avqa"),)
+_OURS = (
+    *("mini", "files", "hub", "mmar", "mmau", "audiomcq", "avqa"),
+    *("musicbench", "tacos"),
+)
 
 
 def _loader(value: Any) -> str | None:
@@ -73,6 +78,8 @@ Source = Annotated[
     | Annotated[MmauSource, Tag("mmau")]
     | Annotated[AudioMcqSource, Tag("audiomcq")]
     | Annotated[AvqaSource, Tag("avqa")]
+    | Annotated[MusicBenchSource, Tag("musicbench")]
+    | Annotated[TacosSource, Tag("tacos")]
     | Annotated[OtherSource, Tag("other")],
     Discriminator(
         _loader,

@@ -34,8 +34,8 @@ def ready(
     """
     rows = checked_rows(objects, dropped if source.invalid == "drop" else None)
     if not rows:
-        first = f"; the first was dropped: {dropped[0]['why']}" if dropped else ""
-        raise UserError(f"{label}: gives no question{first}")
+        first = next((f"; the first was: {entry['why']}" for entry in dropped), "")
+        raise UserError(f"{label}: gives no question; {len(dropped)} were dropped or left out by a rule{first}")
     return limited(rows, source.limit)
 
 

@@ -104,3 +104,24 @@ class AvqaSource(Published):
     loader: Literal["avqa"]
     questions: Filled  # train_qa.json or val_qa.json
     audio: Filled  # a folder of <video_name>.wav
+
+
+class MusicBenchSource(Published):
+    """MusicBench: questions about tempo, key, mode and metre, made from its annotations."""
+
+    loader: Literal["musicbench"]
+    repo: str = "amaai-lab/MusicBench"
+    revision: Filled
+    questions: str = "MusicBench_train.json"
+    archive: str = "MusicBench.tar.gz"
+    seed: Seed = 0
+
+
+class TacosSource(Published):
+    """TACOS: questions about order, number and presence of sounds, made from its strong captions."""
+
+    loader: Literal["tacos"]
+    record: Annotated[str, Field(pattern=r"^\d+$")] = "15379789"
+    endpoint: str = ZENODO
+    part: Literal["development", "test"] = "development"  # TACOS' own; its test clips are for its own evaluation
+    seed: Seed = 0
