@@ -47,12 +47,16 @@ LOADERS = {
     "avqa": "audio_reasoning.tasks.avqa:load",
     "musicbench": "audio_reasoning.tasks.musicbench:load",
     "tacos": "audio_reasoning.tasks.tacos:load",
+    "countingqa": "audio_reasoning.tasks.countingqa:load",
+    "reasonaqa": "audio_reasoning.tasks.reasonaqa:load",
 }
 PATHS = {  # parameters that name files here
     "files": ("questions", "audio"),
     "hub": ("questions_file",),
     "mmar": ("questions_file", "audio"),
     "avqa": ("questions", "audio"),
+    "countingqa": ("audio",),
+    "reasonaqa": ("audio",),
 }
 
 

@@ -47,7 +47,7 @@ def load(source: AudioMcqSource, folder: Path, dropped: list[dict[str, str]]) ->
     """
     commit = commit_of(source.repo, source.revision, "its revision", "dataset")
     table = dataset_file(source.repo, commit, source.questions)
-    found = [(where.replace(str(table), source.questions), _row(raw)) for where, raw in read_rows(table)]
+    found = [(where, _row(raw)) for where, raw in read_rows(table, source.questions)]
     rows = ready(found, source, dropped, f"{source.repo}/{source.questions}")
     paths, _ = dataset_files(source.repo, commit, {row.audio_path for row in rows})
     with scratch_beside(folder) as scratch:

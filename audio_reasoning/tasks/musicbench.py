@@ -46,7 +46,7 @@ def load(source: MusicBenchSource, folder: Path, dropped: list[dict[str, str]]) 
     commit = commit_of(source.repo, source.revision, "its revision", "dataset")
     table = dataset_file(source.repo, commit, source.questions)
     clips: dict[str, dict[str, Any]] = {}
-    for _, raw in read_rows(table):
+    for _, raw in read_rows(table, source.questions):
         location = str(raw.get("location"))
         if raw.get("is_audioset_eval_mcaps"):
             leave_out(dropped, location, EVALUATION)

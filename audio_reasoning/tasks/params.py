@@ -8,11 +8,13 @@ from audio_reasoning.core.typed import Name, Strict
 from audio_reasoning.tasks.source_params import (
     AudioMcqSource,
     AvqaSource,
+    CountingQaSource,
     HubSource,
     MmarSource,
     MmauSource,
     MusicBenchSource,
     Published,
+    ReasonAqaSource,
     Sha256,
     SplitOrShares,
     TacosSource,
@@ -58,7 +60,7 @@ class OtherSource(Strict):
 
 _OURS = (
     *("mini", "files", "hub", "mmar", "mmau", "audiomcq", "avqa"),
-    *("musicbench", "tacos"),
+    *("musicbench", "tacos", "countingqa", "reasonaqa"),
 )
 
 
@@ -80,6 +82,8 @@ Source = Annotated[
     | Annotated[AvqaSource, Tag("avqa")]
     | Annotated[MusicBenchSource, Tag("musicbench")]
     | Annotated[TacosSource, Tag("tacos")]
+    | Annotated[CountingQaSource, Tag("countingqa")]
+    | Annotated[ReasonAqaSource, Tag("reasonaqa")]
     | Annotated[OtherSource, Tag("other")],
     Discriminator(
         _loader,

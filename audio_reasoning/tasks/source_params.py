@@ -125,3 +125,24 @@ class TacosSource(Published):
     endpoint: str = ZENODO
     part: Literal["development", "test"] = "development"  # TACOS' own; its test clips are for its own evaluation
     seed: Seed = 0
+
+
+class CountingQaSource(Published):
+    """CountingQA of AudioSkills: its annotations from the hub, its audio in a folder on this machine."""
+
+    loader: Literal["countingqa"]
+    repo: str = "nvidia/AudioSkills"
+    revision: Filled
+    questions: str = "audioskills_xl/CountingQA.json"
+    audio: Filled
+    seed: Seed = 0
+
+
+class ReasonAqaSource(Published):
+    """ReasonAQA: its annotations from Zenodo, the audio of AudioCaps and Clotho in a folder on this machine."""
+
+    loader: Literal["reasonaqa"]
+    record: Annotated[str, Field(pattern=r"^\d+$")] = "15036628"
+    endpoint: str = ZENODO
+    part: Literal["train", "val", "test"] = "train"
+    audio: Filled
