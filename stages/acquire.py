@@ -49,6 +49,7 @@ LOADERS = {
     "tacos": "audio_reasoning.tasks.tacos:load",
     "countingqa": "audio_reasoning.tasks.countingqa:load",
     "reasonaqa": "audio_reasoning.tasks.reasonaqa:load",
+    "youtube": "audio_reasoning.tasks.youtube:load",
 }
 PATHS = {  # parameters that name files here
     "files": ("questions", "audio"),
@@ -57,6 +58,7 @@ PATHS = {  # parameters that name files here
     "avqa": ("questions", "audio"),
     "countingqa": ("audio",),
     "reasonaqa": ("audio",),
+    "youtube": ("questions", "videos"),
 }
 
 

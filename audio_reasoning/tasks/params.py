@@ -18,6 +18,7 @@ from audio_reasoning.tasks.source_params import (
     Sha256,
     SplitOrShares,
     TacosSource,
+    YoutubeSource,
 )
 from audio_reasoning.tasks.source_params import Shares as Shares
 
@@ -60,7 +61,7 @@ class OtherSource(Strict):
 
 _OURS = (
     *("mini", "files", "hub", "mmar", "mmau", "audiomcq", "avqa"),
-    *("musicbench", "tacos", "countingqa", "reasonaqa"),
+    *("musicbench", "tacos", "countingqa", "reasonaqa", "youtube"),
 )
 
 
@@ -84,6 +85,7 @@ Source = Annotated[
     | Annotated[TacosSource, Tag("tacos")]
     | Annotated[CountingQaSource, Tag("countingqa")]
     | Annotated[ReasonAqaSource, Tag("reasonaqa")]
+    | Annotated[YoutubeSource, Tag("youtube")]
     | Annotated[OtherSource, Tag("other")],
     Discriminator(
         _loader,

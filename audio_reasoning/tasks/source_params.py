@@ -146,3 +146,14 @@ class ReasonAqaSource(Published):
     endpoint: str = ZENODO
     part: Literal["train", "val", "test"] = "train"
     audio: Filled
+
+
+class YoutubeSource(Published):
+    """Questions in MMAR's schema about videos, with `url` and `timestamp`; `videos` keeps what was fetched of them."""
+
+    loader: Literal["youtube"]
+    questions: Filled
+    videos: Filled
+    license: str = ""
+    pause_s: Annotated[float, Field(ge=0)] = 5.0  # seconds between two videos
+    limit_rate: Annotated[str, Field(pattern=r"^\d+[KM]$")] = "2M"  # bytes a second, as yt-dlp writes them
