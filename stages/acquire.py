@@ -1,9 +1,12 @@
 """Stage `acquire`: bring one source of questions, with its audio, into the pipeline's own form.
 
-Writes `data/sources/<name>/questions.jsonl` (MMAR's schema, `audio_path` relative to `data/audio`),
-`dropped.jsonl` beside it (invalid questions, and those about audio that cannot be used, where the source's `invalid` is
-"drop") and
-`data/audio/<name>/` (16 kHz mono FLAC).
+Writes `data/audio/<name>/` (16 kHz mono FLAC) and, in `data/sources/<name>/`, the questions file last:
+
+    questions.jsonl     MMAR's schema, `audio_path` relative to `data/audio`
+    dropped.jsonl       invalid questions, and those about audio that cannot be used, where `invalid` is "drop"
+    left_out.jsonl      what a rule of the source does not ask about, such as a visual question
+    annotations.jsonl   what a source tells of answers, such as MMAR's rubrics: read by the judge of traces alone
+    provenance.json     how many questions are of which licence, revision and making; what is missing, by the reason
 
     python -m stages.acquire --source mini
     python -m stages.acquire --source mine --fingerprint           # the sha256 of questions on this machine
@@ -17,14 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import atomic_dir, read_jsonl, read_text, write_jsonl
+from audio_reasoning.core.files import atomic_dir, read_jsonl, read_text, write_json, write_jsonl
 from audio_reasoning.core.parse import parse_yaml
 from audio_reasoning.core.plugins import load_part
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.tasks import files as from_files
 from audio_reasoning.tasks import hub as from_hub
-from audio_reasoning.tasks.params import Data, FilesSource, HubSource
+from audio_reasoning.tasks.params import Data, FilesSource
 from audio_reasoning.tasks.pin import write_text_value
+from audio_reasoning.tasks.provenance import UNKNOWN, provenance, summary
+from audio_reasoning.tasks.published import BY_RULE
 from stages.layout import AUDIO, SOURCES, repository
 from stages.params import PARAMS, load_params
 
@@ -36,8 +41,25 @@ LOADERS = {
     "mini": "audio_reasoning.tasks.mini.source:load",
     "files": "audio_reasoning.tasks.files:load",
     "hub": "audio_reasoning.tasks.hub:load",
+    "mmar": "audio_reasoning.tasks.mmar:load",
+    "mmau": "audio_reasoning.tasks.mmau:load",
+    "audiomcq": "audio_reasoning.tasks.audiomcq:load",
+    "avqa": "audio_reasoning.tasks.avqa:load",
+    "musicbench": "audio_reasoning.tasks.musicbench:load",
+    "tacos": "audio_reasoning.tasks.tacos:load",
+    "countingqa": "audio_reasoning.tasks.countingqa:load",
+    "reasonaqa": "audio_reasoning.tasks.reasonaqa:load",
+    "youtube": "audio_reasoning.tasks.youtube:load",
 }
-PATHS = {"files": ("questions", "audio"), "hub": ("questions_file",)}  # parameters that name files here
+PATHS = {  # parameters that name files here
+    "files": ("questions", "audio"),
+    "hub": ("questions_file",),
+    "mmar": ("questions_file", "audio"),
+    "avqa": ("questions", "audio"),
+    "countingqa": ("audio",),
+    "reasonaqa": ("audio",),
+    "youtube": ("questions", "videos"),
+}
 
 
 class Params(Strict):
@@ -48,12 +70,28 @@ class Params(Strict):
 
 def acquire(name: str, source: Any) -> int:
     """Load the source called `name`; return its number of questions. The questions file is written last."""
-    dropped: list[dict[str, str]] = []
+    noted: list[dict[str, str]] = []
     with atomic_dir(AUDIO / name) as folder:
         load: Loader = load_part(source.loader, LOADERS, f"data.sources.{name}.loader")
-        rows = [{**row, "audio_path": f"{name}/{row['audio_path']}"} for row in load(source, folder, dropped)]
-    write_jsonl(SOURCES / name / "dropped.jsonl", dropped)
-    write_jsonl(SOURCES / name / "questions.jsonl", rows)
+        rows = [{**row, "audio_path": f"{name}/{row['audio_path']}"} for row in load(source, folder, noted)]
+    license = getattr(source, "license", None)
+    if license is not None:
+        rows = [
+            row if "provenance" in row else {**row, "provenance": provenance(license, "", "as given")} for row in rows
+        ]
+    annotations = [{"id": row["id"], **apart} for row in rows if (apart := row.pop("annotations", None))]
+    by_rule = [{"id": entry["id"], "why": entry["why"]} for entry in noted if entry.get("left out") == BY_RULE]
+    dropped = [entry for entry in noted if entry.get("left out") != BY_RULE]
+    summed = summary(rows, dropped, by_rule)
+    if UNKNOWN in summed["licenses"]:
+        what = f"{summed['licenses'][UNKNOWN]} questions of data.sources.{name} have no known licence"
+        print(f"warning: {what}; who may use what is made of them stays open", file=sys.stderr)
+    folder = SOURCES / name
+    write_jsonl(folder / "dropped.jsonl", dropped)
+    write_jsonl(folder / "left_out.jsonl", by_rule)
+    write_jsonl(folder / "annotations.jsonl", annotations)
+    write_json(folder / "provenance.json", summed)
+    write_jsonl(folder / "questions.jsonl", rows)
     return len(rows)
 
 
@@ -61,7 +99,7 @@ def fingerprint(name: str, source: Any) -> tuple[str, str]:
     """The key that pins a source, and the value that its files give it; UserError for a source without such files."""
     if isinstance(source, FilesSource):
         return "sha256", from_files.fingerprint(source)
-    if isinstance(source, HubSource):
+    if hasattr(source, "questions_sha256"):
         return "questions_sha256", from_hub.fingerprint(source)
     raise UserError(f"--fingerprint: {name} is a source of loader {source.loader}; only files have one")
 

@@ -26,7 +26,7 @@ from audio_reasoning.prompts.aliases import missing_links
 from audio_reasoning.prompts.registry import load_prompt
 from audio_reasoning.tasks.files import check_pinned, questions_by_split
 from audio_reasoning.tasks.mmar_schema import SPLITS
-from audio_reasoning.tasks.params import FilesSource, HubSource, MiniSource, Source
+from audio_reasoning.tasks.params import FilesSource, MiniSource, Source
 from stages.compose import overridden
 from stages.layout import PROMPTS, QUESTIONS
 from stages.params import PARAMS
@@ -168,8 +168,8 @@ def branches(params: Project) -> list[str]:
     """Hub revisions that are no commits: each is resolved once, but elsewhere or later it may stand for another one."""
     given = [("model.revision", params.model.revision)] if params.model.kind == "hub" else []
     for name, source in params.data.sources.items():
-        if isinstance(source, HubSource):
-            given.append((f"data.sources.{name}.revision", source.revision))
+        if revision := getattr(source, "revision", ""):
+            given.append((f"data.sources.{name}.revision", revision))
     return [
         f"{key} is {revision}, a branch or a tag, which can be moved: the stage that resolves it says which commit it "
         f"stands for; set {key} to that commit, and others get the same"

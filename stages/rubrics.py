@@ -2,9 +2,10 @@
 
     python -m stages.rubrics
 
-Writes data/rubrics/test.jsonl, in the format of MMAR-meta.jsonl. A source whose questions have a `rubric` (MMAR's
-own metadata of 2026) gives that; MMAR-mini knows what each clip holds, and gets five items written from it, which
-the evidence judge checks. Questions of other sources have none: point judge.rubrics at a file that has theirs.
+Writes data/rubrics/test.jsonl, in the format of MMAR-meta.jsonl. A source whose questions or annotations have a
+`rubric` (MMAR's own metadata of 2026) gives that; MMAR-mini knows what each clip holds, and gets five items written
+from it, which the evidence judge checks. Questions of other sources have none: point judge.rubrics at a file that has
+theirs.
 
 A `rubric` that cannot be used is warned of and left out, since most who bring their questions along judge nothing;
 the stage `judge` stops where it needs one that is not there.
@@ -72,11 +73,13 @@ def main() -> None:
         if isinstance(source, MiniSource):
             rubrics |= rubrics_of_mini(read_jsonl(path))
             continue
-        brought, wrong = rubrics_brought(read_jsonl(path), str(path))
-        rubrics |= brought
-        if wrong:
-            print(f"warning: {path}: {len(wrong)} rubrics cannot be used and are left out; the first:", file=sys.stderr)
-            print("\n".join(f"  {message}" for message in wrong[:3]), file=sys.stderr)
+        apart = path.with_name("annotations.jsonl")
+        for file in (path, apart) if apart.is_file() else (path,):
+            brought, wrong = rubrics_brought(read_jsonl(file), str(file))
+            rubrics |= brought
+            if wrong:
+                named = f"{file}: {len(wrong)} rubrics cannot be used and are left out"
+                print("\n  ".join([f"warning: {named}; the first:", *wrong[:3]]), file=sys.stderr)
     ids = [question.id for question in read_questions(QUESTIONS / "test.jsonl")]
     write_jsonl(RUBRICS, [to_row(name, rubrics[name]) for name in ids if name in rubrics])
     print(f"{RUBRICS}: {sum(name in rubrics for name in ids)} of {len(ids)} test questions have a rubric")

@@ -17,9 +17,9 @@ import yaml
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.records import read_questions
 from audio_reasoning.metrics.dropped import dropped_ids
+from audio_reasoning.tasks.archives import extract
 from audio_reasoning.tasks.audio import HOP
 from audio_reasoning.tasks.files import fingerprint
-from audio_reasoning.tasks.hub import extract
 from audio_reasoning.tasks.params import FilesSource, MiniSource
 from audio_reasoning.tasks.pin import write_text_value
 from stages import check, questions

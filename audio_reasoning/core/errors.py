@@ -11,6 +11,10 @@ class UserError(Exception):
     """Bad input or set-up: the message says what is wrong, where, and how to mend it."""
 
 
+class DamagedError(UserError):
+    """A file that was fetched is broken or cut short: fetching it anew may mend that."""
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """A hint naming the valid name closest to `name`.
 

@@ -86,13 +86,13 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_rows(path: Path, label: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the objects of JSON lines or of a JSON array, whatever the file's name ends in, each with its place.
 
-    The place, "file:line" and in an array the item, begins a message. Raises UserError for a file that is missing or
-    broken, and for a value that is no object.
+    The place, "file:line" and in an array the item, begins a message; `label` stands there for the file. Raises
+    UserError for a file that is missing or broken, and for a value that is no object.
     """
-    for where, row in parse_json_rows(read_text(path), str(path)):
+    for where, row in parse_json_rows(read_text(path), label or str(path)):
         if not isinstance(row, dict):
             raise UserError(f"{where}: expected a JSON object, found {type(row).__name__}")
         yield where, row

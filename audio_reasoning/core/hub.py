@@ -8,17 +8,20 @@ import errno
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.parse import parse_json
+from audio_reasoning.core.progress import progress
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SAME_WEIGHTS = ["*.bin", "*.pt", "*.pth", "*.gguf", "*.onnx", "*.h5", "*.msgpack"]  # beside safetensors
 _GB = 1e9
+_AT_ONCE = 8  # small files in flight: more of them are refused as too many requests
 
 
 def is_commit(revision: str) -> bool:
@@ -31,13 +34,18 @@ def is_commit(revision: str) -> bool:
 
 
 @contextmanager
-def reaching_hub(what: str) -> Iterator[None]:
-    """Turn whatever the hub's client raises in the block into a UserError about `what` was to be had."""
+def reaching_hub(what: str, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+    """Turn whatever the hub's client raises in the block into a UserError about `what` was to be had.
+
+    An error of the kind `but` is let through.
+    """
     from httpx import HTTPError, InvalidURL  # an address that is none is no HTTPError
     from huggingface_hub.errors import EntryNotFoundError, RevisionResolutionError, XetDownloadError
 
     try:
         yield
+    except but:
+        raise
     except (
         OSError,
         ValueError,
@@ -72,8 +80,14 @@ def _reason(error: Exception) -> str:
         return f"the disk of {constants.HF_HUB_CACHE} is full; what came is kept, and HF_HOME names another place "
     if constants.HF_HUB_OFFLINE:
         return f"HF_HUB_OFFLINE is set, and it is not in {constants.HF_HUB_CACHE}; unset it to download "
-    if isinstance(error, errors.HfHubHTTPError) and error.response.status_code in (401, 403):
-        return "HF_TOKEN is refused, or may not see it "
+    if isinstance(error, errors.HfHubHTTPError):
+        status = error.response.status_code
+        if status in (401, 403):
+            return "HF_TOKEN is refused, or may not see it "
+        if status == 429:
+            return "it was asked too often: wait, or set HF_TOKEN, which may ask more "
+        if status >= 500:
+            return f"it fails at the moment (status {status}): try again later; what came is kept "
     unreached = (RequestError, InvalidURL, ConnectionError, errors.LocalEntryNotFoundError, errors.FileMetadataError)
     if isinstance(error, (*unreached, errors.DryRunError, errors.HfHubHTTPError)):
         return f"{constants.ENDPOINT} cannot be reached, or does not answer as a hub "
@@ -99,6 +113,42 @@ def commit_of(repo: str, revision: str, parameter: str, kind: Literal["model", "
         file=sys.stderr,
     )
     return commit
+
+
+def dataset_file(repo: str, commit: str, name: str, anew: bool = False) -> Path:
+    """One file of a dataset repository, in the hub's own cache; `anew`: downloaded whatever lies there.
+
+    An interrupted download goes on where it stopped. Raises UserError when it cannot be had.
+    """
+    from huggingface_hub import hf_hub_download
+
+    with reaching_hub(f"{repo}@{commit}: {name}"):
+        return Path(hf_hub_download(repo, name, repo_type="dataset", revision=commit, force_download=anew))
+
+
+def dataset_files(repo: str, commit: str, names: Iterable[str]) -> tuple[dict[str, Path], dict[str, str]]:
+    """Many small files of a dataset repository, several at once: their paths, and why there is none of others.
+
+    Raises UserError as `dataset_file` does, but for files that the repository lacks.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    def fetch(name: str) -> tuple[str, Path | None]:
+        try:
+            with reaching_hub(f"{repo}@{commit}: {name}", but=RemoteEntryNotFoundError):
+                return name, Path(hf_hub_download(repo, name, repo_type="dataset", revision=commit))
+        except RemoteEntryNotFoundError:
+            return name, None
+
+    wanted = sorted(set(names))
+    paths: dict[str, Path] = {}
+    with progress(len(wanted), "file", f"fetching from {repo}") as bar, ThreadPoolExecutor(_AT_ONCE) as pool:
+        for name, path in pool.map(fetch, wanted):
+            if path:
+                paths[name] = path
+            bar.update()
+    return paths, {name: f"{repo} has no such file" for name in wanted if name not in paths}
 
 
 def fetch_model(model_id: str, commit: str) -> Path:

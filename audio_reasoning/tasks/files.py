@@ -10,6 +10,7 @@ from audio_reasoning.core.files import sha256_file, sha256_json
 from audio_reasoning.tasks.clips import locate_all, questions_by_clip, refusal, transcode
 from audio_reasoning.tasks.mmar_schema import SPLITS, Row, read_rows
 from audio_reasoning.tasks.params import FilesSource, Shares
+from audio_reasoning.tasks.published import limited
 
 
 def load(source: FilesSource, folder: Path, dropped: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
@@ -18,7 +19,8 @@ def load(source: FilesSource, folder: Path, dropped: list[dict[str, str]]) -> It
     Raises UserError for what `check_pinned` and `transcode` refuse.
     """
     check_pinned(source)
-    return transcode(_read(source, dropped), Path(source.audio), folder, source.invalid, dropped, source.audio)
+    rows = limited(_read(source, dropped), source.limit)
+    return transcode(rows, Path(source.audio), folder, source.invalid, dropped, source.audio)
 
 
 def fingerprint(source: FilesSource) -> str:
@@ -57,7 +59,7 @@ def questions_by_split(source: FilesSource) -> dict[str, int]:
 
     Where the source gives shares instead of a split, about so many.
     """
-    by_split = Counter(row.split for row in _read(source, []))
+    by_split = Counter(row.split for row in limited(_read(source, []), source.limit))
     rest = by_split.pop(None, 0)
     if isinstance(source.split, Shares):
         shares = {split: getattr(source.split, split) for split in SPLITS}

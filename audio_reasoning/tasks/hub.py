@@ -1,19 +1,28 @@
 """A dataset repository on the Hugging Face hub that holds questions and an archive of audio, like MMAR's."""
 
-import errno
-import shutil
-import tarfile
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from audio_reasoning.core.download import use_fetched
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import sha256_file
-from audio_reasoning.core.hub import commit_of, reaching_hub
+from audio_reasoning.core.hub import commit_of, dataset_file
+from audio_reasoning.tasks.archives import extract
 from audio_reasoning.tasks.clips import transcode
-from audio_reasoning.tasks.mmar_schema import read_rows
-from audio_reasoning.tasks.params import HubSource
+from audio_reasoning.tasks.mmar_schema import Row, read_rows
+from audio_reasoning.tasks.provenance import with_provenance
+from audio_reasoning.tasks.published import limited, scratch_beside
+from audio_reasoning.tasks.source_params import HubSource
+
+
+class Corrected(Protocol):
+    """A source whose questions may be read from a file on this machine instead of its own."""
+
+    @property
+    def questions_file(self) -> str: ...  # noqa: D102
+    @property
+    def questions_sha256(self) -> str: ...  # noqa: D102
 
 
 def load(source: HubSource, folder: Path, dropped: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
@@ -26,15 +35,41 @@ def load(source: HubSource, folder: Path, dropped: list[dict[str, str]]) -> Iter
     """
     # Once: a branch may move between two files.
     commit = commit_of(source.repo, source.revision, "its revision", "dataset")
-    questions = _local(source) if source.questions_file else _download(source.repo, commit, source.questions)
-    rows = read_rows(questions, dropped if source.invalid == "drop" else None)
-    archive = _download(source.repo, commit, source.archive)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".extracted.") as scratch:
-        extract(archive, Path(scratch))
-        yield from transcode(rows, Path(scratch), folder, source.invalid, dropped, source.archive)
+    questions = local_questions(source) or dataset_file(source.repo, commit, source.questions)
+    rows = limited(read_rows(questions, dropped if source.invalid == "drop" else None), source.limit)
+    yield from with_provenance(
+        from_archive(source, commit, rows, folder, dropped), source.license, f"{source.repo}@{commit}", "as published"
+    )
 
 
-def fingerprint(source: HubSource) -> str:
+class Archived(Protocol):
+    """A source whose audio lies in an archive of a repository."""
+
+    @property
+    def repo(self) -> str: ...  # noqa: D102
+    @property
+    def archive(self) -> str: ...  # noqa: D102
+    @property
+    def invalid(self) -> Any: ...  # noqa: D102
+
+
+def from_archive(
+    source: Archived, commit: str, rows: list[Row], folder: Path, dropped: list[dict[str, str]]
+) -> Iterator[dict[str, Any]]:
+    """The rows with their audio transcoded, of which the source's archive holds the files; a broken one is had anew.
+
+    Raises UserError as `dataset_file`, `extract` and `transcode` do.
+    """
+
+    def unpack(archive: Path) -> None:
+        extract(archive, scratch, {row.audio_path for row in rows})
+
+    with scratch_beside(folder) as scratch:
+        use_fetched(lambda anew: dataset_file(source.repo, commit, source.archive, anew), unpack)
+        yield from transcode(rows, scratch, folder, source.invalid, dropped, source.archive)
+
+
+def fingerprint(source: Corrected) -> str:
     """The SHA-256, in hex, of the file that the source takes its questions from; UserError if it names none."""
     path = Path(source.questions_file)
     if not source.questions_file or not path.is_file():
@@ -42,7 +77,13 @@ def fingerprint(source: HubSource) -> str:
     return sha256_file(path)
 
 
-def _local(source: HubSource) -> Path:
+def local_questions(source: Corrected) -> Path | None:
+    """The file that the source's questions are read from instead of its own, checked; None where it names none.
+
+    Raises UserError if it is not there, or its SHA-256 is not the source's `questions_sha256`.
+    """
+    if not source.questions_file:
+        return None
     sha256 = fingerprint(source)
     if sha256 != source.questions_sha256:
         why = "it has changed" if source.questions_sha256 else "this source's questions_sha256 was never set"
@@ -51,39 +92,3 @@ def _local(source: HubSource) -> Path:
             "`audio-reasoning fingerprint NAME --write` does, with this source's NAME"
         )
     return Path(source.questions_file)
-
-
-def _download(repo: str, commit: str, filename: str) -> Path:
-    # Imported here: it takes half a second, and only this loader needs it.
-    from huggingface_hub import hf_hub_download
-
-    with reaching_hub(f"{repo}@{commit}: {filename}"):
-        return Path(hf_hub_download(repo, filename, repo_type="dataset", revision=commit))
-
-
-def extract(archive: Path, folder: Path) -> None:
-    """Unpack the regular files of a tar archive; a member that is a link, or would land elsewhere, is a UserError.
-
-    By hand, since Debian 12's Python 3.11.2 lacks the extraction filters of PEP 706.
-    """
-    root = folder.resolve()
-    try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                target = (root / member.name).resolve()
-                if not (member.isfile() or member.isdir()) or not target.is_relative_to(root):
-                    raise UserError(f"{archive}: refused, it holds an unsafe member: {member.name!r}")
-                content = tar.extractfile(member)
-                if content is None:  # a folder; files make their own
-                    continue
-                try:
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    file = target.open("wb")
-                except OSError as error:
-                    if error.errno != errno.ENAMETOOLONG:
-                        raise
-                    continue  # one such file must not stop the others: a question about it is told that it is missing
-                with content, file:
-                    shutil.copyfileobj(content, file)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise UserError(f"{archive}: cannot be unpacked ({error}); delete it and run the stage again") from None

@@ -1,5 +1,6 @@
 """MMAR's question schema, read strictly; audio_reasoning/core/mmar.py types it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
@@ -42,15 +43,28 @@ class Row:
 def read_rows(path: Path, dropped: list[dict[str, str]] | None = None) -> list[Row]:
     """Read a JSON array or JSON lines of questions in MMAR's schema.
 
-    Raises UserError, with file, line and id, for a field that is missing or of the wrong type, duplicate ids,
+    Raises UserError as `checked_rows` does.
+    """
+    rows = checked_rows(read_objects(path), dropped, path)
+    if not rows:
+        raise UserError(f"{path}: holds no questions")
+    return rows
+
+
+def checked_rows(
+    objects: Iterable[tuple[str, dict[str, Any]]], dropped: list[dict[str, str]] | None, path: Path | None = None
+) -> list[Row]:
+    """Check questions in MMAR's schema, each given with its place, which begins the messages about it.
+
+    Raises UserError, with the place and the id, for a field that is missing or of the wrong type, duplicate ids,
     duplicate choices, fewer than two choices, an answer that is not a choice, and an audio path that leaves
     its folder. With a list for `dropped`, such a question is left out instead, and its id, its split and the
-    message are appended there. Labels in two spellings are refused in any case.
+    message, with the name of `path` alone, are appended there. Labels in two spellings are refused in any case.
     """
     first_seen: dict[str, str] = {}
     spellings = Spellings()
     rows = []
-    for where, raw in read_objects(path):
+    for where, raw in objects:
         try:
             row = parse_row(raw, where)
             if row.id in first_seen:
@@ -60,13 +74,12 @@ def read_rows(path: Path, dropped: list[dict[str, str]] | None = None) -> list[R
                 raise
             row_split = raw.get("split")
             split = {"split": row_split} if row_split in SPLITS else {}
-            dropped.append({"id": str(raw.get("id")), "why": str(error).replace(str(path), path.name), **split})
+            why = str(error).replace(str(path), path.name) if path else str(error)
+            dropped.append({"id": str(raw.get("id")), "why": why, **split})
             continue
         spellings.add(labels_of(row), f"{where} (id {row.id!r})")
         first_seen[row.id] = where
         rows.append(row)
-    if not rows:
-        raise UserError(f"{path}: holds no questions")
     return rows
 
 

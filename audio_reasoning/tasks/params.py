@@ -2,37 +2,25 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag
 
-from audio_reasoning.core.typed import Name, Share, Strict
-
-
-class Shares(Strict):
-    """The shares of a source's questions that go to each split, and the seed that decides which do."""
-
-    train: Share = 0.0
-    dev: Share = 0.0
-    test: Share = 0.0
-    seed: Annotated[int, Field(ge=0)] = 0
-
-    @model_validator(mode="after")
-    def _is_whole(self) -> "Shares":
-        total = self.train + self.dev + self.test
-        if abs(total - 1) > 1e-6:
-            raise ValueError(f"the shares of train, dev and test must add up to 1, not {total:g}")
-        return self
-
-
-def _kind(value: Any) -> str:
-    return "shares" if isinstance(value, dict | Shares) else "name"  # one message for a mistake, not one for each kind
-
-
-# One split for all questions of a source, or shares.
-SplitOrShares = Annotated[
-    Annotated[Literal["train", "dev", "test"], Tag("name")] | Annotated[Shares, Tag("shares")], Discriminator(_kind)
-]
-
-Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]  # empty: not yet known
+from audio_reasoning.core.typed import Name, Strict
+from audio_reasoning.tasks.source_params import (
+    AudioMcqSource,
+    AvqaSource,
+    CountingQaSource,
+    HubSource,
+    MmarSource,
+    MmauSource,
+    MusicBenchSource,
+    Published,
+    ReasonAqaSource,
+    Sha256,
+    SplitOrShares,
+    TacosSource,
+    YoutubeSource,
+)
+from audio_reasoning.tasks.source_params import Shares as Shares
 
 
 class MiniSource(Strict):
@@ -46,7 +34,7 @@ class MiniSource(Strict):
     min_share: Annotated[float, Field(ge=0, le=1 / 16)]
 
 
-class FilesSource(Strict):
+class FilesSource(Published):
     """Questions in MMAR's schema (JSON array or JSONL) with an audio folder, on this machine.
 
     `sha256` pins their content: `audio-reasoning fingerprint NAME --write`.
@@ -55,27 +43,9 @@ class FilesSource(Strict):
     loader: Literal["files"]
     questions: str
     audio: str
-    split: SplitOrShares
     invalid: Literal["stop", "drop"]
     sha256: Sha256
-
-
-class HubSource(Strict):
-    """A dataset repository on the Hugging Face hub that holds metadata and an audio archive, like MMAR's.
-
-    `questions_file`, where it is set, is a file on this machine that is read instead of the repository's metadata:
-    corrected metadata may be published elsewhere. `questions_sha256` pins it as a files source's `sha256` does.
-    """
-
-    loader: Literal["hub"]
-    repo: str
-    revision: str
-    questions: str
-    archive: str
-    split: SplitOrShares
-    invalid: Literal["stop", "drop"]
-    questions_file: str = ""
-    questions_sha256: Sha256 = ""
+    license: str = ""
 
 
 class OtherSource(Strict):
@@ -89,7 +59,10 @@ class OtherSource(Strict):
     split: SplitOrShares | None = None  # None: every row names its own
 
 
-_OURS = ("mini", "files", "hub")
+_OURS = (
+    *("mini", "files", "hub", "mmar", "mmau", "audiomcq", "avqa"),
+    *("musicbench", "tacos", "countingqa", "reasonaqa", "youtube"),
+)
 
 
 def _loader(value: Any) -> str | None:
@@ -104,6 +77,15 @@ Source = Annotated[
     Annotated[MiniSource, Tag("mini")]
     | Annotated[FilesSource, Tag("files")]
     | Annotated[HubSource, Tag("hub")]
+    | Annotated[MmarSource, Tag("mmar")]
+    | Annotated[MmauSource, Tag("mmau")]
+    | Annotated[AudioMcqSource, Tag("audiomcq")]
+    | Annotated[AvqaSource, Tag("avqa")]
+    | Annotated[MusicBenchSource, Tag("musicbench")]
+    | Annotated[TacosSource, Tag("tacos")]
+    | Annotated[CountingQaSource, Tag("countingqa")]
+    | Annotated[ReasonAqaSource, Tag("reasonaqa")]
+    | Annotated[YoutubeSource, Tag("youtube")]
     | Annotated[OtherSource, Tag("other")],
     Discriminator(
         _loader,

@@ -10,6 +10,9 @@ from audio_reasoning.tasks.audio import write_flac
 from audio_reasoning.tasks.mini.generate import Item, generate
 from audio_reasoning.tasks.mmar_schema import SPLITS
 from audio_reasoning.tasks.params import MiniSource
+from audio_reasoning.tasks.provenance import provenance
+
+ORIGIN = provenance("Apache-2.0", "", "synthesised")
 
 
 def load(source: MiniSource, folder: Path, _dropped: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
@@ -46,4 +49,5 @@ def _row(item: Item, split: str) -> dict[str, Any]:
         "evidence": asdict(item.evidence),
         "difficulty": item.difficulty,
         "kind": item.kind,
+        "provenance": ORIGIN,
     }
