@@ -16,7 +16,7 @@ IN_VENV := export PATH="$(CURDIR)/.venv/bin:$$PATH" DVC_NO_ANALYTICS=1;
 SHOW_RESULTS := python -m cli show
 STOP_SERVER := python -m cli server stop
 
-.PHONY: help setup repro test lint check plots diff bench bench-client bench-rest bench-optimize bench-report screenshots stop clean distclean
+.PHONY: help setup repro test lint check plots diff bench bench-client bench-rest bench-optimize bench-report bench-decontaminate screenshots stop clean distclean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -60,6 +60,9 @@ bench-optimize: setup ## Measure prompt optimisation: both searches, three seeds
 
 bench-report: setup ## Measure how long the report takes to build and to open, at full size
 	@$(IN_VENV) python -m benchmarks.report $(ARGS)
+
+bench-decontaminate: setup ## Measure which planted copies of test clips are found, and how fast sources are combined
+	@$(IN_VENV) python -m benchmarks.decontaminate $(ARGS)
 
 screenshots: setup ## Take the pictures of the report in docs/, in Chromium
 	@$(IN_VENV) python -m stages.screenshot $(ARGS)

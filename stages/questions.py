@@ -1,7 +1,8 @@
-"""Stage `questions`: gather the sources of params.yaml into one file a split.
+"""Stage `questions`: combine the sources of params.yaml into one file a split, and keep train and dev clear of test.
 
-Writes `data/questions/{train,dev,test}.jsonl` (Question records) and `manifest.json` (what they hold, and what was
-left out and why). Refuses ids that are not unique, and a source video, clip or audio file found in two splits.
+Writes `data/questions/{train,dev,test}.jsonl` (Question records) and `manifest.json` (what they hold, what was left out
+and why, and what was removed since a test question collides with it). Refuses ids that are not unique, and a source
+video, clip or audio file that is still found in two splits.
 
     python -m stages.questions
 """
@@ -10,17 +11,24 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from audio_reasoning.core.clips import video_of
 from audio_reasoning.core.errors import UserError, stage_main
 from audio_reasoning.core.files import read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
+from audio_reasoning.core.files import read_rows as read_objects
 from audio_reasoning.core.labels import Spellings
 from audio_reasoning.core.mmar import Split
 from audio_reasoning.core.progress import progress
 from audio_reasoning.core.records import Audio, Question, to_dict
 from audio_reasoning.core.typed import Strict
+from audio_reasoning.render.removals import removal_table
 from audio_reasoning.tasks.audio import flac_duration
+from audio_reasoning.tasks.combine import check_shares, relabelled, taken
+from audio_reasoning.tasks.combine_params import Combine, Decontaminate, Part
+from audio_reasoning.tasks.decontaminate import Removal, removals, video_key
 from audio_reasoning.tasks.mmar_schema import SPLITS, Row, labels_of, read_rows
 from audio_reasoning.tasks.params import Data, Shares
 from audio_reasoning.tasks.splits import divide, linked
@@ -36,34 +44,50 @@ class Params(Strict):
     data: Data
 
 
-def gather(sources: dict[str, Any]) -> tuple[Splits, list[dict[str, str]]]:
-    """Read and check the named sources; return their questions by split, and what was left out.
+ALL = Part()  # what is taken of a source that nothing is said of
 
-    Raises UserError for what `read_rows` refuses, a question of no split, audio that is not there, and one label in
-    two spellings.
+
+def gather(sources: dict[str, Any], combine: Combine | None = None) -> tuple[Splits, list[dict[str, str]]]:
+    """Read and check the named sources; return what is taken of their questions by split, and what was left out.
+
+    Raises UserError for what `read_rows` refuses, a question of no split, audio that is not there, a sub-category that
+    is not in the map of its source, and one label in two spellings.
     """
+    combine = combine or Combine()
     splits: Splits = {split: [] for split in SPLITS}
     dropped: list[dict[str, str]] = []
     spellings = Spellings()
     for name, source in sources.items():
         path = SOURCES / name / "questions.jsonl"
-        rows = read_rows(path)
+        rows = _labelled(name, read_rows(path), combine.parts.get(name, ALL))
         for left_out in read_jsonl(SOURCES / name / "dropped.jsonl"):
             split = left_out.get("split") or getattr(source, "split", None)
             what = {"source": name, "split": split, "id": left_out["id"], "what": "the question"}
             dropped.append({**what, "why": left_out["why"]})
         audio = _describe_audio({row.audio_path for row in rows})
         drawn = _drawn(name, rows, audio, source)
+        of_source: Splits = {split: [] for split in SPLITS}
         for row in rows:
             split = row.split or drawn.get(row.id) or getattr(source, "split", None)
             if split is None:
                 raise UserError(f"{path}: id {row.id!r} has no split, and data.sources.{name} names none")
             spellings.add(labels_of(row), f"the source {name} (id {row.id!r})")
-            splits[split].append(_question(row, audio[row.audio_path], name))
+            of_source[split].append(_question(row, audio[row.audio_path], name))
             if row.blank_choices:
                 what = {"source": name, "split": split, "id": row.id, "what": "a blank choice"}
                 dropped.append({**what, "why": "it cannot be chosen"})
+        for split, questions in of_source.items():
+            splits[split] += taken(questions, combine.parts.get(name, ALL), combine.seed)
     return splits, dropped
+
+
+def _labelled(name: str, rows: list[Row], part: Part) -> list[Row]:
+    try:
+        rows = relabelled(rows, part.labels)
+        check_shares(rows, part)
+    except UserError as error:
+        raise UserError(f"data.combine.parts.{name}.{error}") from None
+    return rows
 
 
 def _drawn(name: str, rows: list[Row], audio: dict[str, Audio], source: Any) -> dict[str, Split]:
@@ -115,6 +139,27 @@ def _question(row: Row, audio: Audio, source: str) -> Question:
     )
 
 
+def decontaminated(splits: Splits, sources: Iterable[str], params: Decontaminate) -> tuple[Splits, list[Removal]]:
+    """The splits without what of train and dev a test question collides with, and what that is."""
+    removed = removals(splits, AUDIO, _videos(sources) if params.enabled else {}, params)
+    gone = {(removal.source, removal.id) for removal in removed}
+    clear = {
+        split: [question for question in questions if (question.source, question.id) not in gone]
+        for split, questions in splits.items()
+    }
+    return clear, removed
+
+
+def _videos(sources: Iterable[str]) -> dict[str, str]:
+    """The source video of each question whose source names an address, as `removals` takes it."""
+    videos = {}
+    for name in sources:
+        for _, raw in read_objects(SOURCES / name / "questions.jsonl"):
+            if isinstance(url := raw.get("url"), str) and (video := video_of(url)):
+                videos[video_key(name, raw["id"])] = video
+    return videos
+
+
 def check_disjoint(splits: Splits) -> None:
     """Refuse an id that occurs twice, and a group or audio file that occurs in two splits."""
     ids: dict[str, Question] = {}
@@ -124,7 +169,10 @@ def check_disjoint(splits: Splits) -> None:
         for question in questions:
             other = ids.setdefault(question.id, question)
             if other is not question:
-                raise UserError(f"the id {question.id!r} is in the sources {other.source} and {question.source}")
+                raise UserError(
+                    f"the id {question.id!r} is in the sources {other.source} and {question.source}; "
+                    "give one of them ids of its own"
+                )
             for what, seen, key in (("group", groups, question.group), ("audio", hashes, question.audio.sha256)):
                 first, example = seen.setdefault(key, (split, question))
                 if first != split:
@@ -134,9 +182,10 @@ def check_disjoint(splits: Splits) -> None:
                     )
 
 
-def manifest(splits: Splits, dropped: list[dict[str, str]]) -> dict[str, Any]:
-    """Counts by split, and what was left out."""
-    return {"splits": {split: _summary(questions) for split, questions in splits.items()}, "dropped": dropped}
+def manifest(splits: Splits, dropped: list[dict[str, str]], removed: list[Removal]) -> dict[str, Any]:
+    """Counts by split, what was left out, and what was removed since a test question collides with it."""
+    summaries = {split: _summary(questions) for split, questions in splits.items()}
+    return {"splits": summaries, "dropped": dropped, "removed": [asdict(removal) for removal in removed]}
 
 
 def _summary(questions: list[Question]) -> dict[str, Any]:
@@ -158,20 +207,24 @@ def _counts(values: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(values).items()))
 
 
-def write(splits: Splits, dropped: list[dict[str, str]], folder: Path = QUESTIONS) -> None:
+def write(splits: Splits, dropped: list[dict[str, str]], removed: list[Removal], folder: Path = QUESTIONS) -> None:
     """Write the splits, and the manifest last."""
     for split, questions in splits.items():
         write_jsonl(folder / f"{split}.jsonl", (to_dict(question) for question in questions))
-    write_json(folder / "manifest.json", manifest(splits, dropped))
+    write_json(folder / "manifest.json", manifest(splits, dropped, removed))
 
 
 @stage_main
 def main() -> None:
     """Run the stage."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    splits, dropped = gather(dict(load_params(Params, "data.sources").data.sources))
+    data = load_params(Params, "data").data
+    splits, dropped = gather(dict(data.sources), data.combine)
+    splits, removed = decontaminated(splits, data.sources, data.decontaminate)
     check_disjoint(splits)
-    write(splits, dropped)
+    write(splits, dropped, removed)
+    if removed:
+        print(removal_table(removed))
     for split in SPLITS:
         if ids := [row["id"] for row in dropped if row["what"] == "the question" and row["split"] == split]:
             named = f"{len(ids)} {split} questions are invalid, and dropped: {', '.join(ids)}"

@@ -111,7 +111,7 @@ def test_mini_becomes_three_splits_of_16_khz_flac(workspace):
     acquire("mini", MiniSource(**MINI))
     splits, dropped = questions.gather(dict(load_params(Project, "data.sources").data.sources))
     questions.check_disjoint(splits)
-    questions.write(splits, dropped)
+    questions.write(splits, dropped, [])
     manifest = json.loads(Path("data/questions/manifest.json").read_text())
     for split in ("train", "dev", "test"):
         read = read_questions(Path(f"data/questions/{split}.jsonl"))

@@ -1,4 +1,4 @@
-"""Where a clip comes from, as MMAR's ids tell it."""
+"""Where a clip comes from, as MMAR's ids and addresses tell it."""
 
 import re
 
@@ -14,3 +14,20 @@ def source_video(row_id: str) -> str | None:
     """
     video, timestamps = _TIMESTAMPS.subn("", row_id)
     return video if timestamps else None
+
+
+# YouTube's ids have eleven characters, Bilibili's begin with BV.
+_VIDEO = re.compile(
+    r"(?:youtu\.be/|youtube(?:-nocookie)?\.com/(?:watch\?(?:[^#]*&)?v=|shorts/|embed/|live/|v/))([\w-]{11})(?![\w-])"
+    r"|bilibili\.com/video/(BV\w{10})(?!\w)"
+)
+
+
+def video_of(url: str) -> str | None:
+    """The video that an address leads to, whatever else it says; the address itself elsewhere, None for a blank one.
+
+    >>> video_of("https://www.youtube.com/watch?t=3&v=qx8hrhBZJ98"), video_of("https://youtu.be/qx8hrhBZJ98?si=1")
+    ('qx8hrhBZJ98', 'qx8hrhBZJ98')
+    """
+    found = _VIDEO.search(url)
+    return found[1] or found[2] if found else url.strip() or None

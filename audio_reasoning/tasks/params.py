@@ -2,9 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
+from audio_reasoning.core.errors import nearest
 from audio_reasoning.core.typed import Name, Strict
+from audio_reasoning.tasks.combine_params import Combine, Decontaminate
 from audio_reasoning.tasks.source_params import (
     AudioMcqSource,
     AvqaSource,
@@ -96,6 +98,17 @@ Source = Annotated[
 
 
 class Data(Strict):
-    """Where questions come from."""
+    """Where questions come from, what is taken of them, and what goes since a test set holds it."""
 
     sources: dict[Name, Source] = Field(min_length=1)
+    combine: Combine = Combine()
+    decontaminate: Decontaminate = Decontaminate()
+
+    @model_validator(mode="after")
+    def _sources_exist(self) -> "Data":
+        named = {"combine.parts": self.combine.parts, "decontaminate.synthetic": self.decontaminate.synthetic}
+        for key, names in named.items():
+            for name in names:
+                if name not in self.sources:
+                    raise ValueError(f"{key}: no source is called {name!r}; {nearest(name, self.sources)}")
+        return self
