@@ -68,7 +68,7 @@ def test_only_the_rubric_judge_reads_them(mmar: Hub, monkeypatch: pytest.MonkeyP
     rows = acquired("mmar", **MMAR)
     params = source(**MMAR)
     splits, _ = questions.gather({"mmar": params})
-    questions.write(splits, [])
+    questions.write(splits, [], [])
     assert "Award 1 point" not in Path("data/questions/test.jsonl").read_text()
     monkeypatch.setattr("sys.argv", ["rubrics"])
     monkeypatch.setattr(rubrics, "load_params", lambda *_: rubrics.Params(data={"sources": {"mmar": params}}))
