@@ -74,11 +74,9 @@ def acquire(name: str, source: Any) -> int:
     with atomic_dir(AUDIO / name) as folder:
         load: Loader = load_part(source.loader, LOADERS, f"data.sources.{name}.loader")
         rows = [{**row, "audio_path": f"{name}/{row['audio_path']}"} for row in load(source, folder, noted)]
-    license = getattr(source, "license", None)
+    license = getattr(source, "license", None)  # of sources whose questions do not tell it themselves
     if license is not None:
-        rows = [
-            row if "provenance" in row else {**row, "provenance": provenance(license, "", "as given")} for row in rows
-        ]
+        rows = [{"provenance": provenance(license, "", "as given"), **row} for row in rows]
     annotations = [{"id": row["id"], **apart} for row in rows if (apart := row.pop("annotations", None))]
     by_rule = [{"id": entry["id"], "why": entry["why"]} for entry in noted if entry.get("left out") == BY_RULE]
     dropped = [entry for entry in noted if entry.get("left out") != BY_RULE]
@@ -86,12 +84,11 @@ def acquire(name: str, source: Any) -> int:
     if UNKNOWN in summed["licenses"]:
         what = f"{summed['licenses'][UNKNOWN]} questions of data.sources.{name} have no known licence"
         print(f"warning: {what}; who may use what is made of them stays open", file=sys.stderr)
-    folder = SOURCES / name
-    write_jsonl(folder / "dropped.jsonl", dropped)
-    write_jsonl(folder / "left_out.jsonl", by_rule)
-    write_jsonl(folder / "annotations.jsonl", annotations)
-    write_json(folder / "provenance.json", summed)
-    write_jsonl(folder / "questions.jsonl", rows)
+    write_jsonl(SOURCES / name / "dropped.jsonl", dropped)
+    write_jsonl(SOURCES / name / "left_out.jsonl", by_rule)
+    write_jsonl(SOURCES / name / "annotations.jsonl", annotations)
+    write_json(SOURCES / name / "provenance.json", summed)
+    write_jsonl(SOURCES / name / "questions.jsonl", rows)
     return len(rows)
 
 

@@ -94,7 +94,8 @@ def _counts(name: str, events: Sequence[Event], long: Sequence[Event]) -> Iterat
 def presence_drafts(events: Mapping[str, Sequence[Event]], seed: int) -> dict[str, list[Draft]]:
     """For each clip, which of four captions is heard in it: one of its own, and three that nothing in it is like.
 
-    Captions are drawn alike for right and wrong: one of each clip, and no caption is two clips' own.
+    A clip's name begins its question's id. Captions are drawn alike for right and wrong: one of each clip, and no
+    caption is two clips' own.
     """
     own: dict[str, str] = {}
     taken: set[str] = set()
@@ -110,8 +111,7 @@ def presence_drafts(events: Mapping[str, Sequence[Event]], seed: int) -> dict[st
         heard = [event.text for event in events[clip]]
         wrong = drawn(right, pool, _WRONG, rng_of(seed, clip), alike)
         if wrong and not any(alike(one, other) for one in wrong for other in heard):
-            name = f"tacos_{clip}_heard"
-            drafts[clip] = [Draft(name, "heard", "Which of these sounds is heard?", right, wrong)]
+            drafts[clip] = [Draft(f"{clip}_heard", "heard", "Which of these sounds is heard?", right, wrong)]
     return drafts
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from audio_reasoning.core.download import use_fetched
 from audio_reasoning.core.errors import UserError
@@ -13,16 +13,7 @@ from audio_reasoning.tasks.clips import transcode
 from audio_reasoning.tasks.mmar_schema import Row, read_rows
 from audio_reasoning.tasks.provenance import with_provenance
 from audio_reasoning.tasks.published import limited, scratch_beside
-from audio_reasoning.tasks.source_params import HubSource
-
-
-class Corrected(Protocol):
-    """A source whose questions may be read from a file on this machine instead of its own."""
-
-    @property
-    def questions_file(self) -> str: ...  # noqa: D102
-    @property
-    def questions_sha256(self) -> str: ...  # noqa: D102
+from audio_reasoning.tasks.source_params import HubSource, MmarSource, MusicBenchSource
 
 
 def load(source: HubSource, folder: Path, dropped: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
@@ -37,24 +28,24 @@ def load(source: HubSource, folder: Path, dropped: list[dict[str, str]]) -> Iter
     commit = commit_of(source.repo, source.revision, "its revision", "dataset")
     questions = local_questions(source) or dataset_file(source.repo, commit, source.questions)
     rows = limited(read_rows(questions, dropped if source.invalid == "drop" else None), source.limit)
-    yield from with_provenance(
-        from_archive(source, commit, rows, folder, dropped), source.license, f"{source.repo}@{commit}", "as published"
-    )
+    audio = from_archive(source, commit, rows, folder, dropped)
+    yield from with_provenance(audio, source.license, state_of(source, commit), "as published")
 
 
-class Archived(Protocol):
-    """A source whose audio lies in an archive of a repository."""
-
-    @property
-    def repo(self) -> str: ...  # noqa: D102
-    @property
-    def archive(self) -> str: ...  # noqa: D102
-    @property
-    def invalid(self) -> Any: ...  # noqa: D102
+def state_of(source: HubSource | MmarSource, commit: str) -> str:
+    """What a source was read from, in words: the repository's commit ("" for none), and the file of its questions."""
+    states = [f"{source.repo}@{commit}"] if commit else []
+    if source.questions_file:
+        states.append(f"questions with the SHA-256 {source.questions_sha256}")
+    return ", ".join(states)
 
 
 def from_archive(
-    source: Archived, commit: str, rows: list[Row], folder: Path, dropped: list[dict[str, str]]
+    source: HubSource | MmarSource | MusicBenchSource,
+    commit: str,
+    rows: list[Row],
+    folder: Path,
+    dropped: list[dict[str, str]],
 ) -> Iterator[dict[str, Any]]:
     """The rows with their audio transcoded, of which the source's archive holds the files; a broken one is had anew.
 
@@ -69,7 +60,7 @@ def from_archive(
         yield from transcode(rows, scratch, folder, source.invalid, dropped, source.archive)
 
 
-def fingerprint(source: Corrected) -> str:
+def fingerprint(source: HubSource | MmarSource) -> str:
     """The SHA-256, in hex, of the file that the source takes its questions from; UserError if it names none."""
     path = Path(source.questions_file)
     if not source.questions_file or not path.is_file():
@@ -77,7 +68,7 @@ def fingerprint(source: Corrected) -> str:
     return sha256_file(path)
 
 
-def local_questions(source: Corrected) -> Path | None:
+def local_questions(source: HubSource | MmarSource) -> Path | None:
     """The file that the source's questions are read from instead of its own, checked; None where it names none.
 
     Raises UserError if it is not there, or its SHA-256 is not the source's `questions_sha256`.

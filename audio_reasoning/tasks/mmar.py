@@ -11,7 +11,7 @@ from typing import Any
 
 from audio_reasoning.core.hub import commit_of, dataset_file
 from audio_reasoning.tasks.clips import transcode
-from audio_reasoning.tasks.hub import from_archive, local_questions
+from audio_reasoning.tasks.hub import from_archive, local_questions, state_of
 from audio_reasoning.tasks.mmar_schema import read_rows
 from audio_reasoning.tasks.provenance import annotated, with_provenance
 from audio_reasoning.tasks.published import limited
@@ -36,6 +36,5 @@ def load(source: MmarSource, folder: Path, dropped: list[dict[str, str]]) -> Ite
         audio = transcode(rows, Path(source.audio), folder, source.invalid, dropped, source.audio)
     else:
         audio = from_archive(source, commit, rows, folder, dropped)
-    revision = f"{source.repo}@{commit}" if commit else f"sha256 {source.questions_sha256}"
-    for row in with_provenance(audio, LICENSE, revision, "as published"):
+    for row in with_provenance(audio, LICENSE, state_of(source, commit), "as published"):
         yield annotated(row, ANNOTATIONS)

@@ -43,9 +43,9 @@ def load(source: TacosSource, folder: Path, dropped: list[dict[str, str]]) -> It
     events = _events(strong, part, dropped)
     drafts: dict[str, Draft] = {}
     about: dict[str, str] = {}
-    heard = presence_drafts(events, source.seed)
+    heard = presence_drafts({f"tacos_{clip}": of_clip for clip, of_clip in events.items()}, source.seed)
     for clip, of_clip in events.items():
-        made = [*drafts_of(f"tacos_{clip}", of_clip), *heard.get(clip, ())]
+        made = [*drafts_of(f"tacos_{clip}", of_clip), *heard.get(f"tacos_{clip}", ())]
         if not made:
             leave_out(dropped, clip, UNCLEAR)
         for draft in made:
