@@ -4,8 +4,8 @@
 
 5,000 clips of MMAR-mini: a test set, and training clips of another stream, among which copies of test clips are
 planted, each in a file of its own. MMAR-mini is the hard case: one synthesiser makes all sounds, some of them alike
-sample for sample but for the noise that they are recorded in. The thresholds were chosen with --seed 7; the results are
-those of another seed.
+sample for sample but for the noise that they are recorded in. The thresholds were chosen with the seeds 7, 11 and 13;
+the results are those of another.
 
 | figure           | what is measured                                                                         |
 |------------------|------------------------------------------------------------------------------------------|
@@ -207,7 +207,7 @@ def questions(rng: np.random.Generator, source: str, files: list[str], words: li
 def main() -> None:
     """Measure, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--seed", type=int, default=17)
     seed = parser.parse_args().seed
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

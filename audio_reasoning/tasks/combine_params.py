@@ -36,8 +36,8 @@ class SameSound(Strict):
     """What two recordings must have in common for one to be a copy of the other; all three."""
 
     overlap: Fraction = 0.6
-    coherence: Fraction = 0.62
-    distance_db: Positive = 3.0
+    coherence: Fraction = 0.65
+    distance_db: Positive = 4.0
 
 
 class NearText(Strict):
