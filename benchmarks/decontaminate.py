@@ -2,9 +2,10 @@
 
     make bench-decontaminate
 
-5,000 clips of MMAR-mini: a test set, and training clips of another seed's stream, among which copies of test clips are
-planted, each under another id, group and text. MMAR-mini is the hard case: one synthesiser makes all sounds, some of
-them alike sample for sample but for the noise that they are recorded in.
+5,000 clips of MMAR-mini: a test set, and training clips of another stream, among which copies of test clips are
+planted, each in a file of its own. MMAR-mini is the hard case: one synthesiser makes all sounds, some of them alike
+sample for sample but for the noise that they are recorded in. The thresholds were chosen with the seeds 7, 11 and 13;
+the results are those of another.
 
 | figure           | what is measured                                                                         |
 |------------------|------------------------------------------------------------------------------------------|
@@ -155,18 +156,16 @@ def measure_sounds(folder: Path, seed: int) -> dict[str, Any]:
 
 
 def measure_combining(folder: Path, seed: int) -> dict[str, Any]:
-    """Run the stage on five sources of random words, about the clips that are there; sounds are left out."""
+    """Run the stage on five sources of random words about clips of noise; sounds are left out."""
     rng = np.random.default_rng(seed)
     words = ["".join(rng.choice(list("abcdefghilmnoprstu"), rng.integers(3, 9))) for _ in range(3_000)]
-    files = sorted((folder / "train").glob("*.flac"))
-    each, of_each = QUESTIONS // SOURCES, len(files) // SOURCES
+    each, files = QUESTIONS // SOURCES, CLIPS // SOURCES
     sources: dict[str, Any] = {}
     for number in range(SOURCES):
         name = f"source_{number}"
-        (folder / "data/audio" / name).mkdir(parents=True)
-        for file in files[number * of_each : (number + 1) * of_each]:
-            (folder / "data/audio" / name / file.name).hardlink_to(file)
-        names = [file.name for file in files[number * of_each : (number + 1) * of_each]]
+        names = [f"{index}.flac" for index in range(files)]
+        for file in names:
+            write_flac(folder / "data/audio" / name / file, 0.1 * rng.standard_normal(RATE_HZ, np.float32))
         write_jsonl(folder / "data/sources" / name / "questions.jsonl", questions(rng, name, names, words, each))
         write_jsonl(folder / "data/sources" / name / "dropped.jsonl", [])
         split = "test" if number == 0 else {"train": 0.9, "dev": 0.1}
@@ -208,7 +207,7 @@ def questions(rng: np.random.Generator, source: str, files: list[str], words: li
 def main() -> None:
     """Measure, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--seed", type=int, default=17)
     seed = parser.parse_args().seed
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

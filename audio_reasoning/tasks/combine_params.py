@@ -37,7 +37,7 @@ class SameSound(Strict):
 
     overlap: Fraction = 0.6
     coherence: Fraction = 0.65
-    distance_db: Positive = 3.0
+    distance_db: Positive = 4.0
 
 
 class NearText(Strict):

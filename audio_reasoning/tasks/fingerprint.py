@@ -21,7 +21,7 @@ _AROUND_FRAMES, _AROUND_BINS = 4, 5  # a peak is the highest as far around: some
 _PARTNERS = 5  # of each peak, the next ones in time
 _REACH = 63  # frames from a peak to its partner at most: a second
 _FLOOR = 1e-8  # of the highest peak's power: what lies below is the rounding of 16 bits
-_VOTES = 8  # landmarks at one offset
+_VOTES = 5  # landmarks at one offset
 _MOST = 10  # recordings that are proposed at most
 _PLACES = 1 << 24  # offsets that are told apart, in frames: three days
 

@@ -7,7 +7,7 @@ and not their loudness, in common; a gain on the whole counts for nothing. Both 
 others put noise of their own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ Samples = NDArray[np.float32]
 _LOW_HZ, _HIGH_HZ = 60, 4_000
 _BLOCK = RATE_HZ // 2  # samples that are compared at a time: what a coder does to one moment stays there
 _NEAR = 4  # samples that a block may lie off by: coders and resamplers delay
+_SLACK = 512  # samples that the landmarks' offset may be off by: two of their frames
 _FADE = 1024  # samples: a clip's sharp edge has all frequencies, which would be taken for its sound
 _LONG = 120 * RATE_HZ  # both together; of more, the middle minute is compared as the landmarks lay them over each other
 _BANDS = 16
@@ -40,23 +41,44 @@ class Pair:
 
 def laid_over(a: Samples, b: Samples, offset_s: float) -> Pair:
     """Lay 16 kHz recordings over each other as they fit best; `offset_s` is where a's beginning lies in b, about."""
-    shorter, is_long = min(len(a), len(b)), len(a) + len(b) > _LONG
-    a, b = _laid_over(a, b, round(offset_s * RATE_HZ) if is_long else _best_lag(a, b))
-    shared = len(a)
-    if is_long:
-        middle = slice(max(0, shared - _LONG // 2) // 2, (shared + _LONG // 2) // 2)
-        a, b = a[middle], b[middle]
-        a, b = _laid_over(a, b, _best_lag(a, b))
-    return Pair(a, b, shared / RATE_HZ, shared / shorter)
+    shorter = min(len(a), len(b))
+    if len(a) + len(b) <= _LONG:
+        return min((_pair(a, b, lag, shorter) for lag in _best_lags(a, b, offset_s)), key=distance_db)
+    whole = _pair(a, b, round(offset_s * RATE_HZ), shorter)
+    start = max(0, len(whole.a) - _LONG // 2) // 2
+    middle = slice(start, start + _LONG // 2)
+    closest = laid_over(whole.a[middle], whole.b[middle], 0.0)
+    return replace(whole, a=closest.a, b=closest.b)
+
+
+def _pair(a: Samples, b: Samples, lag: int, shorter: int) -> Pair:
+    """What both have of the time when both sound, where a begins `lag` samples into b."""
+    a, b = a[max(0, -lag) :], b[max(0, lag) :]
+    length = min(len(a), len(b))
+    return Pair(a[:length], b[:length], length / RATE_HZ, length / shorter)
+
+
+def _best_lags(a: Samples, b: Samples, offset_s: float) -> tuple[int, int]:
+    """Where a fits best in b: anywhere, and near the offset, since the best may be a period of a steady sound off."""
+    correlation = _phase_correlation(_faded(b), _faded(a))
+    anywhere = int(np.argmax(correlation))
+    around = np.arange(-_SLACK, _SLACK + 1) + round(offset_s * RATE_HZ)
+    near = int(around[np.argmax(correlation.take(around, mode="wrap"))])
+    return (anywhere if anywhere < len(b) else anywhere - len(correlation)), near
 
 
 def coherence(pair: Pair) -> float:
-    """1 for the same samples, about 0 for unrelated sounds; 0 too for less than half a second in common."""
+    """1 for the same samples, about 0 for unrelated sounds; 0 too for less than half a second in common.
+
+    Each half second is taken as it is and faded in and out, and the mean of both counts: as it is, a loud note fills
+    the frequencies beside it and hides a coder's noise there; faded, it does not hide another recording's either.
+    """
     heights = []
     for start in range(0, len(pair.a) - _BLOCK + 1, _BLOCK // 2):
-        block = slice(start, start + _BLOCK)
-        correlation = _phase_correlation(pair.a[block], pair.b[block])
-        heights.append(max(correlation[: _NEAR + 1].max(), correlation[-_NEAR:].max()))
+        for shape in (np.float32(1), np.hanning(_BLOCK).astype(np.float32)):
+            block = slice(start, start + _BLOCK)
+            correlation = _phase_correlation(pair.a[block] * shape, pair.b[block] * shape)
+            heights.append(max(correlation[: _NEAR + 1].max(), correlation[-_NEAR:].max()))
     return float(np.mean(heights)) if heights else 0.0
 
 
@@ -64,19 +86,6 @@ def distance_db(pair: Pair) -> float:
     """The mean difference of the spectra over bands and frames, less that of the whole; infinite for no two frames."""
     difference = _bands_db(pair.a) - _bands_db(pair.b)
     return float(np.mean(np.abs(difference - np.median(difference)))) if difference.size else np.inf
-
-
-def _laid_over(a: Samples, b: Samples, lag: int) -> tuple[Samples, Samples]:
-    """What both have of the time when both sound, where a begins `lag` samples into b."""
-    a, b = a[max(0, -lag) :], b[max(0, lag) :]
-    length = min(len(a), len(b))
-    return a[:length], b[:length]
-
-
-def _best_lag(a: Samples, b: Samples) -> int:
-    correlation = _phase_correlation(_faded(b), _faded(a))
-    lag = int(np.argmax(correlation))
-    return lag if lag < len(b) else lag - len(correlation)
 
 
 def _phase_correlation(a: Samples, b: Samples) -> Samples:
