@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.files import write_json
-from audio_reasoning.core.records import Question, read_questions
+from audio_reasoning.core.records import Question, read_questions, to_dict
 from audio_reasoning.engines.cache import ResponseCache
 from audio_reasoning.engines.cached import Cached
 from audio_reasoning.engines.engine import Decoding, Engine, OnAnswer, Request, open_engine
@@ -86,7 +86,7 @@ def measured(name: str, seed: int, params: Params) -> dict[str, Any]:
         "answers": result.usage.answers,
         "validation": to_json(result.validation),
         "heldout": to_json(result.heldout),
-        "test": to_json(compared) | {"acc_start": sum(before) / len(test), "acc_result": sum(after) / len(test)},
+        "test": to_dict(compared) | {"acc_start": sum(before) / len(test), "acc_result": sum(after) / len(test)},
         "seconds": round(seconds, 1),
         "share_outside_requests": round(1 - asked / seconds, 3),
         "on": machine(),
