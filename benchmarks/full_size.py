@@ -115,7 +115,7 @@ def small_config() -> Qwen3OmniMoeThinkerConfig:
     tokenizer = train_tokenizer(["a bell rings"], vocab_size=512, max_length=512)
     tiny = Tiny(
         seed=1, vocab_size=512, hidden_size=128, layers=2, experts=4,
-        questions=64, min_share=0.0, steps=1, batch_size=1, learning_rate=1e-3,
+        questions=64, min_share=0.0, steps=1, short_share=0.0, batch_size=1, learning_rate=1e-3,
     )  # fmt: skip
     return tiny_config(tokenizer, tiny)
 

@@ -22,6 +22,7 @@ from audio_reasoning.tasks.audio import write_flac
 from cli.main import app
 from tests.commands import command
 from tests.fake_openai import FakeOpenAI
+from tests.pipeline import heed_interrupts
 
 ROOT = Path(__file__).parents[1]
 
@@ -265,7 +266,14 @@ def test_ctrl_c_ends_with_130(project, endpoint):
     endpoint.latency_s = 30
     ask = [sys.executable, "-m", "cli", "ask", "baseline", *ENGINE]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(ask, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        ask,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=heed_interrupts,
+    )
     while not endpoint.in_flight:
         assert process.poll() is None, process.stderr.read()
     process.send_signal(signal.SIGINT)

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,12 @@ def test_what_many_clips_are_asked_is_a_form():
     asked = [Text(LONG, ("violin", "tuba"), f"clip {n}") for n in range(11)]
     assert not list(near_duplicates(asked, known, 0.8, 10))
     assert len(list(near_duplicates(asked[:10], known, 0.8, 10))) == 10
+
+
+def test_a_source_may_ask_all_of_its_clips_in_the_same_words():
+    known, same = Text(LONG, ("violin", "tuba"), "t", "mine"), Text(LONG, ("violin", "tuba"), "a", "mine")
+    assert not list(near_duplicates([same], [known], 0.8, 10))
+    assert list(near_duplicates([replace(same, source="other")], [known], 0.8, 10)) == [(0, 0, 1.0)]
 
 
 # ── Decontamination ──────────────────────────────────────────────────────────────────────────────

@@ -25,7 +25,7 @@ from audio_reasoning.render.report.page import vendored
 from stages import report as build
 from stages.layout import manifest_file, metrics_file
 from stages.params import load_params
-from stages.project import Project
+from stages.project import Project, load_project
 from stages.screenshot import chromium
 from tests.report_project import (
     BOTH,
@@ -424,7 +424,8 @@ class TestOverview:
         run_stage(tmp_path, monkeypatch)
         opened = open_page(folder=tmp_path)
         rows = opened.page.locator("#section-prompts > .tables tbody tr").all_inner_texts()
-        assert len(rows) == 8 and "the reference" in rows[0]
+        params = load_project(ROOT / "params.yaml")
+        assert len(rows) == len(params.prompts.variants) + len(params.optimize) and "the reference" in rows[0]
         assert all(re.search("better|worse|not distinguishable", row) for row in rows[1:])
         figures = opened.page.locator("svg.figure")
         assert figures.count() >= 3

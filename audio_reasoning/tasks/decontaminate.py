@@ -123,4 +123,4 @@ def _near_text(asked: Sequence[Question], test: Sequence[Question], params: Near
 
 
 def _text(question: Question) -> Text:
-    return Text(question.question, question.choices, question.group)
+    return Text(question.question, question.choices, question.group, question.source)

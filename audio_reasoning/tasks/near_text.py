@@ -24,11 +24,15 @@ _ROWS = 1024  # texts that are compared at a time, which bounds memory
 
 @dataclass(frozen=True)
 class Text:
-    """A question's text, and the clip (or whatever counts as one) that it asks about."""
+    """A question's text, the clip (or whatever counts as one) that it asks about, and the source that has it.
+
+    Without a source it is compared with all.
+    """
 
     question: str
     choices: tuple[str, ...]
     group: str
+    source: str | None = None
 
 
 @functools.lru_cache(maxsize=100_000)
@@ -54,9 +58,14 @@ def near_duplicates(
 ) -> Iterator[tuple[int, int, float]]:
     """(index of a text, index of the known one that is most like it, how much), for texts at least that much alike.
 
-    A text that is like known ones of more than `common` groups, or the other way round, is a form: passed over.
+    Texts of one source are not compared: a source asks different clips in the same words. And a text that is like
+    known ones of more than `common` groups, or the other way round, is a form: passed over.
     """
-    alike = list(_alike(texts, known, least))
+    alike = [
+        (index, other, share)
+        for index, other, share in _alike(texts, known, least)
+        if texts[index].source is None or texts[index].source != known[other].source
+    ]
     told_of: defaultdict[int, set[str]] = defaultdict(set)
     told_by: defaultdict[int, set[str]] = defaultdict(set)
     for index, other, _ in alike:
