@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import model_validator
 
+from audio_reasoning.core.errors import nearest
 from audio_reasoning.core.run_names import SearchStart
 from audio_reasoning.core.runs import Run, named_run
 from audio_reasoning.core.typed import Name
@@ -49,8 +50,8 @@ class Declared(DeclaredRuns):
         for start, name in self._of_searches():
             if start not in self.prompts.variants:
                 raise ValueError(
-                    f"prompts.variants has {name!r} without {start!r}, which optimize.{name}.start is to be compared "
-                    "with; list both"
+                    f"optimize.{name}.start is {start!r}, which prompts.variants does not list beside {name!r}, though "
+                    f"the two are to be compared: list it, or mend its name; {nearest(start, self.prompts.variants)}"
                 )
         return self
 
