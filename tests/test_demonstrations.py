@@ -25,23 +25,12 @@ from stages import check
 from stages.project import load_project
 from tests import tiny_thinker
 from tests.fake_openai import FakeOpenAI
+from tests.questions import QUESTION
 
 ROOT = Path(__file__).parent.parent
 GREEDY = Decoding(temperature=0.0, top_p=1.0, max_tokens=6, n=1, seed=11)
 THOUGHT = "<think>It rings.</think>\nANSWER: a bell"
-QUESTION = Question(
-    id="q1",
-    audio=Audio("mini/q.wav", "0" * 64, 2.0),
-    question="Which sound is heard?",
-    choices=("a bell", "rain"),
-    answer=1,
-    category="Perception Layer",
-    sub_category="Music Theory",
-    modality="sound",
-    language=None,
-    source="mini",
-    group="a",
-)
+ASKED = replace(QUESTION, audio=Audio("mini/q.wav", "0" * 64, 2.0))
 
 
 def clip(root: Path, name: str, seconds: float, seed: int) -> Audio:
@@ -59,7 +48,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def question(root: Path) -> Question:
-    return replace(QUESTION, audio=clip(root, "mini/q.wav", 2.0, 0))
+    return replace(ASKED, audio=clip(root, "mini/q.wav", 2.0, 0))
 
 
 @pytest.fixture
@@ -116,7 +105,7 @@ def test_each_demonstration_decides_the_cached_answer_and_a_clip_by_its_bytes(he
     other = replace(first, audio=replace(first.audio, sha256="1" * 64))
     server = Server("vllm", "", "", "m", {}, "", Path())
     asked = [(), (first,), (first, second), (second, first), (other, second), (moved, second)]
-    keys = [cache_key(chat_request(request_for(QUESTION, shown(*some)), GREEDY), server) for some in asked]
+    keys = [cache_key(chat_request(request_for(ASKED, shown(*some)), GREEDY), server) for some in asked]
     assert len(set(keys)) == 5 and keys[5] == keys[2]
 
 

@@ -51,13 +51,6 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeJudge]:
         yield fake
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Iterator[ResponseCache]:
-    cache = ResponseCache(tmp_path / "responses.sqlite")
-    yield cache
-    cache.close()
-
-
 def prompts(count: int) -> list[tuple[str, list[dict[str, Any]]]]:
     return [(f"run: {i}", [{"role": "user", "content": f"prompt {i}"}]) for i in range(count)]
 
