@@ -16,7 +16,7 @@ IN_VENV := export PATH="$(CURDIR)/.venv/bin:$$PATH" DVC_NO_ANALYTICS=1;
 SHOW_RESULTS := python -m cli show
 STOP_SERVER := python -m cli server stop
 
-.PHONY: help setup repro test lint check plots diff bench bench-client bench-rest bench-optimize bench-report bench-decontaminate screenshots stop clean distclean
+.PHONY: help setup repro test lint check plots diff bench bench-client bench-models bench-optimize bench-report bench-decontaminate screenshots stop clean distclean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -52,8 +52,8 @@ bench: setup ## Measure the pipeline's speed
 bench-client: setup ## Measure the client beside a bare loop, and beside other tools where they are installed
 	@$(IN_VENV) python -m benchmarks.client --peers $(ARGS)
 
-bench-rest: setup ## Measure self-training: both presets, three seeds, training speed
-	@$(IN_VENV) python -m benchmarks.rest $(ARGS)
+bench-models: setup ## Measure trained models: presets, three seeds, training speed
+	@$(IN_VENV) python -m benchmarks.models $(ARGS)
 
 bench-optimize: setup ## Measure prompt optimisation: both searches, three seeds
 	@$(IN_VENV) python -m benchmarks.optimize $(ARGS)

@@ -66,7 +66,7 @@ def write_metrics(folder: Path, variants: list[str]) -> None:
     run(folder, "stages.compare")
     run(folder, "stages.errors")
     shutil.copy(ROOT / "metrics/arms.json", folder / "metrics")
-    shutil.copytree(ROOT / "metrics/rest", folder / "metrics/rest")
+    shutil.copytree(ROOT / "metrics/training", folder / "metrics/training")
 
 
 def build(folder: Path) -> dict[str, Any]:

@@ -95,11 +95,9 @@ def _cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def by_iteration(stages: dict[str, float], iterations: Iterable[str]) -> dict[str, float]:
-    """The seconds of each iteration of self-training, all its stages together."""
-    return {
-        name: round(sum(s for stage, s in stages.items() if re.search(rf"@{name}\b", stage)), 1) for name in iterations
-    }
+def by_model(stages: dict[str, float], models: Iterable[str]) -> dict[str, float]:
+    """The seconds of each model of self-training, all its stages together."""
+    return {name: round(sum(s for stage, s in stages.items() if re.search(rf"@{name}\b", stage)), 1) for name in models}
 
 
 def base_model(clone: Path) -> dict[str, Any]:
@@ -118,7 +116,7 @@ def pipeline(parts: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         subprocess.run(["dvc", "cache", "dir", "--local", str(cache)], cwd=clone, check=True, env=environment())
         (clone / "dvc.lock").unlink()
         cold = repro(clone, "--no-run-cache")
-        _keep_self_training(clone, cold["stages"])
+        _keep_training(clone, cold["stages"])
         changed = subprocess.run(["git", "status", "--porcelain", "metrics"], cwd=clone, capture_output=True, text=True)
         yield "cold", {**cold, "metrics_identical_to_the_committed": not changed.stdout}
         if "base_model" in parts:
@@ -132,18 +130,18 @@ def pipeline(parts: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
             prompt.write_text(prompt.read_text().replace("a quick and certain ear", "a quick, certain ear"))
             _stop_server(clone)  # so that its start counts
             edit = repro(clone)
-            evidence = {"arms", "compare", "errors", "headline", "judge", "rest_compare", "submission", "report"}
+            evidence = {"arms", "compare", "errors", "headline", "judge", "compare_models", "submission", "report"}
             assert set(edit["stages"]) == {f"answer@{EDITED}", "score", *evidence}, edit
             yield "edit", edit
 
 
-def _keep_self_training(clone: Path, stages: dict[str, float]) -> None:
+def _keep_training(clone: Path, stages: dict[str, float]) -> None:
     """What the cold run's self-training gave belongs beside that of other presets and seeds."""
-    from benchmarks.rest import keep, outcome  # which imports from here
+    from benchmarks.models import keep, outcome  # which imports from here
 
-    rest = yaml.safe_load((clone / "params.yaml").read_text())["rest"]
-    if rest["iterations"]:
-        keep(rest["preset"], rest["seed"], outcome(clone, stages))
+    params = yaml.safe_load((clone / "params.yaml").read_text())
+    if params["models"]:
+        keep(params["training"]["preset"], params["rest"]["seed"], outcome(clone, stages))
 
 
 def throughput(params: Project) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import typer
 EPILOG = """\b
 Examples:
   audio-reasoning compose                                  check that params.yaml equals its composition
-  audio-reasoning compose --write profile=a100 rest=none
+  audio-reasoning compose --write profile=a100 models=none
   audio-reasoning compose --write infer.temperature=0.7 && dvc repro
 """
 

@@ -34,7 +34,7 @@ def command(
     predictions: Annotated[Path | None, typer.Option(help="Predictions: the challenge's format or ours")] = None,
     prompt: Annotated[str, typer.Option(help="Ask this prompt instead: a name in prompts/, or a .yaml file")] = "",
     split: Annotated[Split | None, typer.Option(help="What --prompt is asked: dev, the default, or train")] = None,
-    model: Annotated[str, typer.Option(help="Who is asked with --prompt: an iteration; default: the base model")] = "",
+    model: Annotated[str, typer.Option(help="Who is asked with --prompt: a trained model; else the base model")] = "",
     sub_category: Annotated[str, typer.Option(help="With --prompt: only questions of this sub-category")] = "",
     limit: Annotated[int | None, typer.Option(help="With --prompt: only the first questions", min=1)] = None,
     show: Annotated[int | None, typer.Option(help="With --prompt: failing answers to print, else 10", min=0)] = None,

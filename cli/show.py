@@ -35,7 +35,7 @@ def command(
 ) -> None:
     """Print the tables of results as they are in metrics/; nothing is computed or written."""
     from audio_reasoning.core.errors import UserError
-    from audio_reasoning.render.compare_rest_table import markdown
+    from audio_reasoning.render.compare_models_table import markdown
     from cli import show_results
 
     tables: dict[Part, Callable[[], str]] = {

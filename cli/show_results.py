@@ -9,14 +9,14 @@ from audio_reasoning.metrics.arms_results import ArmsSummary
 from audio_reasoning.metrics.errors.results import ErrorAnalysis
 from audio_reasoning.metrics.judge_results import JudgeSummary
 from audio_reasoning.metrics.leaks import Probed
-from audio_reasoning.metrics.rest_results import RestSummary
 from audio_reasoning.metrics.results import Metrics, Summary, read_result
+from audio_reasoning.metrics.training_results import TrainingSummary
 from audio_reasoning.metrics.vote_results import VoteFigures
-from audio_reasoning.render import arms_table, compare_rest_table, compare_table, errors_markdown
+from audio_reasoning.render import arms_table, compare_models_table, compare_table, errors_markdown
 from audio_reasoning.render.prompt_tree import tree_text
 from stages import probe as probe_stage
 from stages import vote as vote_stage
-from stages.layout import METRICS, metrics_file
+from stages.layout import METRICS, TRAINING_METRICS, metrics_file
 from stages.project import load_project
 from stages.prompt_tree import prompt_tree
 
@@ -35,15 +35,15 @@ def arms() -> str:
     return arms_table.table(read_result(METRICS / "arms.json", ArmsSummary))
 
 
-def training(write: Callable[[compare_rest_table.Metrics, RestSummary], str] = compare_rest_table.table) -> str:
-    """The iterations of self-training beside the base."""
-    rest = load_project().rest
+def training(write: Callable[[compare_models_table.Metrics, TrainingSummary], str] = compare_models_table.table) -> str:
+    """The trained models beside the base."""
+    params = load_project()
     metrics = {
         (model, prompt): read_result(metrics_file(Run(prompt, model)), Metrics)
-        for model in (BASE, *rest.iterations)
-        for prompt in rest.eval_prompts
+        for model in (BASE, *params.models)
+        for prompt in params.training.eval_prompts
     }
-    return write(metrics, read_result(METRICS / "rest" / "summary.json", RestSummary))
+    return write(metrics, read_result(TRAINING_METRICS / "summary.json", TrainingSummary))
 
 
 def votes() -> str:

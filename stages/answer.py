@@ -76,21 +76,21 @@ def decoding_of(run: Run, params: Params, condition: Condition | None) -> Decodi
 
 
 def read_manifest(model: str) -> dict[str, Any]:
-    """What identifies `model` beside its base: the `adapter`'s hash and the `iteration`, both None for the base.
+    """What identifies `model` beside its base: the `adapter`'s hash and the `model`, both None for the base.
 
     Raises UserError when models/<model> is no model that was trained here.
     """
     if model == BASE:
-        return {"adapter": None, "iteration": None}
+        return {"adapter": None, "model": None}
     path = MODELS / model / "model.json"
     if not path.is_file():
         models = [BASE, *(manifest.parent.name for manifest in MODELS.glob("*/model.json"))]
         raise UserError(
             f"{path}: no such file, so {model!r} is not a model to ask; {nearest(model, models)} "
-            "(`dvc repro` trains the iterations of rest.iterations)"
+            "(`dvc repro` trains those of `models`)"
         )
     manifest = read_json(path)
-    return {"adapter": manifest["adapter"], "iteration": manifest["iteration"]}
+    return {"adapter": manifest["adapter"], "model": manifest["model"]}
 
 
 def answer(

@@ -29,9 +29,10 @@ from audio_reasoning.tasks.mmar_schema import SPLITS
 from audio_reasoning.tasks.params import FilesSource, MiniSource, Source
 from stages.compose import overridden
 from stages.layout import PROMPTS, QUESTIONS
+from stages.models import recipes
 from stages.params import PARAMS
 from stages.project import Project, load_project
-from stages.rest_prompt import training_prompt
+from stages.training_prompt import training_prompt
 
 
 def problems() -> list[str]:
@@ -45,7 +46,7 @@ def problems() -> list[str]:
         *_prompt_problems(params),
         *_backend_problems(params),
         *_part_problems(params),
-        *_rest_problems(params),
+        *_training_problems(params),
         *_submission_problems(params),
         *_judge_problems(params),
         *_optimize_problems(params),
@@ -67,12 +68,13 @@ def _source_problems(params: Project) -> list[str]:
 
 def _prompt_problems(params: Project) -> list[str]:
     faults = []
-    for name in sorted({*params.prompts.variants, params.rest.prompt}):
+    trained_under = {recipe.prompt for recipe in recipes(params).values()}
+    for name in sorted({*params.prompts.variants, *trained_under}):
         if name in params.optimize and not (PROMPTS / f"{name}.yaml").is_file():
             continue  # a search is still to write it
         try:
             faults += missing_links(load_prompt(name, PROMPTS), PROMPTS)
-            if params.rest.iterations and name == params.rest.prompt:
+            if name in trained_under:
                 training_prompt(name)
         except UserError as error:
             faults.append(str(error))
@@ -91,7 +93,7 @@ def _part_problems(params: Project) -> list[str]:
     """Parts that parameters name as module:object and that are not there."""
     named = {f"data.sources.{name}.loader": source.loader for name, source in params.data.sources.items()}
     named |= {f"arms.others.{name}": part for name, part in params.arms.others.items()}
-    named |= {f"rest.iterations.{name}.method": one.method for name, one in params.rest.iterations.items()}
+    named |= {f"models.{name}.method": one.method for name, one in params.models.items()}
     faults = []
     for where, name in {"infer.backend": params.infer.backend, **named}.items():
         try:
@@ -102,39 +104,38 @@ def _part_problems(params: Project) -> list[str]:
     return faults
 
 
-def _rest_problems(params: Project) -> list[str]:
-    """What would stop self-training hours later: no questions to train on or to select by, or no tokens."""
-    if not params.rest.iterations:
+def _training_problems(params: Project) -> list[str]:
+    """What would stop a training hours later: no questions to train on or to select by, or no tokens."""
+    if not params.models:
         return []
     faults = []
     for split in ("train", "dev"):
         counts = [_questions(name, source).get(split, 0) for name, source in params.data.sources.items()]
         if not any(count is None or count > 0 for count in counts):
             faults.append(
-                f"rest.iterations: no source in data.sources has {split} questions, which self-training needs; "
-                f"add one, give questions a field `split` with {split}, or choose the preset rest=none"
+                f"models: no source in data.sources has {split} questions, which training needs; "
+                f"add one, give questions a field `split` with {split}, or choose the preset models=none"
             )
     if not faults:
         faults += _chain_problems(params)
     if params.infer.backend == "openai":
-        faults.append("rest.iterations: infer.backend openai serves no adapters of ours; choose the preset rest=none")
+        faults.append("models: infer.backend openai serves no adapters of ours; choose the preset models=none")
     return faults
 
 
 def _chain_problems(params: Project) -> list[str]:
-    """Iterations that would find no fresh problems left: each one looks only when it starts."""
-    depths = {BASE: 0}
-    for name, iteration in params.rest.iterations.items():
-        depths[name] = depths[iteration.start] + 1
-    deepest, generate = max(depths, key=depths.__getitem__), params.rest.generate
-    rounds = depths[deepest] if generate.fresh else 1
-    there = _train_questions(params)
-    if there is None or there >= rounds * generate.problems:
+    """A model that would find no fresh problems left: each one looks only when it starts."""
+    depths, needed = {BASE: 0}, {BASE: 0}
+    for name, recipe in recipes(params).items():
+        depths[name] = depths[params.models[name].start] + 1
+        needed[name] = recipe.generate.problems * (depths[name] if recipe.generate.fresh else 1)
+    there, most = _train_questions(params), max(needed, key=needed.__getitem__)
+    if there is None or there >= needed[most]:
         return []
     return [
-        f"rest.iterations: up to {deepest}, {rounds} x rest.generate.problems = {rounds * generate.problems} train "
-        f"questions are needed, and data.sources have {there} (`dvc repro questions` counts those of a source that has "
-        "changed): add some, lower rest.generate.problems, or set rest.generate.fresh to false"
+        f"models.{most} needs {needed[most]} train questions (generate.problems, times its depth in the tree "
+        f"where they are fresh), and data.sources have {there} (`dvc repro questions` counts those of a source that "
+        "has changed): add some, lower generate.problems, or set generate.fresh to false"
     ]
 
 

@@ -20,7 +20,7 @@ from audio_reasoning.engines.engine import ENGINES
 
 ROOMS = ("audio_reasoning", "stages")
 CODE = Path("data/code")
-ONE_ENGINE = ("answer", "optimize_prompt", "rest_generate")  # depend on ${code.engine} in dvc.yaml
+ONE_ENGINE = ("answer", "optimize_prompt", "training_generate")  # depend on ${code.engine} in dvc.yaml
 _NAMED = re.compile(r"(audio_reasoning(?:\.\w+)+)(?::\w+)?")
 _ENGINES = {Path(*name.partition(":")[0].split(".")).with_suffix(".py") for name in ENGINES.values()}
 

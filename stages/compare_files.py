@@ -3,7 +3,7 @@
 A verdict is for a comparison that was declared beforehand:
 
 - two runs of this project whose comparison params.yaml declares (metrics/family.py), on the test questions by
-  the strict score, are judged with their whole family, as in metrics/summary.json or metrics/rest/summary.json;
+  the strict score, are judged with their whole family, as in metrics/summary.json or metrics/training/summary.json;
 - two other runs of this project, or the same on other questions or by another score, are exploratory: p is as it is;
 - where one of the two is from elsewhere, what they were made for is not known here: one comparison, unadjusted.
 

@@ -53,6 +53,8 @@ def _explain(overrides: list[str], error: HydraException) -> str:
     valid = _flat(composed([])) if overrides else {}
     for key, _ in _settings(overrides):
         if key not in valid and not (CONF / key).is_dir():
+            if key.startswith("models.") and ".".join(key.split(".")[:2]) in valid:
+                return f"{key}: this model does not change it yet; a + before it does: '+{key}=…'"
             parent = key.rpartition(".")[0]
             beside = [name for name in valid if name.rpartition(".")[0] == parent]
             return f"unknown parameter {key}; {nearest(key, beside or valid)}"
@@ -75,7 +77,7 @@ def overridden() -> list[str]:
     Right where overrides were composed, and a trap where someone edited `conf/` and composed nothing.
     """
     values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
-    return _differing(values, composed([f"profile={values['profile']}", f"rest={values['rest']['preset']}"]))
+    return _differing(values, composed([f"profile={values['profile']}", f"models={values['training']['preset']}"]))
 
 
 def _differing(first: dict[str, Any], second: dict[str, Any]) -> list[str]:

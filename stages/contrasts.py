@@ -79,12 +79,12 @@ def declared_contrasts(params: Declared) -> list[tuple[Run, Run]]:
 
 def families(params: Declared) -> dict[str, Contrasts]:
     """All declared families, by what declares them."""
-    starts = {name: iteration.start for name, iteration in params.rest.iterations.items()}
-    prompts = params.rest.eval_prompts
+    starts = {name: model.start for name, model in params.models.items()}
+    prompts = params.training.eval_prompts
     return {
         "compare": declared_contrasts(params),
-        "rest, with the base": with_base(starts, prompts),
-        "rest, with the predecessor": with_start(starts, prompts),
+        "models, with the base": with_base(starts, prompts),
+        "models, with the one it starts from": with_start(starts, prompts),
     }
 
 

@@ -1,13 +1,13 @@
 """What the parameters declare beforehand: which runs there are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from audio_reasoning.core.errors import nearest
-from audio_reasoning.core.run_names import ArmNames, IterationNames, Prompts, VoteNames
+from audio_reasoning.core.run_names import ArmNames, EvalPrompts, Prompts, Start, VoteNames
 from audio_reasoning.core.runs import Run, named_run
-from audio_reasoning.core.typed import Strict
+from audio_reasoning.core.typed import Name, Strict
 
-RUNS = ("prompts.variants", "arms.kinds", "arms.variants", "vote.variants", "rest.eval_prompts", "rest.iterations")
+RUNS = ("prompts.variants", "arms.kinds", "arms.variants", "vote.variants", "models", "training.eval_prompts")
 
 
 class DeclaredRuns(Strict):
@@ -16,7 +16,8 @@ class DeclaredRuns(Strict):
     prompts: Prompts
     arms: ArmNames
     vote: VoteNames
-    rest: IterationNames
+    models: Mapping[Name, Start]
+    training: EvalPrompts
 
     def run_names(self) -> list[str]:
         """Every run that the parameters ask for, prompts first, as audio_reasoning/core/runs.py reads them.
@@ -27,7 +28,7 @@ class DeclaredRuns(Strict):
             *self.prompts.variants,
             *(f"{variant}@{kind}" for variant in self.arms.variants for kind in self.arms.kinds),
             *(f"{variant}@{condition}" for variant in self.vote.variants for condition in ("samples", "vote")),
-            *(f"{iteration}/{variant}" for iteration in self.rest.iterations for variant in self.rest.eval_prompts),
+            *(f"{model}/{variant}" for model in self.models for variant in self.training.eval_prompts),
         ]
 
     def runs(self) -> list[Run]:

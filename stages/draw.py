@@ -1,7 +1,7 @@
 """Draw one of DVC's plots into an SVG or PNG file, for a page or a paper. Works offline.
 
     python -m stages.draw --out docs/accuracy.svg
-    python -m stages.draw --out docs/iterations.svg --plot "Accuracy by iteration"
+    python -m stages.draw --out docs/models.svg --plot "Accuracy by model"
     python -m stages.draw --out difference.png main workspace
 
 With revisions, it is the picture of `dvc plots diff`. `dvc plots show` draws the same as a web page, which

@@ -5,7 +5,7 @@
 Writes metrics/errors.json and reports/errors.md; docs/error-analysis.md explains the figures. `audio-reasoning errors`
 takes any runs of the pipeline, and any predictions in our format or the challenge's.
 
-The stage reads the prompts alone: with control arms, votes and iterations of self-training it would wait for all of
+The stage reads the prompts alone: with control arms, votes and trained models it would wait for all of
 them, and ask anew which questions no run gets right whenever one is added.
 """
 

@@ -1,7 +1,7 @@
 """The families of comparisons that the parameters declare, each judged together; all others are exploratory.
 
-`compare` declares one. `rest` declares two: each iteration of self-training with the base under the same prompt, and
-with the iteration that it started from, where that is not the base.
+`compare` declares one. `models` declares two: each trained model with the base under the same prompt, and with the
+model that it started from, where that is not the base.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,12 +17,12 @@ Contrasts = Sequence[tuple[Run, Run]]
 
 
 def with_base(starts: Mapping[str, str], prompts: Iterable[str]) -> list[tuple[Run, Run]]:
-    """Each iteration beside the base under each prompt; `starts` tells the model that each iteration started from."""
+    """Each model beside the base under each prompt; `starts` tells which one each started from."""
     return [(Run(prompt), Run(prompt, name)) for prompt in prompts for name in starts]
 
 
 def with_start(starts: Mapping[str, str], prompts: Iterable[str]) -> list[tuple[Run, Run]]:
-    """Each iteration beside the one that it started from, where that is not the base."""
+    """Each model beside the one that it started from, where that is not the base."""
     return [
         (Run(prompt, start), Run(prompt, name)) for prompt in prompts for name, start in starts.items() if start != BASE
     ]

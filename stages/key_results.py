@@ -2,15 +2,15 @@
 
 from audio_reasoning.core.runs import BASE
 from audio_reasoning.metrics.key_results import Study
-from audio_reasoning.metrics.rest_results import RestSummary
 from audio_reasoning.metrics.results import Metrics, Summary, existing_result
+from audio_reasoning.metrics.training_results import TrainingSummary
 from audio_reasoning.metrics.vote_results import VoteFigures
 from audio_reasoning.prompts.aliases import own_name
 from stages.declared import DeclaredRuns
-from stages.layout import METRICS, OPTIMIZE_METRICS, PROMPTS, REST_METRICS, metrics_file
+from stages.layout import METRICS, OPTIMIZE_METRICS, PROMPTS, TRAINING_METRICS, metrics_file
 from stages.optimizations import read_optimizations
 
-SUMMARY, REST_SUMMARY, VOTES = METRICS / "summary.json", REST_METRICS / "summary.json", METRICS / "votes" / BASE
+SUMMARY, REST_SUMMARY, VOTES = METRICS / "summary.json", TRAINING_METRICS / "summary.json", METRICS / "votes" / BASE
 READ = (METRICS / "scores", SUMMARY, OPTIMIZE_METRICS, REST_SUMMARY, VOTES)
 
 
@@ -24,7 +24,7 @@ def read_study(params: DeclaredRuns) -> Study:
         variants=variants,
         metrics={name: values for name, values in metrics.items() if values},
         summary=existing_result(SUMMARY, Summary),
-        rest=existing_result(REST_SUMMARY, RestSummary),
+        training=existing_result(REST_SUMMARY, TrainingSummary),
         optimizations=read_optimizations(variants),
         votes={name: values for name, values in votes.items() if values},
         own_names={variant: own_name(variant, PROMPTS) for variant in variants},

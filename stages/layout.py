@@ -17,9 +17,10 @@ PROMPTS = Path("prompts")
 MODELS = Path("models")
 BASE_MODEL = MODELS / BASE
 CANDIDATES = MODELS / "candidates"
-REST = Path("data/rest")
+TRAINING = Path("data/training")
+RECIPES = Path("data/recipes")
 METRICS = Path("metrics")
-REST_METRICS = METRICS / "rest"
+TRAINING_METRICS = METRICS / "training"
 OPTIMIZE_METRICS = METRICS / "optimize"
 REPORTS = Path("reports")
 REPORT_PAGE = REPORTS / "index.html"
@@ -40,7 +41,7 @@ def cache_dir() -> Path:
 
 
 def model_dir(name: str) -> Path:
-    """The folder of the base model or of an accepted iteration."""
+    """The folder of a model."""
     return MODELS / name
 
 

@@ -40,12 +40,12 @@ def load_params(schema: type[Schema], *declared: str, path: Path = PARAMS) -> Sc
     return params
 
 
-def parse_params(schema: type[Schema], raw: Any, where: str) -> Schema:
-    """Check a composed mapping; `where` names it in the message."""
+def parse_params(schema: type[Schema], raw: Any, where: str, below: str = "") -> Schema:
+    """Check a composed mapping; `where` names it in the message, and `below` the key that it is the value of."""
     try:
         return schema.model_validate(raw)
     except ValidationError as error:
-        raise UserError("\n".join(_explain(schema, e, where, raw) for e in error.errors())) from None
+        raise UserError("\n".join(_explain(schema, e, where, raw, below) for e in error.errors())) from None
 
 
 def _read_yaml(path: Path) -> Any:
@@ -55,7 +55,7 @@ def _read_yaml(path: Path) -> Any:
         raise UserError(f"{path}: no such file (run from the folder that holds dvc.yaml)") from None
 
 
-def _explain(schema: type[BaseModel], error: Any, where: str, raw: Any) -> str:
+def _explain(schema: type[BaseModel], error: Any, where: str, raw: Any, below: str) -> str:
     # pydantic names the discriminated branch ("mini") inside the location; only real keys stay.
     location: list[str] = []
     node = raw
@@ -64,7 +64,7 @@ def _explain(schema: type[BaseModel], error: Any, where: str, raw: Any) -> str:
         if known or (error["type"] == "missing" and part == error["loc"][-1]):
             location.append(str(part))
             node = node[part] if known else None
-    key = ".".join(location)
+    key = ".".join([below, *location] if below else location)
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown parameter {key}; {nearest(location[-1], _siblings(schema, location[:-1], raw))}"
     if error["type"] == "missing":

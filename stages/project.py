@@ -4,15 +4,16 @@
 groups alone, so that a change of another group's schema does not concern it; here all of them meet.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import model_validator
+from pydantic import AfterValidator, model_validator
 
-from audio_reasoning.algorithms.rest.params import Rest
+from audio_reasoning.algorithms.tree import Node, check_tree
 from audio_reasoning.conditions.params import Arms
 from audio_reasoning.core.errors import nearest
-from audio_reasoning.core.run_names import Headline
+from audio_reasoning.core.run_names import EvalPrompts, Headline
 from audio_reasoning.core.typed import Name, Strict
 from audio_reasoning.engines.params import Infer, Runtime, Serve, Thinking
 from audio_reasoning.families.params import Model
@@ -25,6 +26,7 @@ from audio_reasoning.tasks.params import Data
 from audio_reasoning.tasks.probe_params import Probe
 from stages.aliases import listed_name, same_prompt, with_listed_names
 from stages.contrasts import Declared
+from stages.models import Models, recipes
 from stages.params import PARAMS, load_params, parse_params
 
 
@@ -34,13 +36,22 @@ class Code(Strict):
     engine: str
 
 
-class Project(Declared):
+class Training(EvalPrompts):
+    """What all models that are trained have in common."""
+
+    model_config = Strict.model_config
+
+    preset: Name
+
+
+class Project(Models, Declared):
     """The whole of `params.yaml`."""
 
     profile: Name
     arms: Arms
     vote: Vote
-    rest: Rest
+    models: Annotated[Mapping[Name, Node], AfterValidator(check_tree)]  # of both bases
+    training: Training
     data: Data
     model: Model
     infer: Infer
@@ -64,7 +75,7 @@ class Project(Declared):
     @model_validator(mode="after")
     def _variants_exist(self) -> "Project":
         listed = {
-            "rest.eval_prompts": self.rest.eval_prompts,
+            "training.eval_prompts": self.training.eval_prompts,
             "arms.variants": self.arms.variants,
             "vote.variants": self.vote.variants,
         }
@@ -104,9 +115,13 @@ class Project(Declared):
 
 def load_project(path: Path = PARAMS) -> Project:
     """All parameters; raises UserError as `stages.params.load_params` does."""
-    return load_params(Project, path=path)
+    project = load_params(Project, path=path)
+    recipes(project, str(path))
+    return project
 
 
 def parse_project(raw: Any, where: str) -> Project:
     """Check a composed mapping; `where` names it in the message."""
-    return parse_params(Project, with_listed_names(raw), where)
+    project = parse_params(Project, with_listed_names(raw), where)
+    recipes(project, where)
+    return project

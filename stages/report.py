@@ -24,7 +24,7 @@ from audio_reasoning.render.report.optimized import optimized_section
 from audio_reasoning.render.report.page import header_of, render, write_assets
 from audio_reasoning.render.report.prompts import prompts_section, sub_categories_section
 from audio_reasoning.render.report.sections import Section
-from audio_reasoning.render.report.training import iterations_section, pass_rates_section
+from audio_reasoning.render.report.training import models_section, pass_rates_section
 from audio_reasoning.render.report.votes import votes_section
 from stages.declared import RUNS, DeclaredRuns
 from stages.key_results import READ, read_study
@@ -35,7 +35,7 @@ from stages.layout import (
     REPORT_FILES,
     REPORT_PAGE,
     REPORTS,
-    REST_METRICS,
+    TRAINING_METRICS,
     answers_file,
     manifest_file,
     metrics_file,
@@ -66,8 +66,8 @@ def sections(params: Params) -> list[Section]:
         optimized_section(OPTIMIZE_METRICS, study.optimizations, METRICS / "summary.json", METRICS / "scores" / BASE),
         arms_section(METRICS / "arms.json"),
         votes_section(METRICS / "votes" / BASE, params.vote.variants),
-        iterations_section(REST_METRICS),
-        pass_rates_section(REST_METRICS / "pass_rates.json"),
+        models_section(TRAINING_METRICS),
+        pass_rates_section(TRAINING_METRICS / "pass_rates.json"),
         errors_section(METRICS / "errors.json", REPORTS / "errors.md", params.headline.variant),
         judge_section(METRICS / "judge.json"),
     ]

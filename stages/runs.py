@@ -52,7 +52,7 @@ def existing_run(name: str) -> Run:
             f"no run is called {name!r} here: there is no {answers_file(run)}, and no {PARAMS} that lists runs"
         )
     has_prompt = run.variant in params.prompts.variants or (PROMPTS / f"{run.variant}.yaml").is_file()
-    if has_prompt and run.model in (BASE, *params.rest.iterations):
+    if has_prompt and run.model in (BASE, *params.models):
         for key, value, listed in _listings(run, params):
             if value not in listed:
                 raise UserError(
@@ -71,5 +71,5 @@ def _listings(run: Run, params: Params) -> list[tuple[str, str, Collection[str]]
     if run.condition:  # of no kind that any parameter makes
         return []
     if run.model != BASE:
-        return [("rest.eval_prompts", run.variant, params.rest.eval_prompts)]
+        return [("training.eval_prompts", run.variant, params.training.eval_prompts)]
     return [("prompts.variants", run.variant, params.prompts.variants)]

@@ -36,7 +36,7 @@ class Params(Strict):
 
     prompts: Prompts
     arms: ArmNames
-    rest: EvalPrompts
+    training: EvalPrompts
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -44,7 +44,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("run", nargs="?", help="score this run's answers to the test questions")
-    which.add_argument("--model", help="score this model under each of its prompts: base, or a name in rest.iterations")
+    which.add_argument("--model", help="score this model under each of its prompts: base, or a name in models")
     which.add_argument("--controls", action="store_true", help="score all runs in control arms")
     return parser
 
@@ -53,7 +53,7 @@ def reads(args: argparse.Namespace) -> tuple[str, ...]:
     """The parameters that say which runs there are to score."""
     if args.controls:
         return ("arms.kinds", "arms.variants")
-    return ("prompts.variants",) if args.model == BASE else ("rest.eval_prompts",)
+    return ("prompts.variants",) if args.model == BASE else ("training.eval_prompts",)
 
 
 def runs_of(args: argparse.Namespace) -> list[Run]:
@@ -63,7 +63,7 @@ def runs_of(args: argparse.Namespace) -> list[Run]:
     params = load_params(Params, *reads(args))
     if args.controls:
         return [Run(variant, condition=kind) for variant in params.arms.variants for kind in params.arms.kinds]
-    variants = params.prompts.variants if args.model == BASE else params.rest.eval_prompts
+    variants = params.prompts.variants if args.model == BASE else params.training.eval_prompts
     return [Run(variant, args.model) for variant in variants]
 
 

@@ -13,7 +13,7 @@ def setup_of(model: str, backend: str, serve: Serve, runtime: Runtime, endpoint_
     if backend == "openai" and model != BASE:
         raise UserError(
             f"infer.backend openai: an endpoint answers with its own model, not with {model}; use the backend "
-            "vllm or transformers, or no self-training (rest.iterations: {})"
+            "vllm or transformers, or train none (models=none)"
         )
     base, adapter = resolve(model_dir(model), BASE_MODEL)
     return Setup(

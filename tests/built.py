@@ -31,14 +31,15 @@ class Built:
         copy_files(root, lambda name: name == "dvc.lock")
         subprocess.run(["git", "init", "-q"], cwd=root, check=True)
         self.root = root
-        subprocess.run([sys.executable, "-m", "stages.code"], cwd=root, check=True)
+        for stage in ("code", "recipes"):
+            subprocess.run([sys.executable, "-m", f"stages.{stage}"], cwd=root, check=True)
         repo = Repo(str(root))
         self.graph: nx.DiGraph = repo.index.graph
         self.stages = [stage for stage in self.graph if isinstance(stage, PipelineStage)]
         for stage in self.stages:
             for out in stage.outs:
                 path = Path(out.fs_path)
-                if path.exists():  # the lists of code, for which there is no stand-in
+                if path.exists():  # the lists of code and the recipes, for which there is no stand-in
                     continue
                 file = path if path.suffix else path / "content"
                 file.parent.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,7 @@ def pytest_configure() -> None:
 
 
 # Trains the model that test_pipeline takes over, which therefore begins later, as one of those that follow.
-FIRST = "test_rest_pipeline.py"
+FIRST = "test_training_pipeline.py"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -28,7 +28,7 @@ MICRO = [
     "data.sources.mini.train=200",
     "data.sources.mini.dev=160",
     f"data.sources.mini.test={TEST_QUESTIONS}",
-    "model.tiny.questions=1600",  # enough training to hear: rest_check refuses a model that does not
+    "model.tiny.questions=1600",  # enough training to hear: training_check refuses a model that does not
     "model.tiny.steps=640",
     "model.tiny.short_share=0.47",  # 300 steps to hear, and what the long prompts need to be well-formed
     f"prompts.variants=[{','.join(VARIANTS)}]",
@@ -145,7 +145,7 @@ def create(root: Path) -> Pipeline:
     copy_files(root, lambda name: name == "dvc.lock" or (name.startswith("metrics/") and not name.endswith(".gitkeep")))
     pipeline = Pipeline(root)
     pipeline.set_parameters(MICRO)
-    pipeline.edit("conf/config.yaml", lambda text: text.replace("rest: rest_em", "rest: none #"))
+    pipeline.edit("conf/config.yaml", lambda text: text.replace("models: rest_em", "models: none #"))
     # No search for prompts: each takes hundreds of answers, and has tests of its own.
     pipeline.edit("conf/config.yaml", lambda text: text.replace("optimize: bank", "optimize: none"))
     pipeline.python("-m", "stages.compose", "--write")

@@ -69,7 +69,7 @@ def write_params(folder: Path, variants: Sequence[str], sampled: Sequence[str] =
     params["prompts"]["variants"] = list(variants)
     params["arms"]["variants"] = []
     params["vote"]["variants"] = list(sampled)
-    params["rest"] |= {"iterations": {}, "eval_prompts": [variants[0]]}
+    params["models"], params["training"]["eval_prompts"] = {}, [variants[0]]
     params["headline"]["variant"] = params["submission"]["run"] = variants[0]
     params["judge"]["runs"] = []
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
@@ -84,7 +84,7 @@ def write_run(folder: Path, run: Run, responses: Sequence[Response]) -> None:
     write_jsonl(folder / answers_file(run), map(to_dict, responses))
     manifest = {
         "prompt": {"name": run.variant, "version": 3, "text_hash": "0123456789ab" + "0" * 52},
-        "model": {"id": "mini-thinker", "revision": "scratch", "adapter": None, "iteration": None},
+        "model": {"id": "mini-thinker", "revision": "scratch", "adapter": None, "model": None},
         "decoding": {"temperature": 0.1, "max_tokens": 64},
     }
     write_json(folder / manifest_file(run), manifest)

@@ -84,7 +84,7 @@ def workplace(tmp_path, monkeypatch):
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["prompts"]["variants"] = ["v"]
     params["judge"]["runs"], params["submission"]["run"] = [], "v"
-    params["arms"]["variants"] = params["vote"]["variants"] = params["rest"]["eval_prompts"] = ["v"]
+    params["arms"]["variants"] = params["vote"]["variants"] = params["training"]["eval_prompts"] = ["v"]
     params["headline"]["variant"] = "v"
     Path("params.yaml").write_text(yaml.safe_dump(params))
     write_jsonl(Path("data/questions/test.jsonl"), map(to_dict, QUESTIONS))

@@ -26,7 +26,7 @@ def problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
     def changed(**groups: dict[str, Any]) -> list[str]:
         params = yaml.safe_load((ROOT / "params.yaml").read_text())
         for group, values in groups.items():
-            params[group] |= values
+            params[group] = values if group == "models" else params[group] | values
         Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
         return check.problems()
 
@@ -97,17 +97,13 @@ def test_several_answers_a_question_need_a_vote_to_be_submitted(problems: Change
 
 # ── Self-training ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-CHAIN = "train questions are needed"
+CHAIN = "train questions (generate.problems"
 FILES = {"loader": "files", "questions": "q.jsonl", "audio": "audio", "split": "train", "invalid": "stop", "sha256": ""}
 
 
-def generate(**changes: Any) -> dict[str, Any]:
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())["rest"]
-    return {"generate": raw["generate"] | {"fresh": True} | changes}
-
-
-def iterations(**starts: str) -> dict[str, Any]:
-    return {"iterations": {name: {"from": start, "learning_rate": 1e-5} for name, start in starts.items()}}
+def models(starts: dict[str, str], **generate: Any) -> dict[str, Any]:
+    nodes = {name: {"from": start, "method": "rest", "generate": generate} for name, start in starts.items()}
+    return {"models": nodes}
 
 
 def mini(train: int) -> dict[str, Any]:
@@ -120,27 +116,28 @@ def gathered(**sources: int) -> None:
     write_json(QUESTIONS / "manifest.json", {"splits": splits})
 
 
-def test_the_deepest_chain_of_iterations_must_find_fresh_problems(problems: Change) -> None:
-    rest = generate(problems=100) | iterations(iter1="base", iter2="iter1", branch="iter1", iter3="iter2", b="base")
-    assert about(problems(rest=rest, data={"sources": {"mini": mini(300)}}), "rest.iterations") == []
-    [found] = about(problems(rest=rest, data={"sources": {"mini": mini(299)}}), CHAIN)
-    assert "up to iter3, 3 x rest.generate.problems = 300 train" in found and "data.sources have 299" in found
+def test_the_deepest_chain_of_models_must_find_fresh_problems(problems: Change) -> None:
+    starts = {"iter1": "base", "iter2": "iter1", "branch": "iter1", "iter3": "iter2", "b": "base"}
+    chain = models(starts, problems=100)
+    assert about(problems(**chain, data={"sources": {"mini": mini(300)}}), "models") == []
+    [found] = about(problems(**chain, data={"sources": {"mini": mini(299)}}), CHAIN)
+    assert "models.iter3 needs 300 train" in found and "data.sources have 299" in found
 
 
-def test_the_same_problems_in_every_iteration_are_needed_once(problems: Change) -> None:
-    rest = generate(problems=100, fresh=False) | iterations(iter1="base", iter2="iter1")
-    assert about(problems(rest=rest, data={"sources": {"mini": mini(100)}}), "rest.iterations") == []
-    assert about(problems(rest=rest, data={"sources": {"mini": mini(99)}}), "1 x rest.generate.problems = 100 train")
+def test_the_same_problems_for_every_model_are_needed_once(problems: Change) -> None:
+    chain = models({"iter1": "base", "iter2": "iter1"}, problems=100, fresh=False)
+    assert about(problems(**chain, data={"sources": {"mini": mini(100)}}), "models") == []
+    assert about(problems(**chain, data={"sources": {"mini": mini(99)}}), "needs 100 train")
 
 
 def test_questions_of_ones_own_are_counted_once_they_are_gathered(problems: Change) -> None:
-    rest = generate(problems=100) | iterations(iter1="base", iter2="iter1")
+    chain = models({"iter1": "base", "iter2": "iter1"}, problems=100)
     data = {"sources": {"mini": mini(150), "mine": FILES}}
-    assert about(problems(rest=rest, data=data), "rest.iterations") == [], "nobody knows yet"
+    assert about(problems(**chain, data=data), "models") == [], "nobody knows yet"
     gathered(mini=150, mine=50)
-    assert about(problems(rest=rest, data=data), "rest.iterations") == []
+    assert about(problems(**chain, data=data), "models") == []
     gathered(mini=7, mine=49)  # mini's are made as params.yaml says
-    assert about(problems(rest=rest, data=data), "data.sources have 199")
+    assert about(problems(**chain, data=data), "data.sources have 199")
 
 
 def own_questions(*splits: str | None) -> None:
@@ -153,22 +150,22 @@ def own_questions(*splits: str | None) -> None:
 
 
 def test_one_source_whose_questions_name_their_splits_is_enough(problems: Change) -> None:
-    rest = generate(problems=2) | iterations(iter1="base")
+    chain = models({"iter1": "base"}, problems=2)
     data = {"sources": {"mine": {**FILES, "split": "test"}}}
     own_questions("train", "train", "dev", None)
-    assert about(problems(rest=rest, data=data), "rest.iterations") == []
+    assert about(problems(**chain, data=data), "models") == []
     own_questions("train", "dev", None)
-    [found] = about(problems(rest=rest, data=data), "rest.iterations")
-    assert "1 x rest.generate.problems = 2 train questions are needed, and data.sources have 1" in found
+    [found] = about(problems(**chain, data=data), "models")
+    assert "models.iter1 needs 2 train questions" in found and "data.sources have 1" in found
     own_questions("train", None)
-    [found] = about(problems(rest=rest, data=data), "rest.iterations")
+    [found] = about(problems(**chain, data=data), "models")
     assert "has dev questions" in found and "give questions a field `split` with dev" in found
 
 
 def test_a_source_whose_questions_are_all_elsewhere_has_none_of_its_own_split(problems: Change) -> None:
     own_questions("test", "dev")
-    rest = generate(problems=1) | iterations(iter1="base")
-    [found] = about(problems(rest=rest, data={"sources": {"mine": FILES}}), "rest.iterations")
+    chain = models({"iter1": "base"}, problems=1)
+    [found] = about(problems(**chain, data={"sources": {"mine": FILES}}), "models")
     assert "has train questions" in found
 
 

@@ -61,7 +61,7 @@ def workplace(tmp_path, monkeypatch):
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["prompts"]["variants"] = ["baseline", "better", "same"]
     params["headline"]["variant"] = "better"
-    params["rest"].update(eval_prompts=["better"], iterations={"iter1": {"from": "base", "learning_rate": 1e-5}})
+    params["training"]["eval_prompts"], params["models"] = ["better"], {"iter1": {"from": "base", "method": "rest"}}
     params["judge"]["runs"], params["submission"]["run"] = [], "better"
     params["arms"]["variants"] = params["vote"]["variants"] = ["better"]
     params["compare"] |= {

@@ -55,10 +55,8 @@ def workplace(tmp_path, monkeypatch):
     params["arms"].update(variants=["longer"], kinds=["silence"])
     params["vote"]["variants"] = ["longer"]
     starts = {"iter1": "base", "iter2": "iter1"}
-    params["rest"].update(
-        eval_prompts=["longer"],
-        iterations={name: {"from": start, "learning_rate": 1e-5} for name, start in starts.items()},
-    )
+    params["training"]["eval_prompts"] = ["longer"]
+    params["models"] = {name: {"from": start, "method": "rest"} for name, start in starts.items()}
     contrasts = [{"a": "baseline", "b": name} for name in ("longer", "other")]
     params["compare"].update(each_with_first=False, contrasts=contrasts, resamples=2000, seed=3, margin=0.2)
     Path("params.yaml").write_text(yaml.safe_dump(params))
@@ -107,8 +105,8 @@ def test_a_contrast_is_the_same_from_both_ends_and_by_its_files(run):
 
 def test_iterations_of_self_training_are_families_of_their_own(run):
     first, second = (json.loads(run(a, "iter2/longer", "--json")) for a in ("longer", "iter1/longer"))
-    assert "rest, with the base" in first["basis"] and "all 2" in first["basis"] and first["verdict"] == "better"
-    assert "rest, with the predecessor" in second["basis"] and "all 1" in second["basis"]
+    assert "models, with the base" in first["basis"] and "all 2" in first["basis"] and first["verdict"] == "better"
+    assert "models, with the one it starts from" in second["basis"] and "all 1" in second["basis"]
 
 
 @pytest.mark.parametrize("names", [("longer", "other"), ("longer@silence", "longer"), ("baseline", "iter2/longer")])
@@ -190,7 +188,7 @@ def test_files_from_elsewhere_are_compared_by_the_defaults(run):
         ("baseline@samples", "no stage makes the run 'baseline@samples': vote.variants does not list 'baseline'"),
         ("baseline@silence", "arms.variants does not list 'baseline'"),
         ("longer@permuted", "arms.kinds does not list 'permuted'"),
-        ("iter1/baseline", "rest.eval_prompts does not list 'baseline'"),
+        ("iter1/baseline", "training.eval_prompts does not list 'baseline'"),
         ("unlisted", "prompts.variants does not list 'unlisted'"),
         ("longer@vote", "data/votes/base/longer@vote.jsonl: no such file (is an earlier stage still to run?"),
     ],

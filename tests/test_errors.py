@@ -393,7 +393,7 @@ def workplace(tmp_path, monkeypatch):
     params["prompts"]["variants"] = ["good", "bad"]
     params["headline"]["variant"] = "good"
     params["judge"]["runs"], params["submission"]["run"] = [], "good"
-    params["rest"]["eval_prompts"] = params["arms"]["variants"] = params["vote"]["variants"] = ["good"]
+    params["training"]["eval_prompts"] = params["arms"]["variants"] = params["vote"]["variants"] = ["good"]
     Path("params.yaml").write_text(yaml.safe_dump(params))
     write_jsonl(Path("data/questions/test.jsonl"), (to_dict(question(i)) for i in range(8)))
     for name, shift in (("good", 0), ("bad", 1)):

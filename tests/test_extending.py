@@ -22,9 +22,10 @@ from audio_reasoning.core.rollouts import Trace, write_records
 from audio_reasoning.engines.engine import ENGINES
 from audio_reasoning.families.family import family_of
 from audio_reasoning.families.qwen3_omni.processor import AudioTextProcessor
-from stages import acquire, answer, arms, check, questions, rest_gate, rest_train, score
-from stages.layout import REST
-from tests.rest_project import BASE, ROOT, train_params
+from stages import acquire, answer, arms, check, questions, score, training_fit, training_gate
+from stages.layout import TRAINING
+from tests.training_project import BASE, ROOT, train_params
+from tests.training_records import write_parameters
 
 pytestmark = pytest.mark.slow
 
@@ -139,16 +140,15 @@ def write_params(**changes: dict[str, Any]) -> None:
     raw["infer"] |= {"backend": "transformers", "max_tokens": 8, "temperature": 0.0}
     raw["rest"] |= {
         "prompt": "baseline",
-        "eval_prompts": ["baseline"],
-        "iterations": documented["rest"]["iterations"],
         "train": train_params(learning_rate_scale=600.0).model_dump(),
     }
+    raw["training"]["eval_prompts"], raw["models"] = ["baseline"], documented["models"]
     raw["rest"]["gate"] |= {"enabled": False, "backend": "transformers", "scales": [1.0], "parity_questions": 4}
     raw["rest"]["generate"]["max_tokens"] = 8
-    raw["rest"]["iterations"]["climbed"]["options"]["steps"] = STEPS
+    raw["models"]["climbed"]["options"]["steps"] = STEPS
     for group, values in changes.items():
         raw[group] |= values
-    Path("params.yaml").write_text(yaml.safe_dump(raw))
+    write_parameters(raw)
 
 
 def run_stage(stage: Any, *arguments: str) -> None:
@@ -217,17 +217,17 @@ def test_the_engine_scores_what_its_rule_gives(project: Path) -> None:
 def test_the_algorithm_makes_a_model_that_the_gate_takes_and_that_is_asked_as_any_other(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_records(REST / "climbed/bank.parquet", Trace, bank())
-    write_jsonl(REST / "climbed/retention.jsonl", [])
-    (REST.parent.parent / "metrics/rest").mkdir(parents=True, exist_ok=True)
-    Path("metrics/rest/check_climbed.json").write_text("{}")
-    run_stage(rest_train, "--iteration", "climbed")
-    trained = read_json(Path("metrics/rest/train_climbed.json"))
+    write_records(TRAINING / "climbed/bank.parquet", Trace, bank())
+    write_jsonl(TRAINING / "climbed/retention.jsonl", [])
+    (TRAINING.parent.parent / "metrics/training").mkdir(parents=True, exist_ok=True)
+    Path("metrics/training/check_climbed.json").write_text("{}")
+    run_stage(training_fit, "--model", "climbed")
+    trained = read_json(Path("metrics/training/train_climbed.json"))
     assert (trained["traces"], trained["rows"], trained["steps"]) == (4, 4, STEPS)
     assert trained["loss_last"] < trained["loss_first"]
     # Parity is between transformers and the server, and no server is started here.
     monkeypatch.setitem(ENGINES, "vllm", ENGINES["transformers"])
-    run_stage(rest_gate, "--iteration", "climbed")
+    run_stage(training_gate, "--model", "climbed")
     assert read_json(Path("models/climbed/model.json"))["accepted"]
     assert adapter_of(Path("models/climbed"), BASE)
     run_stage(answer, "baseline")
@@ -237,7 +237,7 @@ def test_the_algorithm_makes_a_model_that_the_gate_takes_and_that_is_asked_as_an
 
 def bank() -> list[Trace]:
     """A right trace for each train question."""
-    processor, prompt = family_of(BASE).processor(BASE), rest_gate.load_prompt("baseline", Path("prompts"))
+    processor, prompt = family_of(BASE).processor(BASE), training_gate.load_prompt("baseline", Path("prompts"))
     traces = []
     for question in read_questions(Path("data/questions/train.jsonl")):
         right = f"<think>A call.</think>\nANSWER: {question.choices[question.answer]}"
@@ -246,7 +246,7 @@ def bank() -> list[Trace]:
         traces.append(
             Trace(
                 problem_id=question.id,
-                iteration="climbed",
+                model="climbed",
                 sample_index=0,
                 pass_rate=0.5,
                 weight=1.0,

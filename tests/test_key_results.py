@@ -11,8 +11,8 @@ from audio_reasoning.core.files import write_json
 from audio_reasoning.metrics.key_results import key_results, not_there
 from audio_reasoning.metrics.optimize_results import Optimization
 from audio_reasoning.metrics.reported import BASELINE, REPORTED
-from audio_reasoning.metrics.rest_results import RestSummary
 from audio_reasoning.metrics.results import Judged, Metrics
+from audio_reasoning.metrics.training_results import TrainingSummary
 from audio_reasoning.render.key_results import in_short
 from audio_reasoning.render.report.key_results import key_results_section
 from stages.declared import RUNS, DeclaredRuns
@@ -29,11 +29,11 @@ def scored(acc: float) -> dict:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """Two prompts by hand, one by an optimiser, and an iteration of self-training under the first."""
+    """Two prompts by hand, one by an optimiser, and a model of self-training under the first."""
     monkeypatch.chdir(tmp_path)
     write_params(tmp_path, ["baseline", "expert_analyst", "searched"])
     params = yaml.safe_load(Path("params.yaml").read_text())
-    params["rest"]["iterations"] = {"iter1": {"from": "base", "learning_rate": 1e-5}}
+    params["models"] = {"iter1": {"from": "base", "method": "rest"}}
     Path("params.yaml").write_text(yaml.safe_dump(params))
     write_comparison(tmp_path)
     summary = json.loads(Path("metrics/summary.json").read_text())
@@ -45,7 +45,9 @@ def project(tmp_path, monkeypatch):
     found = {"optimizer": "mipro", "outcome": "found", "start": "baseline"}
     write_json(Path("metrics/optimize/searched.json"), filled(Optimization, found))
     trained = {"prompt": "baseline", "rise": [], "fall": [], **versus("base", "iter1", difference=0.02)}
-    write_json(Path("metrics/rest/summary.json"), filled(RestSummary, {"last": "iter1", "versus_base": [trained]}))
+    write_json(
+        Path("metrics/training/summary.json"), filled(TrainingSummary, {"leaves": ["iter1"], "versus_base": [trained]})
+    )
 
 
 def study():

@@ -29,7 +29,7 @@ from audio_reasoning.families.qwen3_omni.checkpoint import load_thinker, save_se
 from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor, new_thinker
 from audio_reasoning.training.dataset import collate
 from audio_reasoning.training.loss import completion_loss
-from tests.rest_project import BASE, ROOT, TINY, dataset, processor, trace, write_adapter, write_base
+from tests.training_project import BASE, ROOT, TINY, dataset, processor, trace, write_adapter, write_base
 
 # PEFT needs torchvision, whose operators the packages above declare.
 from peft import LoraConfig, PeftModel, get_peft_model  # isort: skip
@@ -149,7 +149,7 @@ def test_a_loaded_adapter_says_bit_for_bit_what_the_saved_one_said(tmp_path: Pat
 def test_an_adapter_is_the_same_bytes_whatever_the_order_of_sets(tmp_path: Path, project: Path) -> None:
     here, there = write_adapter(tmp_path / "here", "all"), tmp_path / "there"
     script = (
-        "import sys; from pathlib import Path; from tests.rest_project import write_adapter;"
+        "import sys; from pathlib import Path; from tests.training_project import write_adapter;"
         "write_adapter(Path(sys.argv[1]), 'all')"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": str(ROOT)}  # here it is another one

@@ -47,7 +47,7 @@ def test_the_a100_profile_composes() -> None:
         ("rest.select.bnd=wide", 'unknown parameter rest.select.bnd; did you mean "rest.select.band"?'),
         ("infr.n=2", 'unknown parameter infr.n; did you mean "infer.n"?'),
         ("zzz=1", "unknown parameter zzz; valid: arms, code, compare, "),
-        ("rest=defaults", "conf/rest/ has no 'defaults'; valid: none, reference, rest_em"),
+        ("models=rest", "conf/models/ has no 'rest'; did you mean \"rest_em\"?"),
         ("profile=a10", "conf/profile/ has no 'a10'; did you mean \"a100\"?"),
         ("infer.temperature=hot", "infer.temperature: Input should be a valid number"),
         ("infer.temperature=[", "no viable alternative"),
@@ -63,9 +63,14 @@ def test_a_value_that_conf_does_not_give_is_told(raw: dict, monkeypatch: pytest.
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
     monkeypatch.chdir(tmp_path)
     raw["infer"]["temperature"] = 0.9
-    raw["rest"]["iterations"]["iter4"] = {"from": "iter3", "learning_rate": 1e-5}
+    raw["models"]["iter4"] = {"from": "iter3", "method": "rest", "learning_rate": 1e-5}
     Path("params.yaml").write_text(yaml.safe_dump(raw))
-    assert overridden() == ["infer.temperature", "rest.iterations.iter4.from", "rest.iterations.iter4.learning_rate"]
+    assert overridden() == [
+        "infer.temperature",
+        "models.iter4.from",
+        "models.iter4.learning_rate",
+        "models.iter4.method",
+    ]
 
 
 def test_fewer_variants_need_no_other_change() -> None:
@@ -86,7 +91,7 @@ def test_every_value_is_documented_beside_it_or_just_above(path: Path) -> None:
 @pytest.mark.parametrize(("listed", "written"), [("structured_reasoning", "v12"), ("v12", "structured_reasoning")])
 def test_a_prompt_is_found_by_any_of_its_names(listed: str, written: str) -> None:
     overrides = [f"prompts.variants=[baseline,{listed}]", f"headline.variant={written}", f"rest.prompt={written}"]
-    overrides += [f"arms.variants=[{listed}]", f"vote.variants=[{listed}]", f"rest.eval_prompts=[{listed}]"]
+    overrides += [f"arms.variants=[{listed}]", f"vote.variants=[{listed}]", f"training.eval_prompts=[{listed}]"]
     overrides += [f"judge.runs=[{written}@vote]", f"submission.run=iter1/{written}"]
     contrast = f"compare.contrasts=[{{a: {written}, b: '{written}@silence'}}]"
     params = parse_project(composed([*overrides, contrast]), "conf/")

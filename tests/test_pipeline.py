@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ANSWER = [f"answer@{v}" for v in VARIANTS]
 # What reads all answers, whichever runs there are.
-EVIDENCE = ["arms", "compare", "errors", "judge", "rest_compare", "submission", "report"]
+EVIDENCE = ["arms", "compare", "errors", "judge", "compare_models", "submission", "report"]
 STRUCTURED = ["answer@structured_reasoning", "score"]
 
 
@@ -114,7 +114,7 @@ def test_controls_votes_and_ratings_are_made_where_they_are_asked_for(pipeline: 
     params["submission"]["run"] = f"{name}@vote"
     (pipeline.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     made = [*(f"answer_controls@{name}-{kind}" for kind in kinds), "score_controls"]
-    changed = [stage for stage in EVIDENCE if stage not in ("errors", "rest_compare")]
+    changed = [stage for stage in EVIDENCE if stage not in ("errors", "compare_models")]
     sampled = [f"answer_samples@{name}", f"vote@{name}", "vote_tables"]
     assert pipeline.repro() == sorted(["parameters", *made, *sampled, *changed])
     assert {path.name: path.read_bytes() for path in pipeline.root.glob("data/answers/base/*")} == before

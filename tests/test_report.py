@@ -512,7 +512,11 @@ class TestStage:
         [
             ("summary.json", {"versus_baseline": []}, 'metrics/compare.json: [0].acc must be a number, found "0.5"'),
             ("summary.json", {"profile": "mini"}, "metrics/summary.json: best is missing"),
-            ("rest/pass_rates.json", [{"iteration": "iter1"}], "metrics/rest/pass_rates.json: [0].profile is missing"),
+            (
+                "training/pass_rates.json",
+                [{"iteration": "iter1"}],
+                "metrics/training/pass_rates.json: [0].profile is missing",
+            ),
             ("arms.json", {"comparisons": 3}, "metrics/arms.json: comparisons must be a list, found 3"),
             ("votes/base/baseline.json", {"curve": []}, "baseline.json: curve must be a list of 1 or more, found []"),
             ("errors.json", {"runs": [{}]}, "metrics/errors.json: questions is missing"),

@@ -16,15 +16,15 @@ from audio_reasoning.metrics.errors.results import ErrorAnalysis
 from audio_reasoning.metrics.inputs import Sample
 from audio_reasoning.metrics.judge_results import JudgeSummary
 from audio_reasoning.metrics.optimize_results import Optimization
-from audio_reasoning.metrics.rest_results import ModelRow, PassRateRow, RestSummary
 from audio_reasoning.metrics.results import Judged, write_result
+from audio_reasoning.metrics.training_results import ModelRow, PassRateRow, TrainingSummary
 from audio_reasoning.render.report.arms import arms_section
 from audio_reasoning.render.report.comparisons import count_verdicts
 from audio_reasoning.render.report.failures import errors_section, judge_section
 from audio_reasoning.render.report.optimized import BANK_NOTE, SELECTED_ON, optimized_section
 from audio_reasoning.render.report.page import Header, render
 from audio_reasoning.render.report.prompts import prompts_section, sub_categories_section
-from audio_reasoning.render.report.training import iterations_section, pass_rates_section
+from audio_reasoning.render.report.training import models_section, pass_rates_section
 from audio_reasoning.render.report.votes import votes_section
 from audio_reasoning.render.table import Table
 from stages.vote import vote_metrics
@@ -99,38 +99,40 @@ class TestSections:
         monkeypatch.chdir(tmp_path)
         row = {"prompt": "baseline", "rise": ["Music Theory"], "fall": [], **versus("base", "iter1")}
         row |= {"p_holm": 0.01, "low": 0.02, "difference": 0.03, "high": 0.04}  # better, by the rule on figures alone
-        accuracy = {"iteration": "iter1", "prompt": "baseline", "by": "all", "name": "all", "n": 12}
+        accuracy = {"model": "iter1", "prompt": "baseline", "by": "all", "name": "all", "n": 12}
         accuracy |= {"acc": 0.5, "low": 0.2, "high": 0.8}
-        write_json(Path("metrics/rest/compare.json"), filled(list[ModelRow], [accuracy]))
-        gate = {"iteration": "iter1", "from": "base", "accepted": True, "scale": 0.5, "reason": "dev rises"}
+        write_json(Path("metrics/training/compare.json"), filled(list[ModelRow], [accuracy]))
+        gate = {"model": "iter1", "from": "base", "accepted": True, "scale": 0.5, "reason": "dev rises"}
         write_json(
-            Path("metrics/rest/gates/iter1.json"), {**gate, "dev_before": 0.5, "dev_after": 0.6, "dev": {"n": 100}}
+            Path("metrics/training/gates/iter1.json"), {**gate, "dev_before": 0.5, "dev_after": 0.6, "dev": {"n": 100}}
         )
-        summary = {"last": "iter1", "preset": "rest_em", "seed": 1, "versus_base": [row], "gate": [gate], "notes": []}
-        summary = filled(RestSummary, summary)
-        write_json(Path("metrics/rest/summary.json"), summary)
-        section = iterations_section(METRICS / "rest")
+        summary = {"leaves": ["iter1"], "preset": "rest_em", "versus_base": [row], "gate": [gate], "notes": []}
+        summary = filled(TrainingSummary, summary)
+        write_json(Path("metrics/training/summary.json"), summary)
+        section = models_section(METRICS / "training")
         assert texts(section.tables[0])[0]["verdict"] == "not distinguishable: this test can see 40.0 points"
         gates = {"dev before": "50.0 (40.4–59.6)", "dev after": "60.0 (50.2–69.1)", "gate": "accepted at scale 0.5"}
         assert gates.items() <= texts(section.tables[1])[0].items()
-        assert section.lead.endswith(": +3.0 (+2.0 to +4.0) under baseline, not distinguishable.")
-        refused = {"stage": "rest_check", "reasons": ["it is deaf"], "ways_out": ["other clips"]}
+        assert section.lead.endswith(": iter1 +3.0 (+2.0 to +4.0) under baseline, not distinguishable.")
+        refused = {"stage": "training_check", "reasons": ["it is deaf"], "ways_out": ["other clips"]}
         gate |= {"accepted": False, "scale": None, "reason": "it is deaf", "refused": refused}
-        write_json(Path("metrics/rest/gates/iter1.json"), {**gate, "dev_before": None, "dev_after": None, "dev": None})
-        [shown] = texts(iterations_section(METRICS / "rest").tables[1])
-        told = "rest_check: it is deaf; its model is that of base; ways out: other clips"
+        write_json(
+            Path("metrics/training/gates/iter1.json"), {**gate, "dev_before": None, "dev_after": None, "dev": None}
+        )
+        [shown] = texts(models_section(METRICS / "training").tables[1])
+        told = "training_check: it is deaf; its model is that of base; ways out: other clips"
         assert {"gate": "refused", "dev before": "–", "reason": told}.items() <= shown.items()
-        write_json(Path("metrics/rest/summary.json"), {**summary, "versus_base": [{**row, "verdict": None}]})
+        write_json(Path("metrics/training/summary.json"), {**summary, "versus_base": [{**row, "verdict": None}]})
         with pytest.raises(UserError, match=r"versus_base\[0\].verdict must be"):
-            iterations_section(METRICS / "rest")
+            models_section(METRICS / "training")
 
     def test_problems_to_learn_from_are_those_that_are_sometimes_solved(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         rates = [(0, "too_hard", 5), (0.25, "challenging", 3), (0.5, "learning_zone", 4), (1, "mastered", 8)]
         rows = [{"pass_rate": rate, "category": category, "problems": n} for rate, category, n in rates]
-        rows = [{"iteration": "iter1", "sampler": "base", **row} for row in rows]
-        write_json(Path("metrics/rest/pass_rates.json"), filled(list[PassRateRow], rows))
-        section = pass_rates_section(METRICS / "rest/pass_rates.json")
+        rows = [{"model": "iter1", "sampler": "base", **row} for row in rows]
+        write_json(Path("metrics/training/pass_rates.json"), filled(list[PassRateRow], rows))
+        section = pass_rates_section(METRICS / "training/pass_rates.json")
         assert section.lead.endswith(": 7 of 20 in iter1.")
         assert texts(section.figures[0].table)[0]["learning zone"] == "4"
 

@@ -11,7 +11,6 @@ from audio_reasoning.metrics.arms_results import ArmsSummary, AudioGain
 from audio_reasoning.metrics.errors.results import ErrorAnalysis
 from audio_reasoning.metrics.judge_results import JudgeSummary
 from audio_reasoning.metrics.optimize_results import Optimization
-from audio_reasoning.metrics.rest_results import Gate, RestSummary
 from audio_reasoning.metrics.results import (
     HeadlineMetrics,
     Metrics,
@@ -21,6 +20,7 @@ from audio_reasoning.metrics.results import (
     to_json,
     write_result,
 )
+from audio_reasoning.metrics.training_results import Gate, TrainingSummary
 from audio_reasoning.metrics.vote_results import CalibrationRow, CurveRow, VoteFigures
 from audio_reasoning.render.submission.results import SubmissionManifest
 
@@ -35,7 +35,7 @@ KINDS: dict[str, Any] = {
     "submission.json": SubmissionManifest,
     "vote_curve.json": list[CurveRow],
     "calibration.json": list[CalibrationRow],
-    "rest/summary.json": RestSummary,
+    "training/summary.json": TrainingSummary,
     "optimize/*.json": Optimization,
     "votes/*/structured_reasoning.json": VoteFigures,
     "votes/*/*@*.json": Metrics,
@@ -102,7 +102,7 @@ def test_what_is_rarely_told_has_a_key_only_where_it_is_told(tmp_path: Path) -> 
     assert read_result(path, HeadlineMetrics).dropped_ids == ["q7"]
     assert [*json.loads(path.read_text())][-2:] == ["dropped_ids", "run"]
 
-    refused = {"stage": "rest_check", "reasons": ["it is deaf"], "ways_out": ["other clips"]}
-    gate = {"iteration": "iter1", "from": "base", "accepted": False, "scale": None, "reason": "it is deaf"}
+    refused = {"stage": "training_check", "reasons": ["it is deaf"], "ways_out": ["other clips"]}
+    gate = {"model": "iter1", "from": "base", "accepted": False, "scale": None, "reason": "it is deaf"}
     assert to_json(parse_result(gate, Gate, "m.json")) == gate
     assert to_json(parse_result({**gate, "refused": refused}, Gate, "m.json")) == {**gate, "refused": refused}

@@ -37,7 +37,7 @@ from audio_reasoning.prompts.registry import load_prompt
 from stages.layout import AUDIO
 from stages.project import load_project
 from tests.asking import ask
-from tests.rest_project import BASE, ROOT, write_adapter, write_base
+from tests.training_project import BASE, ROOT, write_adapter, write_base
 
 pytestmark = pytest.mark.slow
 
@@ -70,11 +70,11 @@ def trained(folder: Path, targets: str = "attention", seed: int = 0, rank: int =
     return write_adapter(folder, targets, rank, seed, std=0.5)
 
 
-def iteration(name: str, accepted: bool = True, base: str | None = None, seed: int = 0) -> Path:
-    """A model folder as an iteration leaves it."""
+def model(name: str, accepted: bool = True, base: str | None = None, seed: int = 0) -> Path:
+    """A model folder as a model leaves it."""
     folder = Path("models") / name
     weights = sha256_file(trained(folder / "adapter", seed=seed) / "adapter_model.safetensors") if accepted else None
-    write_json(folder / "model.json", {"base": base or base_identity(BASE), "adapter": weights, "iteration": name})
+    write_json(folder / "model.json", {"base": base or base_identity(BASE), "adapter": weights, "model": name})
     return folder
 
 
@@ -157,16 +157,16 @@ def test_what_cannot_be_merged_is_explained_and_leaves_nothing(project: Path) ->
 
 
 def test_a_model_folder_is_a_checkpoint_or_an_adapter_on_the_base(project: Path) -> None:
-    folder = iteration("iter1")
+    folder = model("iter1")
     assert resolve(BASE, BASE) == (BASE, None)
     assert resolve(folder, BASE) == (BASE, folder / "adapter")
-    assert resolve(iteration("iter2", accepted=False), BASE) == (BASE, None)
+    assert resolve(model("iter2", accepted=False), BASE) == (BASE, None)
 
 
 def test_an_adapter_of_another_base_and_a_changed_one_are_refused(project: Path) -> None:
     with pytest.raises(UserError, match="trained on another base model"):
-        adapter_of(iteration("iter1", base="of another one"), BASE)
-    folder = iteration("iter2")
+        adapter_of(model("iter1", base="of another one"), BASE)
+    folder = model("iter2")
     weights = load_file(folder / "adapter/adapter_model.safetensors")
     save_file({name: 2 * tensor for name, tensor in weights.items()}, folder / "adapter/adapter_model.safetensors")
     with pytest.raises(UserError, match="the weights are not those that"):
@@ -203,7 +203,7 @@ def test_an_iteration_answers_with_its_adapter_and_says_so(project: Path) -> Non
         )
         return [response.text for response in responses], identity["adapter"]
 
-    folder, rejected = iteration("iter1"), iteration("iter2", accepted=False)
+    folder, rejected = model("iter1"), model("iter2", accepted=False)
     weights = sha256_file(folder / "adapter/adapter_model.safetensors")
     base, adapted = answers(BASE), answers(folder)
     assert base[1] is None and adapted[1] == weights and base[0] != adapted[0]
@@ -212,13 +212,13 @@ def test_an_iteration_answers_with_its_adapter_and_says_so(project: Path) -> Non
 
 
 def test_an_endpoint_cannot_have_our_adapters(project: Path) -> None:
-    folder = iteration("iter1")
+    folder = model("iter1")
     with pytest.raises(UserError, match="an endpoint cannot serve our adapters"):
         open_engine(setup("openai", folder))
 
 
 def test_to_find_cached_answers_needs_no_torch(project: Path) -> None:
-    iteration("iter1")
+    model("iter1")
     script = f"""
 import sys
 from pathlib import Path

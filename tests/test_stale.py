@@ -60,7 +60,7 @@ RESULTS = {  # the code and the schemas of stages that only look at answers
     "stages/report.py": {"report"},
     "audio_reasoning/render/report/page.py": {"report"},
     "audio_reasoning/render/report/assets/report.css": {"report"},
-    "stages/rest_compare.py": {"rest_compare"},
+    "stages/compare_models.py": {"compare_models"},
     "stages/project.py": set(),
     "stages/check.py": set(),
     "stages/compose.py": set(),
@@ -81,25 +81,25 @@ def test_docs_tests_benchmarks_and_plots_make_nothing_stale(built: Built, name: 
 
 
 def test_a_module_that_many_stages_share_makes_only_those_stale_that_import_it(built: Built) -> None:
-    self_training = {"rest_generate", "rest_select", "rest_check", "rest_train", "rest_gate"}
+    self_training = {"training_generate", "training_select", "training_check", "training_fit", "training_gate"}
     assert kinds(built.readers("audio_reasoning/core/rollouts.py")) == self_training
 
 
 @pytest.mark.parametrize("name", ["audio_reasoning/tasks/extract.py", "audio_reasoning/tasks/noise.py"])
 def test_the_answer_parser_makes_scores_stale_and_nothing_is_asked_again(built: Built, name: str) -> None:
     readers = kinds(built.readers(name))
-    assert readers >= {*SCORING, "rest_select", "rest_check"}
-    assert not readers & {*ANSWERING, "rest_generate"}
+    assert readers >= {*SCORING, "training_select", "training_check"}
+    assert not readers & {*ANSWERING, "training_generate"}
 
 
 def test_the_rule_of_selection_samples_nothing_again(built: Built) -> None:
-    assert kinds(built.readers("audio_reasoning/algorithms/rest/selection.py")) == {"rest_select", "rest_check"}
+    assert kinds(built.readers("audio_reasoning/algorithms/rest/selection.py")) == {"training_select", "training_check"}
 
 
 @pytest.mark.parametrize("name", ["loop", "loss"])
 def test_the_training_loop_makes_trainings_stale_and_asks_nothing_of_itself(built: Built, name: str) -> None:
     """Answers wait for models, whose bytes say whether they are asked again."""
-    trainings = {"base_model", "rest_check", "rest_train"}
+    trainings = {"base_model", "training_check", "training_fit"}
     assert kinds(built.readers(f"audio_reasoning/training/{name}.py")) == trainings
 
 
@@ -107,4 +107,4 @@ def test_the_training_loop_makes_trainings_stale_and_asks_nothing_of_itself(buil
 def test_an_engine_that_mini_does_not_answer_with_makes_no_answer_stale(built: Built, name: str) -> None:
     # Which engine asks is a parameter; what can start any of them (training stops a server, judging asks) has them all.
     readers = kinds(built.readers(f"audio_reasoning/engines/{name}.py"))
-    assert not readers & (ANSWERING | SCORING | {"base_model", "rest_generate", "rest_select"})
+    assert not readers & (ANSWERING | SCORING | {"base_model", "training_generate", "training_select"})

@@ -1,7 +1,7 @@
 """The seam of what makes a model from a model: a method changes an adapter by a bank of traces.
 
 Before it, problems are sampled, traces selected and a training tried out; after it, the gate, parity, answers, scores
-and comparisons follow, whatever the method. An iteration names its own in `method`.
+and comparisons follow, whatever the method. A model names its own in `method`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ class Policy:
 class How:
     """What the parameters say of a training; whatever is random depends on `seed` alone.
 
-    `learning_rate` is that of the iteration times the scale of `train`; `options` are the iteration's, for the method.
+    `learning_rate` is that of the recipe times the scale of `train`; `options` are what the model gives its method.
     A method that can go on where it was interrupted keeps its state in the file `checkpoint`, each `checkpoint_steps`.
     """
 

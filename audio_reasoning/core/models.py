@@ -1,7 +1,7 @@
 """Model folders, told apart by what is in them; nothing here imports torch.
 
-The base model's is a checkpoint or points at one on the hub. An iteration's holds a model.json and, unless the
-iteration ended with the base model itself, an adapter on it in `adapter/`.
+The base model's is a checkpoint or points at one on the hub. A trained model's holds a model.json and, unless it
+ended with the base model itself, an adapter on it in `adapter/`.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ def base_identity(base: Path) -> str:
 
 
 def adapter_of(model_dir: Path, base: Path) -> Path | None:
-    """The adapter of a model folder, None for the base itself or an iteration that was not accepted.
+    """The adapter of a model folder, None for the base itself or a model that stayed it.
 
     Raises UserError when the folder is not there, the adapter was trained on another base, or its file is not the
     one that was accepted.
@@ -46,7 +46,7 @@ def adapter_of(model_dir: Path, base: Path) -> Path | None:
 
 
 def resolve(model_dir: Path, base: Path) -> tuple[Path, Path | None]:
-    """The checkpoint that a model folder stands for, and the adapter on it, if any; iterations adapt `base`.
+    """The checkpoint that a model folder stands for, and the adapter on it, if any; trained models adapt `base`.
 
     Raises UserError as `adapter_of` does.
     """
@@ -69,14 +69,14 @@ def adapter_identity(adapter: Path | None) -> dict[str, str]:
 
 
 def adapter_name(adapter: Path) -> str:
-    """The iteration that an adapter comes from: candidates/iter1 and iter1/adapter are iter1's."""
+    """The model that an adapter comes from: candidates/iter1 and iter1/adapter are iter1's."""
     return adapter.absolute().parent.name if adapter.name == "adapter" else adapter.absolute().name
 
 
 def merged_path(base: Path, adapter: Path, work: Path) -> Path:
     """Where in `work` the checkpoint of `base` with `adapter` merged into it is, once `merged_checkpoint` made it.
 
-    The folder's own name is the iteration's: servers name models by it.
+    The folder's own name is the model's: servers name models by it.
     """
     key = sha256_json([base_identity(base), adapter_identity(adapter)])[:16]
     return work.absolute() / "merged" / key / adapter_name(adapter)

@@ -46,10 +46,10 @@ class Graded(Sample):
 
 @dataclass(frozen=True)
 class Trace:
-    """One sample that is trained on; `weight` multiplies its loss, 1 on average over an iteration's traces."""
+    """One sample that is trained on; `weight` multiplies its loss, 1 on average over a model's traces."""
 
     problem_id: str
-    iteration: str
+    model: str
     sample_index: int
     pass_rate: float
     weight: float

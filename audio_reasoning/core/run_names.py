@@ -1,6 +1,5 @@
 """Parts of parameter groups that name runs: all that stages need to know of a group which other stages act on."""
 
-from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -34,21 +33,15 @@ class VoteNames(Part):
 
 
 class Start(Part):
-    """The model that an iteration starts from."""
+    """The model that another one starts from."""
 
     start: Name = Field(alias="from")
 
 
 class EvalPrompts(Part):
-    """The prompts that iterations are measured under."""
+    """The prompts that models which are trained are measured under."""
 
     eval_prompts: Names
-
-
-class IterationNames(EvalPrompts):
-    """Which iterations there are, and the prompts that they are measured under."""
-
-    iterations: Mapping[Name, Start]
 
 
 class SearchStart(Part):

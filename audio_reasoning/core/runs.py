@@ -6,7 +6,7 @@
 | `baseline@silence` | the same under a control arm (`silence`, `mismatched`, `text_only`, `permuted`) |
 | `baseline@samples` | the same, several sampled answers a question |
 | `baseline@vote` | the votes of these samples, one answer a question |
-| `iter1/baseline` | the model of the iteration `iter1` of self-training |
+| `iter1/baseline` | the trained model `iter1` |
 
 Any model can be asked in any condition: `iter3/baseline@silence`.
 """

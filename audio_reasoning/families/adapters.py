@@ -111,7 +111,7 @@ def check_inventory(model: PeftModel, lora: Lora, names: AdapterNames) -> Invent
     actual, wanted = inventory(model), expected_inventory(model.get_base_model(), lora, names)
     if actual != wanted or not actual.modules:
         raise UserError(
-            f"the adapter is not what rest.train.lora asks for: {actual.trainable:,} of {actual.parameters:,} "
+            f"the adapter is not what train.lora asks for: {actual.trainable:,} of {actual.parameters:,} "
             f"parameters in {len(actual.modules)} matrices train, expected {wanted.trainable:,} in "
             f"{len(wanted.modules)}; differing: "
             f"{', '.join(sorted(set(actual.modules) ^ set(wanted.modules))[:4]) or 'only their sizes'}"

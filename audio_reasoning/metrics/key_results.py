@@ -6,8 +6,8 @@ from typing import get_args
 
 from audio_reasoning.metrics.optimize_results import Optimization
 from audio_reasoning.metrics.reported import REPORTED, Approach, Reported
-from audio_reasoning.metrics.rest_results import RestSummary
 from audio_reasoning.metrics.results import Compared, Judged, Metrics, Summary
+from audio_reasoning.metrics.training_results import TrainingSummary
 from audio_reasoning.metrics.vote_results import VoteFigures
 
 APPROACHES: tuple[Approach, ...] = get_args(Approach)
@@ -24,7 +24,7 @@ class Study:
     variants: Sequence[str]
     metrics: Mapping[str, Metrics]
     summary: Summary | None = None
-    rest: RestSummary | None = None
+    training: TrainingSummary | None = None
     optimizations: Mapping[str, Optimization] = field(default_factory=dict)
     votes: Mapping[str, VoteFigures] = field(default_factory=dict)
     own_names: Mapping[str, str] = field(default_factory=dict)
@@ -72,8 +72,8 @@ def not_there(study: Study) -> list[str]:
         for name in study.optimizations
         if name not in study.variants
     ]
-    if not study.rest:
-        lines.append("no iterations of self-training: `dvc repro rest_compare`")
+    if not study.training:
+        lines.append("no trained models: `dvc repro compare_models`")
     if not study.votes:
         lines.append("no votes: add a prompt to vote.variants, then `dvc repro vote`")
     return lines
@@ -110,10 +110,10 @@ def _optimized(study: Study) -> Iterator[KeyResult]:
 
 
 def _trained(study: Study) -> Iterator[KeyResult]:
-    """The model of the last iteration under each prompt, against the base model under the same."""
-    for row in study.rest.versus_base if study.rest else ():
+    """Each model that no other starts from under each prompt, against the base model under the same."""
+    for row in study.training.versus_base if study.training else ():
         run = f"{row.b}/{row.prompt}"
-        if study.rest and row.b == study.rest.last and run in study.metrics:
+        if study.training and row.b in study.training.leaves and run in study.metrics:
             reported = _reported("self-training", study.own_names.get(row.prompt, row.prompt))
             yield KeyResult("self-training", run, _accuracy(study.metrics[run]), row.prompt, row, reported)
 

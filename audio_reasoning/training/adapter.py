@@ -70,7 +70,7 @@ def train_adapter(
         learning_rate=linear(learning_rate, batches.steps, round(settings.warmup_share * batches.steps)),
         max_grad_norm=settings.max_grad_norm,
         row_steps=row_interval(batches.steps),
-        remedy="lower this iteration's learning_rate or rest.train.learning_rate_scale",
+        remedy="lower its learning_rate or train.learning_rate_scale",
         checkpoint=checkpoint,
         save_steps=save_steps,
     )

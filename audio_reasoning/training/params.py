@@ -1,4 +1,4 @@
-"""The parameters of training an adapter, typed; `conf/rest/` documents them."""
+"""The parameters of training an adapter, typed; `conf/rest.yaml` documents them."""
 
 from typing import Annotated, Literal
 

@@ -1,1 +1,1 @@
-"""Self-training (ReST): sample, select, check, train, gate; each iteration starts where another ended."""
+"""Self-training (ReST): what it selects of the samples, and how it trains on that."""

@@ -1,47 +1,13 @@
-"""The parameters of self-training (ReST), typed; `conf/rest/` documents them."""
+"""The recipe of self-training (ReST), typed; `conf/rest.yaml` documents it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from audio_reasoning.core.errors import nearest
-from audio_reasoning.core.run_names import IterationNames, Start
-from audio_reasoning.core.runs import BASE
-from audio_reasoning.core.typed import Count, Fraction, Name, Positive, Samples, Share, Strict, unique
-from audio_reasoning.training.params import Train
+from audio_reasoning.algorithms.params import Recipe
+from audio_reasoning.core.typed import Count, Share, Strict
 
 FEWEST_SILENT = 4  # samples that make a pass rate: one would be right or wrong, and nothing between
-
-
-class Iteration(Start):
-    """One round of self-training, from the model that `from` names."""
-
-    model_config = Strict.model_config
-
-    learning_rate: Positive
-    # What trains on the bank: one of algorithms/algorithm.py, or module:object of anybody's, and what that alone reads.
-    method: Annotated[str, Field(pattern=r"^(rest|[\w.]+:\w+)$")] = "rest"
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
-class Generate(Strict):
-    """How problems are sampled."""
-
-    problems: Count
-    fresh: bool
-    n: Samples
-    requests: Count
-    temperature: Annotated[float, Field(gt=0, le=2)]
-    top_p: Fraction
-    max_tokens: Count
-    shuffle_choices: bool
-    silence_n: Annotated[int, Field(ge=0, le=256)]
-
-    @model_validator(mode="after")
-    def _divides(self) -> "Generate":
-        if self.n % self.requests:
-            raise ValueError(f"n ({self.n}) must be a multiple of requests ({self.requests})")
-        return self
 
 
 class Select(Strict):
@@ -57,63 +23,10 @@ class Select(Strict):
     accumulate: bool
 
 
-class Check(Strict):
-    """What is tried before a training."""
+class Rest(Recipe):
+    """Self-training: sample, keep what is right, train on it."""
 
-    control_questions: Count
-    control_n: Samples
-    overfit_steps: Count
-    overfit_learning_rate: Positive
-
-
-class Gate(Strict):
-    """When a trained adapter is accepted."""
-
-    enabled: bool
-    backend: Literal["vllm", "transformers"]
-    scales: Annotated[list[Fraction], Field(min_length=1), AfterValidator(unique)]
-    epsilon: Share
-    max_retention_loss: Share
-    retention_n: Samples
-    parity_questions: Count
-    parity_tokens: Count
-    parity_share: Fraction
-
-
-class Rest(IterationNames):
-    """Self-training: sample, keep what is right, train on it, again."""
-
-    model_config = Strict.model_config
-
-    preset: Name
-    prompt: Name
-    seed: Annotated[int, Field(ge=0)]
-    iterations: dict[Name, Iteration]
-    generate: Generate
     select: Select
-    train: Train
-    check: Check
-    gate: Gate
-
-    @field_validator("iterations")
-    @classmethod
-    def _chained(cls, iterations: dict[str, Iteration]) -> dict[str, Iteration]:
-        """Each iteration starts from the base or from an earlier entry, so there are no cycles."""
-        if BASE in iterations:
-            raise ValueError(f"an iteration must not be called {BASE!r}, the model that all start from")
-        names = [BASE, *iterations]
-        for position, (name, iteration) in enumerate(iterations.items()):
-            earlier = names[: position + 1]
-            if iteration.start not in names:
-                raise ValueError(
-                    f"{name} starts from the unknown {iteration.start!r}; {nearest(iteration.start, earlier)}"
-                )
-            if iteration.start not in earlier:
-                raise ValueError(
-                    f"{name} starts from {iteration.start!r}, which is not listed before it; "
-                    f"an iteration starts from {BASE} or from an earlier one: {', '.join(earlier)}"
-                )
-        return iterations
 
     @model_validator(mode="after")
     def _silence_tried(self) -> "Rest":

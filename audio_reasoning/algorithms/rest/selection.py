@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
+from audio_reasoning.algorithms.pass_rates import Problem
 from audio_reasoning.algorithms.rest.params import Select
-from audio_reasoning.algorithms.rest.pass_rates import Problem
-from audio_reasoning.algorithms.rest.traces import chosen_traces
+from audio_reasoning.algorithms.traces import chosen_traces
 from audio_reasoning.core.records import Question
 from audio_reasoning.core.rollouts import Graded, Trace
 
@@ -90,7 +90,7 @@ def _capped(
 
 
 def traces_of(
-    selection: Selection, problems: dict[str, Problem], questions: dict[str, Question], iteration: str, band: str
+    selection: Selection, problems: dict[str, Problem], questions: dict[str, Question], model: str, band: str
 ) -> list[Trace]:
     """The selection as traces. In the wide band a problem's weight is p(1 - p), which is where most is to be learnt.
 
@@ -106,17 +106,17 @@ def traces_of(
     weights.update({name: float(np.mean(usual)) if usual else 1.0 for name in selection.replayed & weights.keys()})
     scale = sum(len(chosen) for chosen in selection.taken.values()) / sum(weights.values())
     return [
-        trace_of(sample, questions[name], problems[name].pass_rate, weights[name] * scale / len(chosen), iteration)
+        trace_of(sample, questions[name], problems[name].pass_rate, weights[name] * scale / len(chosen), model)
         for name, chosen in selection.taken.items()
         for sample in chosen
     ]
 
 
-def trace_of(sample: Graded, question: Question, pass_rate: float, weight: float, iteration: str) -> Trace:
+def trace_of(sample: Graded, question: Question, pass_rate: float, weight: float, model: str) -> Trace:
     """One sample of a question as a trace."""
     return Trace(
         problem_id=sample.problem_id,
-        iteration=iteration,
+        model=model,
         sample_index=sample.sample_index,
         pass_rate=pass_rate,
         weight=weight,

@@ -34,7 +34,7 @@ def lora_flags(adapter: Path | None) -> list[str]:
     config: dict[str, Any] = {} if adapter is None else read_json(adapter / CONFIG)
     rank = max(config.get("r", 0), *config.get("rank_pattern", {}).values(), 0)
     if rank > _RANKS[-1]:
-        raise UserError(f"{adapter}: vLLM serves ranks up to {_RANKS[-1]}, not {rank}; lower rest.train.lora.rank")
+        raise UserError(f"{adapter}: vLLM serves ranks up to {_RANKS[-1]}, not {rank}; lower train.lora.rank")
     flags += ["--max-lora-rank", str(next(known for known in _RANKS if rank <= known))]
     if not config.get("target_parameters") and _ATTENTION.issuperset(config.get("target_modules", ())):
         flags += ["--lora-target-modules", "qkv_proj", "o_proj"]  # vLLM fuses the first three
@@ -42,7 +42,7 @@ def lora_flags(adapter: Path | None) -> list[str]:
 
 
 def served_name(adapter: Path) -> str:
-    """The name of an adapter in a server: its iteration's, and a hash of its files and their place."""
+    """The name of an adapter in a server: its model's, and a hash of its files and their place."""
     place = sha256_json([adapter_identity(adapter), str(adapter.absolute())])
     return f"{adapter_name(adapter)}-{place[:12]}"
 

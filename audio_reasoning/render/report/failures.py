@@ -15,7 +15,7 @@ from audio_reasoning.render.table import Cell, Table, cells
 from audio_reasoning.render.tables import DASH, MINI_NOTE, percent
 
 HARDEST = 10  # that are listed; their number is told
-PROMPTS_ALONE = "This section is about the prompts alone, not about control arms, votes or iterations."
+PROMPTS_ALONE = "This section is about the prompts alone, not about control arms, votes or trained models."
 
 
 def errors_section(file: Path, text: Path, headline: str) -> Section:

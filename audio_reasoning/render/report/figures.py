@@ -25,7 +25,7 @@ ZONES = {
     "almost_mastered": "var(--zone4)",
     "mastered": "var(--zone5)",
 }
-APART = 0.06  # of the way from one iteration to the next: so far apart are intervals of several prompts
+APART = 0.06  # of the way from one model to the next: so far apart are intervals of several prompts
 
 
 def accuracy_panels(rows: Rows, series: str) -> Spec:
@@ -41,23 +41,23 @@ def accuracy_panels(rows: Rows, series: str) -> Spec:
     return {**facet(rows), "spec": {"width": 305, "height": {"step": 15}, "layer": layer}}
 
 
-def iteration_panels(rows: Rows) -> Spec:
-    """A panel for each group of questions: accuracy by iteration, a line with intervals for each prompt.
+def model_panels(rows: Rows) -> Spec:
+    """A panel for each group of questions: accuracy by model, a line with intervals for each prompt.
 
-    Rows: iteration, prompt, name, label, acc, low, high.
+    Rows: model, prompt, name, label, acc, low, high.
     """
-    prompts, iterations = names_in(rows, "prompt"), names_in(rows, "iteration")
+    prompts, models = names_in(rows, "prompt"), names_in(rows, "model")
     apart = {prompt: APART * (place - (len(prompts) - 1) / 2) for place, prompt in enumerate(prompts)}
-    values = [{**row, "x": iterations.index(row["iteration"]) + apart[row["prompt"]]} for row in rows]
+    values = [{**row, "x": models.index(row["model"]) + apart[row["prompt"]]} for row in rows]
     shared = {
         "x": {
             "field": "x",
             "type": "quantitative",
-            "scale": {"domain": [-0.4, len(iterations) - 0.6], "nice": False},
+            "scale": {"domain": [-0.4, len(models) - 0.6], "nice": False},
             "title": None,
             "axis": {
-                "values": list(range(len(iterations))),
-                "labelExpr": f"{json.dumps(iterations)}[datum.value]",
+                "values": list(range(len(models))),
+                "labelExpr": f"{json.dumps(models)}[datum.value]",
                 "grid": False,
             },
         },
@@ -199,7 +199,7 @@ def calibration(rows: Rows) -> Spec:
 
 
 def pass_rates(rows: Rows) -> Spec:
-    """Problems by the share of samples that answer them rightly, a panel for each iteration.
+    """Problems by the share of samples that answer them rightly, a panel for each model.
 
     Rows: label, pass_rate, category, problems.
     """

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from audio_reasoning.metrics.rest_results import ModelRow
 from audio_reasoning.metrics.results import VariantRow
+from audio_reasoning.metrics.training_results import ModelRow
 from audio_reasoning.render.comparison import accuracy
 from audio_reasoning.render.report.vega import names_in
 from audio_reasoning.render.table import Table, cells

@@ -10,9 +10,7 @@ from audio_reasoning.core.typed import Count, Strict
 
 def _one_answer(name: str) -> str:
     if "@" in name and not name.endswith("@vote"):
-        raise ValueError(
-            "arms and samples cannot be submitted: give <variant>, <variant>@vote or <iteration>/<variant>"
-        )
+        raise ValueError("arms and samples cannot be submitted: give <variant>, <variant>@vote or <model>/<variant>")
     return name
 
 
