@@ -6,6 +6,8 @@ Writes data/code/<module>.txt for each module of stages/: a line for each file t
 its hash as `sha256sum` prints it. What is named in a text (`module:object`, or a module that is
 run) counts as imported; not so the engines for a stage that asks with infer.backend alone, which depends on that one's
 file. Files beside a module that are no Python, such as the report's assets, go with it.
+data/code/methods/<method>.{select,fit}.txt are the same for each method of training: the stages that select and train
+list none of them, and have the hash of their own one in the recipe.
 """
 
 import argparse
@@ -14,15 +16,28 @@ import re
 from functools import cache
 from pathlib import Path
 
+from audio_reasoning.algorithms.methods import FITTINGS, SELECTIONS
 from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.files import atomic_dir, sha256_file
 from audio_reasoning.engines.engine import ENGINES
+from stages.layout import METHODS_CODE
 
 ROOMS = ("audio_reasoning", "stages")
 CODE = Path("data/code")
 ONE_ENGINE = ("answer", "optimize_prompt", "training_generate")  # depend on ${code.engine} in dvc.yaml
 _NAMED = re.compile(r"(audio_reasoning(?:\.\w+)+)(?::\w+)?")
-_ENGINES = {Path(*name.partition(":")[0].split(".")).with_suffix(".py") for name in ENGINES.values()}
+
+
+def _file(part: str) -> Path:
+    return Path(*part.partition(":")[0].split(".")).with_suffix(".py")
+
+
+_ENGINES = {_file(part) for part in ENGINES.values()}
+_METHODS = {
+    f"{name}.{stage}": _file(part)
+    for stage, parts in (("select", SELECTIONS), ("fit", FITTINGS))
+    for name, part in parts.items()
+}
 
 
 def find(module: str) -> Path | None:
@@ -56,9 +71,10 @@ def imports(path: Path) -> frozenset[Path]:
 def closure(path: Path) -> frozenset[Path]:
     """A file and all of ours that it needs to run; without modules that are nothing but their docstring."""
     seen, waiting = set[Path](), [path]
+    loaded = {*_METHODS.values()} - {path}
     while waiting:
         file = waiting.pop()
-        if file not in seen:
+        if file not in seen | loaded:
             seen.add(file)
             waiting += imports(file)
     return frozenset(file for file in seen if not _decides_nothing(file))
@@ -103,6 +119,10 @@ def main() -> None:
         for path in Path("stages").glob("[!_]*.py"):
             lines = [f"{hashes(file)}  {file}\n" for file in code_of(path)]
             (folder / f"{path.stem}.txt").write_text("".join(lines), encoding="utf-8")
+        (folder / METHODS_CODE.name).mkdir()
+        for name, path in _METHODS.items():
+            lines = [f"{hashes(file)}  {file}\n" for file in code_of(path)]
+            (folder / METHODS_CODE.name / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,8 +21,7 @@ from audio_reasoning.algorithms import integrity
 from audio_reasoning.algorithms.grading import graded
 from audio_reasoning.algorithms.recipe import CheckPart
 from audio_reasoning.algorithms.refusal import KEY, Refusal, RefusedError, announce, passed_on, refusal_in
-from audio_reasoning.algorithms.rest.selection import trace_of
-from audio_reasoning.algorithms.traces import well_formed
+from audio_reasoning.algorithms.traces import trace_of, well_formed
 from audio_reasoning.core.errors import stage_main
 from audio_reasoning.core.files import write_json
 from audio_reasoning.core.models import adapter_of
@@ -34,7 +33,7 @@ from audio_reasoning.families.adapters import attach
 from audio_reasoning.families.family import Processor, family_of
 from audio_reasoning.training.dataset import Clips, Example, Rows
 from stages.layout import AUDIO, BASE_MODEL, QUESTIONS, TRAINING, TRAINING_METRICS, cache_dir, model_dir
-from stages.recipes import read_part
+from stages.recipe import read_part
 from stages.training_fit import adapted_model, check_machine
 from stages.training_models import depth_of
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from dvclive.live import Live
 
-from audio_reasoning.algorithms.algorithm import Fit, How, Policy, method_of
+from audio_reasoning.algorithms.algorithm import Fit, How, Policy, fitting_of
 from audio_reasoning.algorithms.recipe import FitPart
 from audio_reasoning.algorithms.refusal import FILE, KEY, Refusal, RefusedError, announce, passed_on, refusal_in
 from audio_reasoning.core.errors import UserError, stage_main
@@ -34,7 +34,7 @@ from audio_reasoning.training.loop import DivergedError, Row
 from audio_reasoning.training.params import Train
 from stages.layout import AUDIO, BASE_MODEL, CANDIDATES, TRAINING, TRAINING_METRICS, cache_dir, model_dir
 from stages.params import load_params
-from stages.recipes import read_part
+from stages.recipe import read_part
 from stages.training_models import depth_of
 
 if TYPE_CHECKING:  # to import it first would load transformers before what torchvision misses is declared
@@ -134,7 +134,7 @@ def fit(name: str, part: FitPart, runtime: Runtime) -> dict[str, Any]:
 
     Raises DivergedError when training does, and UserError for files that are missing, damaged or changed.
     """
-    method = method_of(part.method, f"models.{name}.method")
+    method = fitting_of(part.method, f"models.{name}.method")
     stop(cache_dir())  # a GPU cannot hold the served model and the one in training
     start, seed = model_dir(part.start), part.seed * 1_000 + depth_of(part.start)
     bank = TRAINING / name / "bank.parquet"
@@ -186,7 +186,7 @@ def main() -> None:
         print(passed_on(name, refusal))
         return
     try:
-        metrics = fit(name, part, load_params(Params, "runtime").runtime)
+        metrics = fit(name, part, load_params(Params).runtime)
     except DivergedError as error:
         refusal = RefusedError([error.reason], [f"{error.remedy}, or train.max_grad_norm"]).by("training_fit")
         refuse(name, refusal)

@@ -48,7 +48,7 @@ from stages.layout import (
     model_dir,
 )
 from stages.params import load_params
-from stages.recipes import read_part
+from stages.recipe import read_part
 from stages.training_models import TRAINED, bank_of, depth_of, trained_problems
 
 

@@ -26,7 +26,7 @@ from audio_reasoning.engines.params import Asking
 from audio_reasoning.prompts.registry import Prompt
 from stages.layout import AUDIO, QUESTIONS, TRAINING
 from stages.params import load_params
-from stages.recipes import read_part
+from stages.recipe import read_part
 from stages.setup import setup_of
 from stages.training_models import depth_of
 from stages.training_prompt import training_prompt

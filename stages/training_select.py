@@ -19,26 +19,23 @@ import numpy as np
 from audio_reasoning.algorithms.grading import graded
 from audio_reasoning.algorithms.pass_rates import CATEGORIES, Problem, categories, histogram, problems_of
 from audio_reasoning.algorithms.recipe import SelectPart
-from audio_reasoning.algorithms.refusal import KEY, RefusedError, announce
-from audio_reasoning.algorithms.rest.selection import Selection, merged, select_problems, traces_of
+from audio_reasoning.algorithms.refusal import KEY, announce
+from audio_reasoning.algorithms.selecting import Material, selection_of
 from audio_reasoning.algorithms.traces import distinct, well_formed
 from audio_reasoning.core.errors import UserError, stage_main
 from audio_reasoning.core.files import write_json, write_jsonl
 from audio_reasoning.core.records import Question, read_questions, to_dict
 from audio_reasoning.core.rollouts import DEV, HEARD, Graded, Sample, Trace, read_records, write_records
 from stages.layout import QUESTIONS, TRAINING, TRAINING_METRICS
-from stages.recipes import read_part
+from stages.recipe import read_part
 from stages.training_models import bank_of, depth_of, trained_problems
 
 
-def generation_metrics(
-    samples: Sequence[Graded], problems: Sequence[Problem], failed: int, selection: Selection, bank: Sequence[Trace]
-) -> dict[str, Any]:
-    """What was sampled, how hard it was, and what was taken."""
+def generation_metrics(samples: Sequence[Graded], problems: Sequence[Problem], failed: int) -> dict[str, Any]:
+    """What was sampled, and how hard it was."""
     heard = [sample for sample in samples if sample.condition == HEARD]
     right = [sample for problem in problems for sample in problem.right]
     silent = [p.silent_rate for p in problems if p.silent_rate is not None]
-    taken = [sample for chosen in selection.taken.values() for sample in chosen]
     duplicates = sum(len(p.right) - len(distinct(p.right)) for p in problems)
     return {
         "problems": len(problems) + failed,
@@ -53,12 +50,6 @@ def generation_metrics(
         "pass_rate_silence": round(float(np.mean(silent)), 4) if silent else None,
         "problems_with_correct": sum(bool(problem.right) for problem in problems),
         "problems_learning_zone": sum(p.category == "learning_zone" for p in problems),
-        "problems_selected": len(selection.taken),
-        "problems_replayed": len(selection.replayed & selection.taken.keys()),
-        "problems_retention": len(selection.retention),
-        "samples_selected": len(taken),
-        "bank": len(bank),
-        "dropped": selection.dropped,
         "categories": categories(problems),
     }
 
@@ -72,33 +63,10 @@ def table(metrics: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
-def nothing_to_train_on(problems: Sequence[Problem], selection: Selection) -> RefusedError:
-    """Why no trace was taken: no sample is right, or select leaves none."""
-    if not any(problem.right for problem in problems):
-        return RefusedError(
-            [f"no sample of {len(problems)} problems is right, so there is nothing to train on"],
-            [
-                "look at what was sampled: is prompt one that this model answers under, and is "
-                "generate.max_tokens enough?",
-                "sample more: generate.n, generate.problems, a higher generate.temperature",
-                "ask easier train questions, or start from a model that answers some of them",
-            ],
-        )
-    counts = ", ".join(f"{reason} {count}" for reason, count in selection.dropped.items() if count)
-    rates = ", ".join(f"{kind} {row['problems']:g}" for kind, row in categories(problems).items())
-    return RefusedError(
-        [f"select leaves no trace of {len(problems)} problems (left out: {counts}; by pass rate: {rates})"],
-        [
-            "take more of them: select.band wide or all, a higher select.max_silence_rate or null",
-            "sample more: generate.n, generate.problems",
-        ],
-    )
-
-
-def _retention_questions(selection: Selection, questions: dict[str, Question]) -> list[Question]:
+def _retention_questions(retention: Sequence[Problem], questions: dict[str, Question]) -> list[Question]:
     """The mastered problems that are not trained on, with their choices as they were asked."""
     reordered = []
-    for problem in selection.retention:
+    for problem in retention:
         sample, question = problem.samples[0], questions[problem.id]
         choices = tuple(question.choices[i] for i in sample.order)
         reordered.append(replace(question, choices=choices, answer=sample.order.index(question.answer)))
@@ -112,7 +80,7 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="its name in models")
     name = parser.parse_args().model
     part = read_part(SelectPart, name)
-    start, select = part.start, part.select
+    start = part.start
     source = TRAINING / name / "samples.parquet"
     questions = {question.id: question for question in read_questions(QUESTIONS / "train.jsonl")}
     samples = graded((s for s in read_records(source, Sample) if s.condition != DEV), questions)
@@ -122,22 +90,19 @@ def main() -> None:
             f"{source}: a sample of each of its {len(failed)} problems failed, so nothing is known about them; "
             "`dvc repro` asks them again once what answers works"
         )
-    sub_category = {problem.id: questions[problem.id].sub_category for problem in problems}
-    earlier = bank_of(start)
-    selection = select_problems(problems, sub_category, select, part.seed + depth_of(start), trained_problems(start))
-    by_id = {problem.id: problem for problem in problems}
-    new = traces_of(selection, by_id, questions, name, select.band) if selection.taken else []
-    bank = merged(earlier, new) if select.accumulate else new
-    metrics = generation_metrics(samples, problems, len(failed), selection, bank)
-    refusal = None if new else nothing_to_train_on(problems, selection).by("training_select")
+    material = Material(name, problems, questions, bank_of(start), trained_problems(start), part.seed + depth_of(start))
+    selected = selection_of(part.method, f"models.{name}.method")(material, part.select)
+    sampled = {"problems_retention": len(selected.retention), "bank": len(selected.bank)}
+    metrics = {**generation_metrics(samples, problems, len(failed)), **sampled, **selected.metrics}
+    refusal = selected.nothing.by("training_select") if selected.nothing else None
     if refusal:
         metrics[KEY] = refusal.model_dump()
-    write_records(TRAINING / name / "bank.parquet", Trace, bank)
-    write_jsonl(TRAINING / name / "retention.jsonl", map(to_dict, _retention_questions(selection, questions)))
+    write_records(TRAINING / name / "bank.parquet", Trace, selected.bank)
+    write_jsonl(TRAINING / name / "retention.jsonl", map(to_dict, _retention_questions(selected.retention, questions)))
     write_json(TRAINING_METRICS / "pass_rates" / f"{name}.json", histogram(problems))
     write_json(TRAINING_METRICS / f"generation_{name}.json", metrics)
     print(table(metrics))
-    print(f"{name}: {len(new)} traces of {len(selection.taken)} problems; the bank holds {len(bank)}")
+    print(f"{name}: {selected.summary}")
     if refusal:
         announce(name, start, refusal)
 

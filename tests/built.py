@@ -61,7 +61,7 @@ class Built:
         That one runs first, here too; the change, a comment, is undone.
         """
         path = self.root / name
-        before = {file: file.read_text() for file in (path, *self.root.glob("data/code/*"))}
+        before = {file: file.read_text() for file in (path, *self.root.glob("data/code/**/*.txt"))}
         path.write_text(commented(before[path]))
         self.list_code()
         try:

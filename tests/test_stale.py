@@ -81,8 +81,8 @@ def test_docs_tests_benchmarks_and_plots_make_nothing_stale(built: Built, name: 
 
 
 def test_a_module_that_many_stages_share_makes_only_those_stale_that_import_it(built: Built) -> None:
-    self_training = {"training_generate", "training_select", "training_check", "training_fit", "training_gate"}
-    assert kinds(built.readers("audio_reasoning/core/rollouts.py")) == self_training
+    training = {"training_generate", "training_select", "training_check", "training_fit", "training_gate"}
+    assert kinds(built.readers("audio_reasoning/core/rollouts.py")) == {*training, "recipes"}
 
 
 @pytest.mark.parametrize("name", ["audio_reasoning/tasks/extract.py", "audio_reasoning/tasks/noise.py"])
@@ -93,13 +93,14 @@ def test_the_answer_parser_makes_scores_stale_and_nothing_is_asked_again(built: 
 
 
 def test_the_rule_of_selection_samples_nothing_again(built: Built) -> None:
-    assert kinds(built.readers("audio_reasoning/algorithms/rest/selection.py")) == {"training_select", "training_check"}
+    """Its hash is in the recipes of models that are trained by that method, for what selects and what trains."""
+    assert kinds(built.readers("audio_reasoning/algorithms/rest/selection.py")) == {"recipes"}
 
 
 @pytest.mark.parametrize("name", ["loop", "loss"])
 def test_the_training_loop_makes_trainings_stale_and_asks_nothing_of_itself(built: Built, name: str) -> None:
     """Answers wait for models, whose bytes say whether they are asked again."""
-    trainings = {"base_model", "training_check", "training_fit"}
+    trainings = {"base_model", "training_check", "training_fit", "recipes"}  # of which the last tells what trains
     assert kinds(built.readers(f"audio_reasoning/training/{name}.py")) == trainings
 
 

@@ -26,6 +26,7 @@ from audio_reasoning.families.qwen3_omni.audio_tokens import audio_token_count
 from audio_reasoning.prompts.registry import load_prompt
 from stages import training_generate as generate
 from stages.layout import AUDIO, BASE_MODEL
+from stages.recipes import part_of
 from tests.training_records import CHOICES, ROOT, parameters, question, write_parameters, write_questions
 
 GENERATE = Generate(
@@ -175,7 +176,7 @@ def params(monkeypatch):
         found = parameters()
         rest = found.rest.model_copy(update={"generate": found.rest.generate.model_copy(update={"n": 4})})
         parts = {
-            name: GeneratePart.of(Node.model_validate({"from": name, "method": "rest"}), rest, "0" * 64)
+            name: part_of(GeneratePart, Node.model_validate({"from": name, "method": "rest"}), rest, "0" * 64, "")
             for name in ("base", "iter1")
         }
         return Asking(infer=found.infer, thinking=found.thinking, serve=found.serve, runtime=found.runtime), parts
@@ -286,7 +287,7 @@ def test_fewer_dev_questions_than_controls_asked_for_are_said(project, backend, 
 
 def test_an_endpoint_cannot_be_trained(project, backend, monkeypatch, capsys):
     configure(backend="openai")
-    assert "an endpoint serves no adapters; self-training needs vllm" in fails(monkeypatch, capsys)
+    assert "an endpoint serves no adapters; training needs vllm" in fails(monkeypatch, capsys)
     assert not backend.calls
 
 
@@ -299,4 +300,4 @@ def test_what_later_stages_need_of_dev_is_missed_before_anything_is_asked(projec
 
 def test_an_unknown_iteration_is_told_with_the_nearest(project, backend, monkeypatch, capsys):
     configure()
-    assert 'no parameter models.iter11; did you mean "iter1"' in fails(monkeypatch, capsys, "iter11")
+    assert "no model is called 'iter11'; did you mean \"iter1\"?" in fails(monkeypatch, capsys, "iter11")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from audio_reasoning.algorithms.pass_rates import CATEGORIES, Problem, categories, category, histogram, problems_of
 from audio_reasoning.algorithms.rest.params import Select
-from audio_reasoning.algorithms.rest.selection import merged, select_problems, traces_of
-from audio_reasoning.algorithms.traces import chosen_traces, distinct, ranked, well_formed
+from audio_reasoning.algorithms.rest.selection import chosen_traces, merged, select_problems, traces_of
+from audio_reasoning.algorithms.traces import distinct, ranked, well_formed
 from audio_reasoning.core.files import read_json, write_json
 from audio_reasoning.core.records import Audio, read_questions
 from audio_reasoning.core.rollouts import DEV, SILENCE, Sample, Trace, read_records, write_records

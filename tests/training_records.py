@@ -10,7 +10,7 @@ from audio_reasoning.core.files import write_jsonl
 from audio_reasoning.core.records import Audio, Question, to_dict
 from audio_reasoning.core.rollouts import HEARD, Graded, Trace
 from stages.compose import composed
-from stages.layout import PROMPTS, QUESTIONS
+from stages.layout import METHODS_CODE, PROMPTS, QUESTIONS
 from stages.models import Models
 from stages.params import load_params
 from stages.project import Project, parse_project
@@ -30,6 +30,9 @@ def write_parameters(values: dict[str, Any]) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     if not PROMPTS.exists():
         PROMPTS.symlink_to(ROOT / PROMPTS)
+    METHODS_CODE.mkdir(parents=True, exist_ok=True)
+    for name in ("rest.select", "rest.fit"):
+        (METHODS_CODE / f"{name}.txt").write_text("as the stage code lists it")
     write_recipes(load_params(Models, "models", *METHOD_RECIPES))
 
 

@@ -1,7 +1,7 @@
-"""The seam of what makes a model from a model: a method changes an adapter by a bank of traces.
+"""The seam of what makes a model from a model: a method changes an adapter by what was selected for it.
 
-Before it, problems are sampled, traces selected and a training tried out; after it, the gate, parity, answers, scores
-and comparisons follow, whatever the method. A model names its own in `method`.
+Before it, problems are sampled, some selected (selecting.py) and a training tried out; after it, the gate, parity,
+answers, scores and comparisons follow, whatever the method. A model names its own in `method`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audio_reasoning.algorithms.methods import FITTINGS
 from audio_reasoning.core.plugins import load_part
 from audio_reasoning.core.rollouts import Trace
 from audio_reasoning.families.family import Processor
@@ -17,8 +18,6 @@ from audio_reasoning.training.params import Train
 
 if TYPE_CHECKING:
     from peft import PeftModel
-
-METHODS = {"rest": "audio_reasoning.algorithms.rest.fit:fit"}
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,10 @@ class Fit:
 
 
 # Raises UserError for options that it cannot use, and DivergedError, from its rows too, when training is of no use.
-Method = Callable[[Policy, Sequence[Trace], How], Fit]
+Fitting = Callable[[Policy, Sequence[Trace], How], Fit]
 
 
-def method_of(name: str, where: str) -> Method:
-    """The method of that name, `rest` or any module:object; a UserError, prefixed by `where`, if there is none."""
-    method: Method = load_part(name, METHODS, where)
-    return method
+def fitting_of(method: str, where: str) -> Fitting:
+    """What trains by that method, one of our own or any module:object; UserError, prefixed by `where`, if none does."""
+    fitting: Fitting = load_part(method, FITTINGS, where)
+    return fitting

@@ -1,12 +1,10 @@
 """What each stage of a training reads of a model's recipe, and nothing else: another part's change concerns it not."""
 
-from typing import Any, Self
+from typing import Any
 
 from pydantic import Field
 
-from audio_reasoning.algorithms.params import Check, Controls, Gate, Generate, Recipe, Seed
-from audio_reasoning.algorithms.rest.params import Select
-from audio_reasoning.algorithms.tree import Node
+from audio_reasoning.algorithms.params import Check, Controls, Gate, Generate, Seed
 from audio_reasoning.core.typed import Name, Positive, Strict
 from audio_reasoning.training.params import Train
 
@@ -16,14 +14,6 @@ class RecipePart(Strict):
 
     start: Name
     seed: Seed
-
-    @classmethod
-    def of(cls, node: Node, recipe: Recipe, prompt_sha256: str) -> Self:
-        """The part of a model's whole recipe, whose prompt's file has that hash."""
-        values = {"start": node.start, "method": node.method, "options": node.options, **recipe.model_dump()}
-        values["prompt_sha256"] = prompt_sha256
-        values["controls"] = {key: values["check"][key] for key in Controls.model_fields}
-        return cls.model_validate({key: values[key] for key in cls.model_fields})
 
 
 class GeneratePart(RecipePart):
@@ -38,7 +28,9 @@ class GeneratePart(RecipePart):
 class SelectPart(RecipePart):
     """Of training_select."""
 
-    select: Select
+    method: str
+    code: str  # of what the method runs
+    select: dict[str, Any]  # of its own type
 
 
 class CheckPart(RecipePart):
@@ -52,6 +44,7 @@ class FitPart(RecipePart):
     """Of training_fit."""
 
     method: str
+    code: str  # of what the method runs
     options: dict[str, Any] = Field(default_factory=dict)
     learning_rate: Positive
     train: Train

@@ -1,21 +1,13 @@
-"""Choosing among the right samples of one problem."""
+"""Samples as traces: which are well formed, which are alike, which come first."""
 
 from collections.abc import Sequence
 
 from numpy.random import Generator
 
-from audio_reasoning.algorithms.rest.params import Select
-from audio_reasoning.core.rollouts import Graded
+from audio_reasoning.core.records import Question
+from audio_reasoning.core.rollouts import Graded, Trace
 
 _NGRAM = 3
-
-
-def chosen_traces(right: Sequence[Graded], select: Select, rng: Generator) -> list[Graded]:
-    """The samples of one problem to train on: distinct, well formed, ranked, and no more than asked for."""
-    best_first = ranked(distinct([sample for sample in right if well_formed(sample)]), select.rank, rng)
-    if select.traces == "all":
-        return best_first
-    return best_first[: 1 if select.traces == "best" else select.k]
 
 
 def well_formed(sample: Graded) -> bool:
@@ -65,3 +57,22 @@ def _ngrams(ids: Sequence[int]) -> set[tuple[int, ...]]:
 
 def _distance(a: set[tuple[int, ...]], b: set[tuple[int, ...]]) -> float:
     return 1 - len(a & b) / len(a | b)
+
+
+def trace_of(sample: Graded, question: Question, pass_rate: float, weight: float, model: str) -> Trace:
+    """One sample of a question as a trace."""
+    return Trace(
+        problem_id=sample.problem_id,
+        model=model,
+        sample_index=sample.sample_index,
+        pass_rate=pass_rate,
+        weight=weight,
+        sub_category=question.sub_category,
+        group=question.group,
+        audio_path=question.audio.path,
+        audio_sha256=question.audio.sha256,
+        duration_s=question.audio.duration_s,
+        text=sample.text,
+        prompt_token_ids=sample.prompt_token_ids,
+        completion_token_ids=sample.completion_token_ids,
+    )

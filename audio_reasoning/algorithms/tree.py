@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from audio_reasoning.algorithms.methods import OF_OTHERS
 from audio_reasoning.algorithms.params import Recipe
 from audio_reasoning.algorithms.rest.params import Rest
 from audio_reasoning.core.errors import nearest
@@ -17,7 +18,6 @@ from audio_reasoning.core.typed import Strict
 
 # The methods of our own, each with a group of its name in the parameters.
 METHOD_RECIPES: dict[str, type[Recipe]] = {"rest": Rest}
-OF_OTHERS = "rest"  # the group of a method that is named as module:object
 CANDIDATES = "candidates"  # a folder beside those of the models
 
 

@@ -9,7 +9,7 @@ from numpy.random import Generator
 
 from audio_reasoning.algorithms.pass_rates import Problem
 from audio_reasoning.algorithms.rest.params import Select
-from audio_reasoning.algorithms.traces import chosen_traces
+from audio_reasoning.algorithms.traces import distinct, ranked, trace_of, well_formed
 from audio_reasoning.core.records import Question
 from audio_reasoning.core.rollouts import Graded, Trace
 
@@ -62,6 +62,14 @@ def select_problems(
     return Selection(taken, replayed, retention, dict(dropped))
 
 
+def chosen_traces(right: Sequence[Graded], select: Select, rng: Generator) -> list[Graded]:
+    """The samples of one problem to train on: distinct, well formed, ranked, and no more than asked for."""
+    best_first = ranked(distinct([sample for sample in right if well_formed(sample)]), select.rank, rng)
+    if select.traces == "all":
+        return best_first
+    return best_first[: 1 if select.traces == "best" else select.k]
+
+
 def _heard_nothing(problem: Problem, select: Select) -> bool:
     limit = select.max_silence_rate
     return limit is not None and problem.silent_rate is not None and problem.silent_rate > limit
@@ -110,25 +118,6 @@ def traces_of(
         for name, chosen in selection.taken.items()
         for sample in chosen
     ]
-
-
-def trace_of(sample: Graded, question: Question, pass_rate: float, weight: float, model: str) -> Trace:
-    """One sample of a question as a trace."""
-    return Trace(
-        problem_id=sample.problem_id,
-        model=model,
-        sample_index=sample.sample_index,
-        pass_rate=pass_rate,
-        weight=weight,
-        sub_category=question.sub_category,
-        group=question.group,
-        audio_path=question.audio.path,
-        audio_sha256=question.audio.sha256,
-        duration_s=question.audio.duration_s,
-        text=sample.text,
-        prompt_token_ids=sample.prompt_token_ids,
-        completion_token_ids=sample.completion_token_ids,
-    )
 
 
 def merged(bank: Sequence[Trace], new: Sequence[Trace]) -> list[Trace]:
