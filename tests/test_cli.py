@@ -252,7 +252,7 @@ def test_a_base_model_is_exported_if_its_weights_are_here(project, capsys):
     assert {path.name: path.read_bytes() for path in Path("mine").iterdir()} == {
         path.name: path.read_bytes() for path in Path("models/base").iterdir()
     }
-    of = {"base": base_identity(Path("models/base")), "adapter": None, "iteration": "iter1"}
+    of = {"base": base_identity(Path("models/base")), "adapter": None, "model": "iter1"}
     write_json(Path("models/iter1/model.json"), of)  # as the gate leaves it where it takes no adapter
     assert command("export", "iter1", "--out", "another") == 2
     assert "is the base model, which `export base` writes" in capsys.readouterr().err
