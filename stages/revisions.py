@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import yaml
 from dvc.repo import Repo
 
 from audio_reasoning.core.errors import UserError
@@ -36,7 +37,7 @@ class Revision:
         """A file that is in Git at this revision; None if it is not there."""
         if self.name == WORKSPACE:
             return read_text(path) if path.is_file() else None
-        shown = _git("show", f"{self.name}:./{path}")
+        shown = git("show", f"{self.name}:./{path}")
         return shown.stdout if shown.returncode == 0 else None
 
     def mapping(self, path: Path) -> dict[str, Any] | None:
@@ -71,13 +72,21 @@ class Revision:
     @cached_property
     def _outs(self) -> dict[str, Stored]:
         """All that dvc.lock lists; in the workspace, what is really there."""
-        lock = self.mapping(Path("dvc.lock")) or {}
-        stages = lock.get("stages", {}).values()
+        stages = self._lock().get("stages", {}).values()
         outs = {out["path"]: out.get("md5", "") for stage in stages for out in stage.get("outs", [])}
         if self.name != WORKSPACE:
             return {path: Stored(md5, self._cached(md5)) for path, md5 in outs.items()}
         here = [Path(path) for path in outs if Path(path).is_file()]
         return {str(path): Stored(hashlib.md5(path.read_bytes()).hexdigest(), path) for path in here}
+
+    def _lock(self) -> dict[str, Any]:
+        """dvc.lock, by the loader in C where there is one: that of Python takes a second."""
+        text = self.text(Path("dvc.lock"))
+        try:
+            lock = yaml.load(text or "", Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        except yaml.YAMLError:
+            return self.mapping(Path("dvc.lock")) or {}  # which tells what is wrong
+        return lock if isinstance(lock, dict) else {}
 
     def _cached(self, md5: str) -> Path | None:
         path = Path(self.repo.cache.local.oid_to_path(md5)) if md5 else None
@@ -86,12 +95,13 @@ class Revision:
 
 def revision(name: str, repo: Repo) -> Revision:
     """The revision of that name; UserError if Git knows none."""
-    if name != WORKSPACE and _git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").returncode:
+    if name != WORKSPACE and git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").returncode:
         raise UserError(
             f"Git knows no revision {name!r} here: give a commit, branch or tag, HEAD~1 and the like, or {WORKSPACE}"
         )
     return Revision(name, repo)
 
 
-def _git(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def git(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """What Git says, whatever its exit code."""
     return subprocess.run(["git", *arguments], capture_output=True, text=True, encoding="utf-8", errors="replace")
