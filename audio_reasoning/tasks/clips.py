@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.errors import NoRoomError, UserError
 from audio_reasoning.core.progress import progress
-from audio_reasoning.tasks.audio import read_clip, write_flac
+from audio_reasoning.tasks.kept import kept_in, transcoded
 from audio_reasoning.tasks.mmar_schema import Row
 
 Invalid = Literal["stop", "drop"]
@@ -27,7 +27,8 @@ def transcode(
 
     Audio that cannot be used is told at the end, all of it in one UserError; or, where `invalid` is "drop", its
     questions are left out and appended to `dropped`. `label` stands for `root` in messages. What is odd about a
-    file is told on stderr with the questions that ask about it.
+    file is told on stderr with the questions that ask about it. Within `kept.keeping`, what was transcoded before,
+    in a run that was interrupted too, is not transcoded again; the files are the same. A full disk is a NoRoomError.
     """
     _check_folder(root)
     ids = questions_by_clip(rows)
@@ -35,26 +36,31 @@ def transcode(
     targets = flac_paths(files)
     first = {target: path for path, target in reversed(targets.items())}
 
-    def convert(target: str) -> tuple[str, ...]:
-        clip = read_clip(files[first[target]])
-        write_flac(folder / target, clip.samples)
-        return clip.warnings
-
-    def attempt(target: str) -> tuple[str, tuple[str, ...], UserError | None]:
-        try:
-            return target, convert(target), None
-        except UserError as error:
-            return target, (), error
-
+    asking: dict[str, list[str]] = {}  # the paths of each target
+    for path, target in targets.items():
+        asking.setdefault(target, []).append(path)
+    folder_of_kept = kept_in()  # here: a thread knows nothing of its maker's
     warnings: list[str] = []
-    with progress(len(first), "clip", "transcoding") as bar, ThreadPoolExecutor(os.cpu_count()) as pool:
-        for target, clip_warnings, error in pool.map(attempt, first):
-            paths = [path for path in targets if targets[path] == target] if error or clip_warnings else []
-            for path in paths:
+    n_kept = 0
+
+    def attempt(target: str) -> tuple[str, tuple[str, ...], bool, UserError | None]:
+        try:
+            return target, *transcoded(files[first[target]], folder / target, folder_of_kept), None
+        except NoRoomError:
+            raise
+        except UserError as error:
+            return target, (), False, error
+
+    with progress(len(first), "clip", "transcoding") as bar, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for target, clip_warnings, was_kept, error in pool.map(attempt, first):
+            for path in asking[target]:
                 if error:
                     problems[path] = str(error).removeprefix(f"{files[first[target]]}: ")
                 warnings += [f"{label}/{path}: {warning} ({named(ids[path])})" for warning in clip_warnings]
+            n_kept += was_kept
             bar.update()
+    if n_kept:
+        print(f"{n_kept} of {len(first)} clips had been transcoded before", file=sys.stderr)
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if problems and (invalid == "stop" or len(problems) == len(ids)):
