@@ -64,7 +64,8 @@ class ResponseCache:
             try:
                 self._connection.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?)", encoded)
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # a full disk has ended it already
+                    self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
 

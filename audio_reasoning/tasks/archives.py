@@ -46,7 +46,8 @@ def extract(archive: Path, folder: Path, wanted: Collection[str] | None = None) 
             raise full from None
         if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the archive
             raise UserError(f"{archive}: cannot be unpacked to {folder} ({error.strerror})") from None
-        raise DamagedError(f"{archive}: cannot be unpacked ({error}); delete it and run the stage again") from None
+        first = str(error).partition("\n")[0].removesuffix(":")
+        raise DamagedError(f"{archive}: cannot be unpacked ({first}); delete it and run the stage again") from None
 
 
 def _members(archive: Path) -> Iterator[_Member]:

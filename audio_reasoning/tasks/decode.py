@@ -117,11 +117,11 @@ class _Part:
             for frame in self._decoded(container):
                 frame.pts = None  # gaps in time are no gaps in sound
                 gathered.write(frame)
-                if gathered.samples >= BLOCK:
-                    yield _to_float(gathered.read())
+                if gathered.samples >= BLOCK and (block := gathered.read()):
+                    yield _to_float(block)
             if not self._frames:
                 raise UserError("holds no audio")
-            if (rest := gathered.read()) is not None:
+            if rest := gathered.read():
                 yield _to_float(rest)
             claim = mp3_frames(self._data) if container.format.name == "mp3" else None
             _check_count(container, self._frames, self.rate_hz, self._packets, claim)
@@ -191,7 +191,7 @@ def _to_float(frame: av.AudioFrame) -> NDArray[np.float32]:
     return samples
 
 
-def _check_mp3(packet: av.Packet, where: Callable[[], str]) -> None:
+def _check_mp3(packet: Any, where: Callable[[], str]) -> None:
     """Refuse a frame whose end is missing: the decoder makes something up for it."""
     size = mp3_frame_bytes(memoryview(packet)[:4])
     if size and packet.size < size:

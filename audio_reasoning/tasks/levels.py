@@ -28,7 +28,7 @@ class Levels:
         """The mean of the channels of a block [frames, channels]."""
         if x.shape[1] < _IN_ORDER:
             x = np.asfortranarray(x)  # ten times as fast
-        mono = x.mean(axis=1)
+        mono: NDArray[np.float32] = x.mean(axis=1)
         low, high = float(x.min()), float(x.max())
         self._finite &= bool(np.isfinite(low) and np.isfinite(high))  # NaN is the minimum of what holds it
         self._peak = max(self._peak, -low, high)
