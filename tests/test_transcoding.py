@@ -19,7 +19,7 @@ import soxr
 
 from audio_reasoning.core.errors import NoRoomError, UserError
 from audio_reasoning.families.qwen3_omni.tiny import new_feature_extractor
-from audio_reasoning.tasks import kept
+from audio_reasoning.tasks import clips, kept
 from audio_reasoning.tasks.audio import HOP, RATE_HZ, read_clip, transcode_file, write_flac
 from audio_reasoning.tasks.clips import transcode
 from audio_reasoning.tasks.mmar_schema import Row, checked_rows
@@ -65,14 +65,15 @@ def test_blocks_give_the_same_samples_as_the_whole_file_at_once(tmp_path: Path) 
         assert (tmp_path / "at once.flac").read_bytes() == (tmp_path / "in blocks.flac").read_bytes()
 
 
-def test_the_number_of_workers_changes_nothing(
+def test_the_number_of_workers_and_their_kind_change_nothing(
     originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
-    for cores in ({0}, {0, 1, 2, 3, 4, 5, 6}):
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: cores)
-        found.append(made(originals, tmp_path / f"{len(cores)}"))
-    assert found[0] == found[1] and len(found[0]) == len(CONTAINERS)
+    for workers, worth_processes in ((1, 500), (7, 500), (3, 1)):
+        monkeypatch.setattr("joblib.cpu_count", lambda workers=workers: workers)
+        monkeypatch.setattr(clips, "_WORTH_PROCESSES", worth_processes)
+        found.append(made(originals, tmp_path / f"{workers}"))
+    assert found[0] == found[1] == found[2] and len(found[0]) == len(CONTAINERS)
 
 
 def test_what_was_transcoded_is_not_transcoded_again_and_told(
@@ -105,11 +106,11 @@ def test_what_was_transcoded_is_not_transcoded_again_and_told(
 def test_a_clip_that_was_spoilt_where_it_is_kept_is_made_again(originals: Path, tmp_path: Path) -> None:
     with kept.keeping(tmp_path / "kept"):
         first = made(originals, tmp_path / "first")
-        clips = sorted((tmp_path / "kept").glob("*/*.flac"))
-        clips[0].write_bytes(b"")  # what a power cut leaves
-        clips[1].write_bytes(clips[2].read_bytes())
-        clips[3].with_suffix(".json").write_text("{")
-        clips[4].unlink()
+        files = sorted((tmp_path / "kept").glob("*/*.flac"))
+        files[0].write_bytes(b"")  # what a power cut leaves
+        files[1].write_bytes(files[2].read_bytes())
+        files[3].with_suffix(".json").write_text("{")
+        files[4].unlink()
         assert made(originals, tmp_path / "again") == first
 
 
@@ -119,17 +120,17 @@ def test_the_oldest_beyond_the_limit_are_deleted_and_what_was_begun_long_ago(
     folder = tmp_path / "kept"
     with kept.keeping(folder):
         made(originals, tmp_path / "first")
-    clips = sorted(folder.glob("*/*.flac"))
-    for age, clip in enumerate(clips):
+    files = sorted(folder.glob("*/*.flac"))
+    for age, clip in enumerate(files):
         os.utime(clip.with_suffix(".json"), (1e9 - age, 1e9 - age))
-    begun = clips[0].with_name(".begun")
+    begun = files[0].with_name(".begun")
     begun.write_text("half")
     os.utime(begun, (1e9, 1e9))
-    monkeypatch.setattr(kept, "_MOST_BYTES", sum(clip.stat().st_size for clip in clips[:5]))
+    monkeypatch.setattr(kept, "_MOST_BYTES", sum(clip.stat().st_size for clip in files[:5]))
     with kept.keeping(folder):
         pass
-    assert sorted(folder.glob("*/*.flac")) == clips[:5] and not begun.exists()
-    assert sorted(folder.glob("*/*.json")) == [clip.with_suffix(".json") for clip in clips[:5]]
+    assert sorted(folder.glob("*/*.flac")) == files[:5] and not begun.exists()
+    assert sorted(folder.glob("*/*.json")) == [clip.with_suffix(".json") for clip in files[:5]]
 
 
 def test_all_code_that_decides_the_samples_is_part_of_what_a_clip_is_kept_under() -> None:

@@ -1,13 +1,14 @@
 """The audio files that questions name: found under any Unicode form, turned into FLAC; those that cannot be, named."""
 
 import hashlib
-import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
+
+import joblib
+from joblib import Parallel, delayed
 
 from audio_reasoning.core.errors import NoRoomError, UserError
 from audio_reasoning.core.progress import progress
@@ -18,6 +19,8 @@ Invalid = Literal["stop", "drop"]
 # The longest name, in bytes, that common file systems take; longer ones are cut and told apart by a hash.
 _NAME_BYTES, _KEPT_BYTES = 255, 200
 _LISTED = 20
+_WORTH_PROCESSES = 500  # clips
+_AT_ONCE = 4  # clips that a worker is given
 
 
 def transcode(
@@ -39,20 +42,15 @@ def transcode(
     asking: dict[str, list[str]] = {}  # the paths of each target
     for path, target in targets.items():
         asking.setdefault(target, []).append(path)
-    folder_of_kept = kept_in()  # here: a thread knows nothing of its maker's
     warnings: list[str] = []
     n_kept = 0
-
-    def attempt(target: str) -> tuple[str, tuple[str, ...], bool, UserError | None]:
-        try:
-            return target, *transcoded(files[first[target]], folder / target, folder_of_kept), None
-        except NoRoomError:
-            raise
-        except UserError as error:
-            return target, (), False, error
-
-    with progress(len(first), "clip", "transcoding") as bar, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for target, clip_warnings, was_kept, error in pool.map(attempt, first):
+    # Packets are short, and threads wait for one another between them; a process takes a second to start.
+    prefer = "processes" if len(first) >= _WORTH_PROCESSES else "threads"
+    run = Parallel(joblib.cpu_count(), prefer=prefer, batch_size=_AT_ONCE, return_as="generator")
+    keep = kept_in()  # here: jobs are made in a thread, which knows nothing of it
+    jobs = (delayed(_attempt)(files[path], folder / target, keep) for target, path in first.items())
+    with progress(len(first), "clip", "transcoding") as bar:
+        for target, (clip_warnings, was_kept, error) in zip(first, run(jobs), strict=True):
             for path in asking[target]:
                 if error:
                     problems[path] = str(error).removeprefix(f"{files[first[target]]}: ")
@@ -70,6 +68,16 @@ def transcode(
             dropped.append({"id": row.id, "why": f"{row.audio_path}: {problems[row.audio_path]}"})
         else:
             yield {**row.raw, "audio_path": targets[row.audio_path]}
+
+
+def _attempt(path: Path, target: Path, folder: Path | None) -> tuple[tuple[str, ...], bool, UserError | None]:
+    """Transcode one file: its warnings, whether it was kept, and why it cannot be used."""
+    try:
+        return *transcoded(path, target, folder), None
+    except NoRoomError:
+        raise
+    except UserError as error:
+        return (), False, error
 
 
 def questions_by_clip(rows: Iterable[Row]) -> dict[str, list[str]]:

@@ -182,7 +182,7 @@ def _to_float(frame: av.AudioFrame) -> NDArray[np.float32]:
     except ValueError:
         raise UserError(f"holds samples of a form that is not read ({frame.format.name}); convert it") from None
     array = array.T if frame.format.is_planar else array.reshape(-1, frame.layout.nb_channels)
-    samples = array.astype(np.float32)
+    samples = array.astype(np.float32, copy=False)
     if array.dtype == np.uint8:
         samples -= 128
         samples /= 128
