@@ -20,7 +20,7 @@ Invalid = Literal["stop", "drop"]
 _NAME_BYTES, _KEPT_BYTES = 255, 200
 _LISTED = 20
 _WORTH_PROCESSES = 500  # clips
-_AT_ONCE = 4  # clips that a worker is given
+_AT_ONCE = 4  # clips that a process is given
 
 
 def transcode(
@@ -45,8 +45,8 @@ def transcode(
     warnings: list[str] = []
     n_kept = 0
     # Packets are short, and threads wait for one another between them; a process takes a second to start.
-    prefer = "processes" if len(first) >= _WORTH_PROCESSES else "threads"
-    run = Parallel(joblib.cpu_count(), prefer=prefer, batch_size=_AT_ONCE, return_as="generator")
+    prefer, at_once = ("processes", _AT_ONCE) if len(first) >= _WORTH_PROCESSES else ("threads", 1)
+    run = Parallel(joblib.cpu_count(), prefer=prefer, batch_size=at_once, return_as="generator")
     keep = kept_in()  # here: jobs are made in a thread, which knows nothing of it
     jobs = (delayed(_attempt)(files[path], folder / target, keep) for target, path in first.items())
     with progress(len(first), "clip", "transcoding") as bar:
