@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.errors import UserError, no_room
 from cli import (
     ask,
     check,
@@ -43,12 +43,17 @@ class Commands(TyperGroup):
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            print("interrupted: what is finished is kept; run the same command to go on", file=sys.stderr)
-            raise typer.Exit(130) from None
         except BrokenPipeError:  # `… | head` has read enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(141) from None
+        except OSError as error:
+            if (full := no_room(error)) is None:
+                raise
+            print(f"error: {full}", file=sys.stderr)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            print("interrupted: what is finished is kept; run the same command to go on", file=sys.stderr)
+            raise typer.Exit(130) from None
 
 
 # Plain help: Rich's would reflow the examples, and takes a third of the time.

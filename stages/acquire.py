@@ -26,11 +26,12 @@ from audio_reasoning.core.plugins import load_part
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.tasks import files as from_files
 from audio_reasoning.tasks import hub as from_hub
+from audio_reasoning.tasks.kept import keeping
 from audio_reasoning.tasks.params import Data, FilesSource
 from audio_reasoning.tasks.pin import write_text_value
 from audio_reasoning.tasks.provenance import UNKNOWN, provenance, summary
 from audio_reasoning.tasks.published import BY_RULE
-from stages.layout import AUDIO, SOURCES, repository
+from stages.layout import AUDIO, SOURCES, cache_dir, repository
 from stages.params import PARAMS, load_params
 
 CONF = Path("conf")
@@ -71,7 +72,7 @@ class Params(Strict):
 def acquire(name: str, source: Any) -> int:
     """Load the source called `name`; return its number of questions. The questions file is written last."""
     noted: list[dict[str, str]] = []
-    with atomic_dir(AUDIO / name) as folder:
+    with atomic_dir(AUDIO / name) as folder, keeping(cache_dir() / "transcoded"):
         load: Loader = load_part(source.loader, LOADERS, f"data.sources.{name}.loader")
         rows = [{**row, "audio_path": f"{name}/{row['audio_path']}"} for row in load(source, folder, noted)]
     license = getattr(source, "license", None)  # of sources whose questions do not tell it themselves

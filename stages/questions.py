@@ -29,10 +29,11 @@ from audio_reasoning.tasks.audio import flac_duration
 from audio_reasoning.tasks.combine import check_shares, relabelled, taken
 from audio_reasoning.tasks.combine_params import Combine, Decontaminate, Part
 from audio_reasoning.tasks.decontaminate import Removal, removals, video_key
+from audio_reasoning.tasks.kept_marks import prune
 from audio_reasoning.tasks.mmar_schema import SPLITS, Row, labels_of, read_rows
 from audio_reasoning.tasks.params import Data, Shares
 from audio_reasoning.tasks.splits import divide, linked
-from stages.layout import AUDIO, QUESTIONS, SOURCES
+from stages.layout import AUDIO, QUESTIONS, SOURCES, cache_dir
 from stages.params import load_params
 
 Splits = dict[Split, list[Question]]
@@ -141,7 +142,9 @@ def _question(row: Row, audio: Audio, source: str) -> Question:
 
 def decontaminated(splits: Splits, sources: Iterable[str], params: Decontaminate) -> tuple[Splits, list[Removal]]:
     """The splits without what of train and dev a test question collides with, and what that is."""
-    removed = removals(splits, AUDIO, _videos(sources) if params.enabled else {}, params)
+    kept = cache_dir() / "fingerprints"
+    removed = removals(splits, AUDIO, _videos(sources) if params.enabled else {}, params, kept)
+    prune(kept)
     gone = {(removal.source, removal.id) for removal in removed}
     clear = {
         split: [question for question in questions if (question.source, question.id) not in gone]

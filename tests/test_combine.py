@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from audio_reasoning.core.clips import video_of
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import write_jsonl
+from audio_reasoning.core.files import sha256_file, write_jsonl
 from audio_reasoning.core.records import Audio, Question, read_questions
 from audio_reasoning.core.taxonomy import LAYER_OF
 from audio_reasoning.tasks.audio import write_flac
@@ -192,6 +192,26 @@ def test_copies_are_found_however_they_were_made_and_nothing_else(clips):
     assert {one.id for one in found} == {path.stem for path in clips.glob("copy*")}
     assert {(one.why, one.test_id) for one in found} == {("sound", "test_0")}
     assert "s in common" in found[0].detail
+
+
+def test_fingerprints_that_are_kept_find_the_same_and_need_no_clip_that_is_like_none(clips, tmp_path):
+    audio, kept = tmp_path / "audio", tmp_path / "kept"
+    shutil.copytree(clips, audio)
+    splits = {"train": [], "dev": [], "test": []}
+    for split, pattern in (("test", "test_*"), ("train", "copy*"), ("train", "train_*")):
+        for made in of_files(audio, pattern, "a" if split == "train" else "mmar"):
+            sha256 = sha256_file(audio / made.audio.path)
+            splits[split].append(replace(made, audio=replace(made.audio, sha256=sha256)))
+    params = Decontaminate(text=None)
+    first = removals(splits, audio, {}, params, kept)
+    assert first == removals(splits, audio, {}, params) and len(first) == len(list(clips.glob("copy*")))
+    for unlike in audio.glob("train_*"):
+        unlike.unlink()
+    spoilt = sorted(kept.glob("*/*.npy"))
+    for number, file in enumerate(spoilt):
+        if file.name[:64] in {question.audio.sha256 for question in splits["test"]}:
+            file.write_bytes(file.read_bytes()[: 50 * number])
+    assert removals(splits, audio, {}, params, kept) == first
 
 
 def test_sounds_of_a_synthetic_source_are_not_compared_within_it(clips):

@@ -3,10 +3,12 @@
 import io
 import json
 import os
+import stat
 import subprocess
 import sys
 import tarfile
 import unicodedata
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ import pytest
 import soundfile as sf
 import yaml
 
-from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.errors import NoRoomError, UserError
 from audio_reasoning.core.records import read_questions
 from audio_reasoning.metrics.dropped import dropped_ids
 from audio_reasoning.tasks.archives import extract
@@ -28,6 +30,7 @@ from stages.layout import QUESTIONS
 from stages.params import load_params
 from stages.project import Project, load_project
 from tests.fake_hub import COMMIT, serve_hub
+from tests.small_disk import small_disk
 
 ROOT = Path(__file__).parent.parent
 MINI = {"loader": "mini", "seed": 1, "train": 40, "dev": 20, "test": 60, "min_share": 0.03}
@@ -687,13 +690,45 @@ def test_an_archive_member_that_climbs_out_is_refused(tmp_path, name):
     assert not Path("/tmp/evil.wav").exists()
 
 
-def test_an_archive_member_that_links_out_is_refused(tmp_path):
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_a_tar_member_that_is_a_link_or_a_device_is_refused(tmp_path, kind):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         info = tarfile.TarInfo("audio/0.wav")
-        info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        info.type, info.linkname = kind, "/etc/passwd"
         tar.addfile(info)
     with pytest.raises(UserError, match="unsafe member"):
         extract(tmp_path / "a.tar", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["../evil.wav", "/tmp/evil.wav", "audio/../../evil.wav", "a link"])
+def test_a_zip_member_that_climbs_out_or_is_a_link_is_refused(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        info = zipfile.ZipInfo(name)
+        info.external_attr = ((stat.S_IFLNK if name == "a link" else stat.S_IFREG) | 0o644) << 16
+        file.writestr(info, "/etc/passwd")
+    (tmp_path / "in/here").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"a\.zip: refused, it holds an unsafe member"):
+        extract(tmp_path / "a.zip", tmp_path / "in/here")
+    assert not list(tmp_path.rglob("evil.wav")) and not Path("/tmp/evil.wav").exists()
+    assert not list((tmp_path / "in/here").iterdir())
+
+
+@pytest.mark.parametrize("spoil", ["cut short", "a byte of a member changed"])
+def test_a_zip_that_is_broken_is_named(tmp_path, spoil):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("0.wav", b"x" * 9999)
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    data[5000] ^= 1
+    (tmp_path / "a.zip").write_bytes(data[:9000] if spoil == "cut short" else data)
+    with pytest.raises(UserError, match=r"a\.zip: cannot be unpacked .*; delete it"):
+        extract(tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_an_archive_that_does_not_fit_on_the_disk_is_told_with_what_is_free(tmp_path):
+    (tmp_path / "a.tar.gz").write_bytes(archive({"audio/0.wav": bytes(3 << 20)}))
+    with small_disk(tmp_path / "disk", "1m") as disk, pytest.raises(NoRoomError, match=r"disk is full .* free in /"):
+        extract(tmp_path / "a.tar.gz", disk)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,12 @@
 """Files from plain web servers: gone on with where they stopped, checked, and fetched anew where they are broken."""
 
-import errno
 import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from audio_reasoning.core.errors import DamagedError, UserError
+from audio_reasoning.core.errors import DamagedError, UserError, no_room
 
 Used = TypeVar("Used")
 _CHUNK = 1 << 20
@@ -48,8 +47,8 @@ def download(url: str, target: Path, size: int, md5: str, attempts: int = 5) -> 
             raise UserError(f"{url}: what the server sends is not the published file (MD5 {md5}); try again later")
         part.replace(target)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"{url}: the disk of {target.parent} is full; what came is kept in {part.name}") from None
+        if (full := no_room(error, part)) is not None:
+            raise full from None
         raise UserError(f"{url}: cannot be written to {target.parent} ({error.strerror})") from None
     return target
 

@@ -1,18 +1,22 @@
 """Files that are whole or absent: everything is written beside its target and moved into place."""
 
 import codecs
+import fcntl
+import glob
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.errors import UserError, no_room
 from audio_reasoning.core.parse import parse_json, parse_json_rows
+
+_SCRATCH = ".unfinished"
 
 
 @contextmanager
@@ -20,45 +24,99 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield the name of an empty file, which replaces `path` only if the block ends without an error.
 
     The name is nobody else's: of processes that write one file at once, each has its own, and the last to end stays.
+    Raises NoRoomError where the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    beside = Path(name)
-    try:
-        yield beside
-        beside.chmod(0o644)
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    with _told_if_full(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        beside = Path(name)
+        try:
+            yield beside
+            beside.chmod(0o644)
+            beside.replace(path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[str]]:
-    """Open a text file that replaces `path` only if the block ends without an error."""
+    """Open a text file that replaces `path` only if the block ends without an error; NoRoomError for a full disk."""
     with atomic_path(path) as beside, beside.open("w", encoding="utf-8", newline="\n") as file:
         yield file
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a binary file."""
+    """Write a binary file; NoRoomError if the disk is full."""
     with atomic_path(path) as beside:
         beside.write_bytes(data)
 
 
 @contextmanager
 def atomic_dir(path: Path) -> Iterator[Path]:
-    """Yield an empty folder that replaces `path` only if the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
+    """Yield an empty folder that replaces `path` only if the block ends without an error.
+
+    Raises NoRoomError where the disk is full.
+    """
+    with _told_if_full(path), scratch_dir(path) as scratch:
         yield scratch
         scratch.chmod(0o755)
         shutil.rmtree(path, ignore_errors=True)
         scratch.replace(path)
+
+
+@contextmanager
+def scratch_dir(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`, gone at the end of the block.
+
+    Those that processes left which were killed are deleted first.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{_SCRATCH}"):
+        with _locked(left, fcntl.LOCK_NB) as is_ours:
+            if is_ours:
+                shutil.rmtree(left, ignore_errors=True)
+    with ExitStack() as stack:
+        while True:  # until no other process has deleted it before it was locked
+            scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SCRATCH))
+            stack.enter_context(_locked(scratch))
+            if scratch.is_dir():
+                break
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path, how: int = 0) -> Iterator[bool]:
+    """Hold the folder's lock, which ends with this process however that ends; yield whether it is held.
+
+    It never is where the file system has no locks: nothing is deleted there.
+    """
+    handle = -1
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX | how)
+        held = True
+    except OSError:
+        held = False
+    try:
+        yield held
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if handle >= 0:
+            os.close(handle)
+
+
+@contextmanager
+def _told_if_full(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if (full := no_room(error, path)) is None:
+            raise
+        raise full from None
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.errors import UserError, no_room
 
 _APPLICATION = 0x61757265  # "aure": marks the file as ours
 _VERSION = 1
@@ -64,7 +64,8 @@ class ResponseCache:
             try:
                 self._connection.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?)", encoded)
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # a full disk has ended it already
+                    self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
 
@@ -93,6 +94,8 @@ class ResponseCache:
         try:
             yield
         except (sqlite3.Error, OSError, Timeout, json.JSONDecodeError) as error:
+            if (full := no_room(error, self._path)) is not None:
+                raise full from None
             raise UserError(
                 f"{self._path}: the response cache cannot be used: {error}. If the file is damaged, delete it with "
                 f"its -wal and -shm files: answers are asked again. Else see to disk space and permissions."

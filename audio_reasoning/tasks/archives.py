@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from audio_reasoning.core.errors import DamagedError, UserError
+from audio_reasoning.core.errors import DamagedError, UserError, no_room
 
 _CHUNK = 1 << 20
 # (name, whether it is a file or a folder, its content or None where it is a folder)
@@ -25,7 +25,8 @@ def extract(archive: Path, folder: Path, wanted: Collection[str] | None = None) 
     """Unpack the regular files of a tar or zip archive below `folder`.
 
     With `wanted`, only members whose path ends in one of these, under that shorter path. Raises UserError for a member
-    that is a link or would land elsewhere and for a disk that takes no more, DamagedError for a broken archive.
+    that is a link or would land elsewhere, DamagedError for a broken archive, NoRoomError for a full
+    disk.
     """
     root = folder.resolve()
     paths = None if wanted is None else {_composed(path) for path in wanted}
@@ -41,9 +42,12 @@ def extract(archive: Path, folder: Path, wanted: Collection[str] | None = None) 
     except RuntimeError as error:  # a zip archive that asks for a password, or a way of packing that is not known
         raise UserError(f"{archive}: cannot be unpacked ({error})") from None
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        if (full := no_room(error, folder)) is not None:
+            raise full from None
         if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the archive
             raise UserError(f"{archive}: cannot be unpacked to {folder} ({error.strerror})") from None
-        raise DamagedError(f"{archive}: cannot be unpacked ({error}); delete it and run the stage again") from None
+        first = str(error).partition("\n")[0].removesuffix(":")
+        raise DamagedError(f"{archive}: cannot be unpacked ({first}); delete it and run the stage again") from None
 
 
 def _members(archive: Path) -> Iterator[_Member]:

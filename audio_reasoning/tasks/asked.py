@@ -8,6 +8,7 @@ from audio_reasoning.core.files import atomic_dir, read_jsonl, sha256_file, sha2
 from audio_reasoning.core.records import Audio, Question, read_questions, to_dict
 from audio_reasoning.tasks.audio import flac_duration
 from audio_reasoning.tasks.clips import locate_all, questions_by_clip, transcode
+from audio_reasoning.tasks.kept import keeping
 from audio_reasoning.tasks.mmar_schema import parse_row, read_rows
 
 
@@ -25,7 +26,7 @@ def questions_with_audio(
     content = {clip: sha256_file(file) for clip, file in files.items()}
     folder = work / "asked" / sha256_json({"rows": [repr(row) for row in rows], "audio": content})[:16]
     if not folder.is_dir():
-        with atomic_dir(folder) as scratch:
+        with atomic_dir(folder) as scratch, keeping(work / "transcoded"):
             dropped: list[dict[str, str]] = []
             ready = [
                 _question(raw, scratch, path) for raw in transcode(rows, audio, scratch, "drop", dropped, str(audio))

@@ -1,5 +1,7 @@
 """Any audio file in, 16 kHz mono 16-bit FLAC out."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,17 +11,13 @@ import soxr
 from numpy.typing import NDArray
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.tasks.decode import decode
+from audio_reasoning.tasks.decode import Decoder
+from audio_reasoning.tasks.levels import Levels
+from audio_reasoning.tasks.sound_file import sound_file
 
 RATE_HZ = 16_000
 # One mel frame (10 ms). Clips of whole frames give the same features alone, in a batch, and on a server.
 HOP = 160
-# Full scale is 1. Lossy codecs overshoot it a little; mixes by more, integers stored as floats by a thousandfold.
-_OVERSHOOT, _ANOTHER_SCALE = 1.1, 8.0
-_CLIPPED_SHARE = 0.01
-_SHORT_S = 0.1
-# How much quieter than its channels a mono mix may be: uncorrelated channels lose 3 dB.
-_LOST_DB, _QUIETER_DB = 40.0, 20.0
 
 
 @dataclass(frozen=True)
@@ -38,59 +36,76 @@ def read_audio(path: Path) -> NDArray[np.float32]:
 def read_clip(path: Path) -> Clip:
     """Decode a file: channels are averaged, other rates resampled.
 
-    Raises UserError, naming the file, for what `decode` refuses, for values that are not numbers or not on the scale
+    Raises UserError, naming the file, for what `Decoder` refuses, for values that are not numbers or not on the scale
     of -1 to 1, for channels that cancel out, and for less audio than one frame.
     """
-    decoded = decode(path)
-    try:
-        mono, warnings = _mix(decoded.samples, decoded.rate_hz)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    if decoded.rate_hz != RATE_HZ:
-        mono = soxr.resample(mono, decoded.rate_hz, RATE_HZ, quality="HQ")
-    samples = np.pad(mono, (0, -len(mono) % HOP)).astype(np.float32)
-    return Clip(samples, (*decoded.warnings, *warnings))
+    reader = _Reader(path)
+    samples = np.concatenate(list(reader.blocks()))
+    return Clip(samples, reader.warnings)
 
 
-def _mix(x: NDArray[np.float32], rate_hz: int) -> tuple[NDArray[np.float32], list[str]]:
-    """The mean of the channels of `x` [frames, channels], and warnings; UserError for what no model could hear."""
-    if not np.isfinite(x).all():
-        raise UserError("holds samples that are not finite numbers")
-    peak = float(np.abs(x).max())
-    if peak > _ANOTHER_SCALE:
-        raise UserError(
-            f"its samples reach {peak:.0f}, where 1 is full scale: perhaps integers stored as floats; "
-            "divide them (16-bit values by 32768) and write it again"
-        )
-    if len(x) * RATE_HZ < HOP * rate_hz:
-        raise UserError(f"holds {len(x)} samples, {1000 * len(x) / rate_hz:.2g} ms; 10 ms is the least")
-    warnings = []
-    if len(x) < _SHORT_S * rate_hz:
-        warnings.append(f"lasts {1000 * len(x) / rate_hz:.0f} ms only")
-    mono = x.mean(axis=1)
-    loud, mixed = _rms(x), _rms(mono)
-    if loud == 0:
-        warnings.append("holds silence only")
-    elif mixed < loud * 10 ** (-_LOST_DB / 20):
-        raise UserError("its channels cancel out when they are averaged; keep one of them, or invert one")
-    elif mixed < loud * 10 ** (-_QUIETER_DB / 20):
-        warnings.append(f"its channels nearly cancel out: averaged, it is {20 * np.log10(loud / mixed):.0f} dB quieter")
-    clipped = float((np.abs(mono) > _OVERSHOOT).mean())
-    if clipped > _CLIPPED_SHARE:
-        warnings.append(f"its samples reach {peak:.2f}, where 1 is full scale: {clipped:.1%} of them are clipped")
-    return mono, warnings
+def transcode_file(path: Path, target: Path) -> tuple[str, ...]:
+    """Write what `read_clip` reads as `write_flac` does, in bounded memory whatever its length; what is odd about it.
 
-
-def _rms(x: NDArray[np.float32]) -> float:
-    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
+    Raises UserError as `read_clip` does; then, and where the disk is full (OSError), `target` holds half a file.
+    """
+    reader = _Reader(path)
+    with _flac(target) as write:
+        for samples in reader.blocks():
+            write(samples)
+    return reader.warnings
 
 
 def write_flac(path: Path, samples: NDArray[np.float32]) -> None:
     """Write 16 kHz mono samples as 16-bit FLAC, the folder included."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Rounded here: how a decoder scales floats differs between versions and would change the file's hash.
-    integers = np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int16)
-    sf.write(path, integers, RATE_HZ, format="FLAC", subtype="PCM_16")
+    with _flac(path) as write:
+        write(samples)
+
+
+class _Reader:
+    """A file as 16 kHz mono, block by block; `warnings` are known after the last."""
+
+    def __init__(self, path: Path) -> None:
+        self.warnings: tuple[str, ...] = ()
+        self._path = path
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        decoder, levels = Decoder(self._path), Levels()
+        resampler, frames = None, 0
+        for decoded in decoder.blocks():
+            mono = levels.mixed(decoded)
+            if decoder.rate_hz != RATE_HZ:
+                # The same samples to the bit as of the whole file at once.
+                resampler = resampler or soxr.ResampleStream(decoder.rate_hz, RATE_HZ, 1, "float32", "HQ")
+                mono = resampler.resample_chunk(mono)
+            frames += len(mono)
+            yield mono
+        try:
+            warnings = levels.checked(decoder.rate_hz)
+        except UserError as error:
+            raise UserError(f"{self._path}: {error}") from None
+        if resampler:
+            rest = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+            frames += len(rest)
+            yield rest
+        yield np.zeros(-frames % HOP, np.float32)
+        self.warnings = (*decoder.warnings, *warnings)
+
+
+@contextmanager
+def _flac(path: Path) -> Iterator[Callable[[NDArray[np.float32]], None]]:
+    """A file to write 16 kHz mono samples to."""
+    with sound_file(path, RATE_HZ, "FLAC") as write:
+        yield lambda samples: write(_to_16_bit(samples))
+
+
+def _to_16_bit(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Rounded here: how a decoder scales floats differs between versions and would change the file's hash."""
+    integers = samples * np.float32(32768)
+    np.clip(np.round(integers, out=integers), -32768, 32767, out=integers)
+    with np.errstate(invalid="ignore"):  # of what is no number, which is refused at the file's end
+        return integers.astype(np.int16)
 
 
 def flac_duration(path: Path) -> float:

@@ -1,23 +1,26 @@
 """The audio files that questions name: found under any Unicode form, turned into FLAC; those that cannot be, named."""
 
 import hashlib
-import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from audio_reasoning.core.errors import UserError
+import joblib
+from joblib import Parallel, delayed
+
+from audio_reasoning.core.errors import NoRoomError, UserError
 from audio_reasoning.core.progress import progress
-from audio_reasoning.tasks.audio import read_clip, write_flac
+from audio_reasoning.tasks.kept import kept_in, transcoded
 from audio_reasoning.tasks.mmar_schema import Row
 
 Invalid = Literal["stop", "drop"]
 # The longest name, in bytes, that common file systems take; longer ones are cut and told apart by a hash.
 _NAME_BYTES, _KEPT_BYTES = 255, 200
 _LISTED = 20
+_WORTH_PROCESSES = 500  # clips
+_AT_ONCE = 4  # clips that a process is given
 
 
 def transcode(
@@ -27,7 +30,8 @@ def transcode(
 
     Audio that cannot be used is told at the end, all of it in one UserError; or, where `invalid` is "drop", its
     questions are left out and appended to `dropped`. `label` stands for `root` in messages. What is odd about a
-    file is told on stderr with the questions that ask about it.
+    file is told on stderr with the questions that ask about it. Within `kept.keeping`, what was transcoded before,
+    in a run that was interrupted too, is not transcoded again; the files are the same. A full disk is a NoRoomError.
     """
     _check_folder(root)
     ids = questions_by_clip(rows)
@@ -35,26 +39,26 @@ def transcode(
     targets = flac_paths(files)
     first = {target: path for path, target in reversed(targets.items())}
 
-    def convert(target: str) -> tuple[str, ...]:
-        clip = read_clip(files[first[target]])
-        write_flac(folder / target, clip.samples)
-        return clip.warnings
-
-    def attempt(target: str) -> tuple[str, tuple[str, ...], UserError | None]:
-        try:
-            return target, convert(target), None
-        except UserError as error:
-            return target, (), error
-
+    asking: dict[str, list[str]] = {}  # the paths of each target
+    for path, target in targets.items():
+        asking.setdefault(target, []).append(path)
     warnings: list[str] = []
-    with progress(len(first), "clip", "transcoding") as bar, ThreadPoolExecutor(os.cpu_count()) as pool:
-        for target, clip_warnings, error in pool.map(attempt, first):
-            paths = [path for path in targets if targets[path] == target] if error or clip_warnings else []
-            for path in paths:
+    n_kept = 0
+    # Packets are short, and threads wait for one another between them; a process takes a second to start.
+    prefer, at_once = ("processes", _AT_ONCE) if len(first) >= _WORTH_PROCESSES else ("threads", 1)
+    run = Parallel(joblib.cpu_count(), prefer=prefer, batch_size=at_once, return_as="generator")
+    keep = kept_in()  # here: jobs are made in a thread, which knows nothing of it
+    jobs = (delayed(_attempt)(files[path], folder / target, keep) for target, path in first.items())
+    with progress(len(first), "clip", "transcoding") as bar:
+        for target, (clip_warnings, was_kept, error) in zip(first, run(jobs), strict=True):
+            for path in asking[target]:
                 if error:
                     problems[path] = str(error).removeprefix(f"{files[first[target]]}: ")
                 warnings += [f"{label}/{path}: {warning} ({named(ids[path])})" for warning in clip_warnings]
+            n_kept += was_kept
             bar.update()
+    if n_kept:
+        print(f"{n_kept} of {len(first)} clips had been transcoded before", file=sys.stderr)
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if problems and (invalid == "stop" or len(problems) == len(ids)):
@@ -64,6 +68,16 @@ def transcode(
             dropped.append({"id": row.id, "why": f"{row.audio_path}: {problems[row.audio_path]}"})
         else:
             yield {**row.raw, "audio_path": targets[row.audio_path]}
+
+
+def _attempt(path: Path, target: Path, folder: Path | None) -> tuple[tuple[str, ...], bool, UserError | None]:
+    """Transcode one file: its warnings, whether it was kept, and why it cannot be used."""
+    try:
+        return *transcoded(path, target, folder), None
+    except NoRoomError:
+        raise
+    except UserError as error:
+        return (), False, error
 
 
 def questions_by_clip(rows: Iterable[Row]) -> dict[str, list[str]]:

@@ -9,12 +9,13 @@ import struct
 from collections.abc import Iterator
 
 from audio_reasoning.core.errors import UserError
+from audio_reasoning.tasks.content import Content
 
 # A tail of this size or less that belongs to no chunk is a tag or padding, not lost audio.
 _TAIL_BYTES = 4096
 
 
-def check_container(data: bytes) -> tuple[list[int], str | None]:
+def check_container(data: Content) -> tuple[list[int], str | None]:
     """Raise UserError, without the file's name, if `data` holds less than its container says, or more than is decoded.
 
     Returns where the files start of which `data` is joined (Ogg and Matroska allow that; each needs a fresh decoder),
@@ -40,7 +41,7 @@ def cut_short(what: str) -> UserError:
 # ── Chunks: RIFF and its relatives ───────────────────────────────────────────────────────────────
 
 
-def _check_chunks(data: bytes) -> None:
+def _check_chunks(data: Content) -> None:
     """The data chunk must be there as a whole. The outer size is not looked at: writers often leave it wrong."""
     size_64 = 0
     for name, start, size, is_unknown in _chunks(data):
@@ -59,7 +60,7 @@ def _check_chunks(data: bytes) -> None:
         return
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int, bool]]:
+def _chunks(data: Content) -> Iterator[tuple[bytes, int, int, bool]]:
     """(name, start of the content, its size in bytes, whether that size stands for "not known") of each chunk."""
     kind = data[:4]
     if kind == b"riff":  # W64: names of 16 bytes, sizes that count their own header, aligned to 8
@@ -89,7 +90,7 @@ def _padding(kind: bytes, size: int) -> int:
     return {b"riff": -size % 8, b"caff": 0}.get(kind, size % 2)
 
 
-def _check_tail(data: bytes, at: int) -> None:
+def _check_tail(data: Content, at: int) -> None:
     """Refuse audio behind the data chunk, which decoders do not read: a joined file, or a size that was never set."""
     while at + 8 <= len(data):
         name = data[at : at + 4]
@@ -102,7 +103,7 @@ def _check_tail(data: bytes, at: int) -> None:
         is_chunk = all(32 <= letter < 127 for letter in name) and at + 8 + size <= len(data)
         if not is_chunk:
             rest = len(data) - at
-            if rest > _TAIL_BYTES and data[at:].strip(b"\0"):
+            if rest > _TAIL_BYTES and not data.is_blank(at):
                 raise UserError(
                     f"{rest:,} bytes follow its audio and are no part of it: the size in its header is too small; "
                     "write it again (`ffmpeg -ignore_length 1 -i IN.wav OUT.wav`)"
@@ -114,7 +115,7 @@ def _check_tail(data: bytes, at: int) -> None:
 # ── Boxes: MP4, M4A ──────────────────────────────────────────────────────────────────────────────
 
 
-def _check_boxes(data: bytes) -> None:
+def _check_boxes(data: Content) -> None:
     at, movies = 0, 0
     while at + 8 <= len(data):
         size, name = struct.unpack(">I4s", data[at : at + 8])
@@ -135,14 +136,14 @@ def _check_boxes(data: bytes) -> None:
 _HEADER, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
 
 
-def _check_elements(data: bytes) -> list[int]:
+def _check_elements(data: Content) -> list[int]:
     """Walk the elements; of unknown sizes (a live recording), those inside. Returns where the headers are."""
     at, headers = 0, []
     while at < len(data):
         name, start, _ = _number(data, at, keep_marker=True)
         size, start, is_unknown = _number(data, start, keep_marker=False)
         if name == 0 or start > len(data):
-            if data[at:].strip(b"\0"):
+            if not data.is_blank(at):
                 raise cut_short("its last element is not whole")
             break
         if name == _HEADER:
@@ -156,7 +157,7 @@ def _check_elements(data: bytes) -> list[int]:
     return headers
 
 
-def _number(data: bytes, at: int, keep_marker: bool) -> tuple[int, int, bool]:
+def _number(data: Content, at: int, keep_marker: bool) -> tuple[int, int, bool]:
     """A number of variable length: (value, where it ends, whether all its bits are set); 0 if there is none."""
     first = data[at : at + 1]
     if not first or not first[0]:
@@ -170,7 +171,7 @@ def _number(data: bytes, at: int, keep_marker: bool) -> tuple[int, int, bool]:
 # ── Pages: Ogg ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _check_pages(data: bytes) -> tuple[list[int], str | None]:
+def _check_pages(data: Content) -> tuple[list[int], str | None]:
     at, links, was_start = 0, [], False
     last_page: dict[int, int] = {}
     is_open: dict[int, bool] = {}
@@ -188,7 +189,7 @@ def _check_pages(data: bytes) -> tuple[list[int], str | None]:
             raise UserError(f"page {last_page[serial] + 1} is missing, {number} follows; copy or download it again")
         last_page[serial], is_open[serial], was_start = number, not flags & 4, is_start
         at += size
-    if len(data) - at > 3 and data[at:].strip(b"\0") and data[at : at + 3] != b"TAG":
+    if len(data) - at > 3 and not data.is_blank(at) and data[at : at + 3] != b"TAG":
         raise UserError(f"what stands at byte {at:,} is no page of audio: damaged; copy or download it again")
     if any(is_open.values()):
         return links or [0], "its end is not marked: a recording that was broken off, or cut short"
@@ -207,7 +208,7 @@ _KBITS = {
 }
 
 
-def mp3_frame_bytes(header: bytes) -> int | None:
+def mp3_frame_bytes(header: bytes | memoryview) -> int | None:
     """The size in bytes of the MPEG audio frame that begins with `header`; None if none does, or its rate is free.
 
     >>> mp3_frame_bytes(bytes([0xFF, 0xFB, 0x90, 0x64]))  # 128 kbit/s at 44.1 kHz
@@ -227,7 +228,7 @@ def mp3_frame_bytes(header: bytes) -> int | None:
     return (72 if layer == 3 and generation == 2 else 144) * bits // rate_hz + padding
 
 
-def mp3_frames(data: bytes) -> int | None:
+def mp3_frames(data: Content) -> int | None:
     """The number of audio frames that the Xing or Info header of an MP3 file names; None without such a header."""
     at = 0
     while data[at : at + 3] == b"ID3":

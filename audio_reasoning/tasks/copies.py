@@ -9,14 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import soundfile as sf
 from joblib import Parallel, delayed
-from numpy.typing import NDArray
 
 from audio_reasoning.core.progress import progress
 from audio_reasoning.tasks.combine_params import SameSound
-from audio_reasoning.tasks.fingerprint import Index, Landmarks, landmarks
+from audio_reasoning.tasks.fingerprint import Index, Landmarks
+from audio_reasoning.tasks.kept_marks import landmarks_of, samples_of
 from audio_reasoning.tasks.same_sound import coherence, distance_db, laid_over
 
 _WORTH_PROCESSES = 500  # clips; fewer are compared before another process has started
@@ -24,10 +22,14 @@ _WORTH_PROCESSES = 500  # clips; fewer are compared before another process has s
 
 @dataclass(frozen=True)
 class Clip:
-    """A file of 16 kHz mono samples; those that are `apart` under one name are not compared with each other."""
+    """A file of 16 kHz mono samples; those that are `apart` under one name are not compared with each other.
+
+    With the SHA-256 of the file its fingerprint can be kept.
+    """
 
     path: Path
     apart: str | None = None
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,12 @@ class Copy:
     distance_db: float
 
 
-def copies(clips: Sequence[Clip], known: Sequence[Clip], params: SameSound) -> Iterator[Copy | None]:
+def copies(
+    clips: Sequence[Clip], known: Sequence[Clip], params: SameSound, kept: Path | None = None
+) -> Iterator[Copy | None]:
     """For each clip the known one that it is a copy of, None for most; in order, made on all cores.
 
-    Only those are read that may be compared with any.
+    Only those are read that may be compared with any. Fingerprints are kept in the folder `kept`, where one is given.
     """
     ours, theirs = {clip.apart for clip in clips}, {clip.apart for clip in known}
     places = [place for place, clip in enumerate(known) if clip.apart is None or ours - {clip.apart}]
@@ -51,24 +55,24 @@ def copies(clips: Sequence[Clip], known: Sequence[Clip], params: SameSound) -> I
     run = Parallel(n_jobs=-1 if sum(asked) >= _WORTH_PROCESSES else 1, batch_size=16, return_as="generator")
     with progress(len(places) + sum(asked), "clip", "comparing sounds") as bar:
         marks: list[Landmarks] = []
-        for one in run(delayed(_landmarks)(known[place].path) for place in places):
+        for one in run(delayed(_landmarks)(known[place], kept) for place in places):
             marks.append(one)
             bar.update()
         index, there = Index(marks), [known[place] for place in places]
-        found = run(delayed(_copy)(clip, there, index, params) for clip, ask in zip(clips, asked, strict=True) if ask)
+        of_asked = (clip for clip, ask in zip(clips, asked, strict=True) if ask)
+        found = run(delayed(_copy)(clip, there, index, params, kept) for clip in of_asked)
         for ask in asked:
             copy = next(found) if ask else None
             bar.update(int(ask))
             yield copy and replace(copy, known=places[copy.known])
 
 
-def _copy(clip: Clip, known: Sequence[Clip], index: Index, params: SameSound) -> Copy | None:
-    samples = _read(clip.path)
-    for likeness in index.like(landmarks(samples)):
+def _copy(clip: Clip, known: Sequence[Clip], index: Index, params: SameSound, kept: Path | None) -> Copy | None:
+    for likeness in index.like(_landmarks(clip, kept)):
         other = known[likeness.clip]
         if clip.apart is not None and clip.apart == other.apart:
             continue
-        pair = laid_over(samples, _read_again(other.path), likeness.offset_s)
+        pair = laid_over(_read_again(clip.path), _read_again(other.path), likeness.offset_s)
         # The cheapest first: most that is proposed is refused by one of the first two.
         if pair.overlap < params.overlap or (apart_db := distance_db(pair)) > params.distance_db:
             continue
@@ -77,12 +81,8 @@ def _copy(clip: Clip, known: Sequence[Clip], index: Index, params: SameSound) ->
     return None
 
 
-def _landmarks(path: Path) -> Landmarks:
-    return landmarks(_read(path))
+def _landmarks(clip: Clip, kept: Path | None) -> Landmarks:
+    return landmarks_of(clip.path, clip.sha256, kept)
 
 
-def _read(path: Path) -> NDArray[np.float32]:
-    return np.asarray(sf.read(path, dtype="float32")[0], np.float32)
-
-
-_read_again = functools.lru_cache(maxsize=16)(_read)  # what one clip is like, its neighbours are like too
+_read_again = functools.lru_cache(maxsize=16)(samples_of)  # what one clip is like, its neighbours are like too

@@ -1,8 +1,6 @@
 """Any audio file in, all of its samples out, or one reason why not: decoded by FFmpeg's libraries, and counted."""
 
-import io
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,19 @@ from numpy.typing import NDArray
 
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.tasks.containers import check_container, cut_short, mp3_frame_bytes, mp3_frames
+from audio_reasoning.tasks.content import Content
+
+BLOCK = 1 << 16  # samples of each channel that are in memory at a time, and those of one more packet
+_READ_AHEAD = 1 << 16
 
 # Containers of which a part that is missing is noticed. Headerless audio is not among them, nor are playlists, which
 # name other files.
 _FORMATS = "wav,w64,aiff,au,caf,flac,mp3,ogg,mov,mp4,m4a,aac,matroska,webm,asf,amr,wv"
 # No protocol: a file must not make the decoder open another one.
 _OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": ""}
+# FFmpeg looks for DTS in the samples of a WAV file, which takes five times as long as to read them: the first packet
+# tells. Packets of 4 KB, as they would be, take as long again.
+_WAV = {"max_probe_packets": "1", "max_size": "65536"}
 # For codecs with checksums. MP3 has frames that lean on earlier ones, which cut recordings lack: that is no damage.
 _STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
 _READ = "WAV, FLAC, MP3, Ogg, Opus, M4A, AAC, WebM, Matroska, AIFF, CAF, AU, W64, WMA, AMR or WavPack"
@@ -31,111 +36,143 @@ _EXACT_CODECS = ("flac", "wavpack")
 _TOLERANCE_S = 0.1
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """All samples of a file, [frames, channels]: on the scale of -1 to 1 if it is well made; and what is odd."""
+class Decoder:
+    """The first audio stream of a file, decoded block by block; what the file holds decides, not its suffix.
 
-    samples: NDArray[np.float32]
-    rate_hz: int
-    warnings: tuple[str, ...]
-
-
-def decode(path: Path) -> Decoded:
-    """Decode the first audio stream of a file; what it holds decides, not its suffix.
-
-    Raises UserError, naming the file, if it is missing, unreadable, empty, no audio, damaged, or holds less than its
-    container says.
+    A file of any length takes the same memory. `rate_hz` is known with the first block, `warnings`, what is odd about
+    the file, after the last.
     """
-    try:
-        data = path.read_bytes() if path.is_file() else None
-    except (OSError, ValueError) as error:  # ValueError: a name that no file system takes
-        raise UserError(f"{path}: cannot be read ({_reason(error)})") from None
-    if data is None:
-        raise UserError(f"{path}: no such audio file")
-    if not data:
-        raise UserError(f"{path}: is empty")
-    try:
-        return _decode(data)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
 
+    def __init__(self, path: Path) -> None:
+        self.rate_hz = 0
+        self.warnings: tuple[str, ...] = ()
+        self._path = path
 
-def _decode(data: bytes) -> Decoded:
-    starts, warning = check_container(data)
-    parts = [_decode_one(data[start:end]) for start, end in pairwise([*starts, len(data)])]
-    forms = sorted({(part.rate_hz, part.samples.shape[1]) for part in parts})
-    if len(forms) > 1:
-        raise UserError(
-            f"several files joined, of different form ({_forms(forms)}); keep them apart, or convert them to one"
-        )
-    warnings = {*([] if warning is None else [warning]), *(text for part in parts for text in part.warnings)}
-    return Decoded(np.concatenate([part.samples for part in parts]), parts[0].rate_hz, tuple(sorted(warnings)))
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """All samples, some [frames, channels] at a time: on the scale of -1 to 1 if the file is well made.
 
-
-def _decode_one(data: bytes) -> Decoded:
-    try:
-        container = av.open(io.BytesIO(data), options=_OPTIONS)  # without a name: a suffix must not decide
-    except (av.error.FFmpegError, ValueError) as error:
-        raise UserError(
-            f"cannot be decoded as audio ({_reason(error)}): expected {_READ}, whatever the suffix; "
-            "convert it (`ffmpeg -i IN OUT.wav`)"
-        ) from None
-    with container:
-        streams = len(container.streams.audio)
-        if not streams:
-            raise UserError("holds no audio stream")
-        samples, rate_hz, packets = _read(container)
-        _check_count(container, len(samples), rate_hz, packets, mp3_frames(data))
-    warnings = (f"holds {streams} audio streams; the first is taken",) if streams > 1 else ()
-    return Decoded(samples, rate_hz, warnings)
-
-
-def _read(container: Any) -> tuple[NDArray[np.float32], int, int]:
-    """Decode every packet: samples [frames, channels], their rate, and the number of packets that held audio."""
-    stream = container.streams.audio[0]
-    name, kind = stream.codec_context.name, container.format.name
-    if name in _EXACT_CODECS:
-        stream.codec_context.options = _STRICT
-    parts: list[NDArray[np.float32]] = []
-    form: tuple[int, int] | None = None
-    frames = packets = 0
-    demuxed = container.demux(stream)
-    while True:
+        Raises UserError, naming the file, if it is missing, unreadable, empty, no audio, damaged, or holds less than
+        its container says; that may be found at the very end.
+        """
+        path = self._path
         try:
-            packet = next(demuxed, None)
-        except av.error.FFmpegError as error:
-            where = _seconds(frames, form)
+            if not path.is_file():
+                raise UserError("no such audio file")
+            with path.open("rb", buffering=_READ_AHEAD) as file:
+                size = path.stat().st_size
+                if not size:
+                    raise UserError("is empty")
+                yield from self._joined(Content(file, 0, size))
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+        except (OSError, ValueError) as error:  # ValueError: a name that no file system takes
+            raise UserError(f"{path}: cannot be read ({_reason(error)})") from None
+
+    def _joined(self, data: Content) -> Iterator[NDArray[np.float32]]:
+        """The blocks of each file that `data` is joined of."""
+        starts, warning = check_container(data)
+        warnings = set() if warning is None else {warning}
+        forms = set[tuple[int, int]]()
+        for start, end in pairwise([*starts, len(data)]):
+            part = _Part(data.part(start, end))
+            for block in part.blocks():
+                forms.add((part.rate_hz, block.shape[1]))
+                if len(forms) == 1:  # else they are read on only to tell of all of them
+                    self.rate_hz = part.rate_hz
+                    yield block
+            warnings |= part.warnings
+        if len(forms) > 1:
             raise UserError(
-                f"what comes after {where} is no audio ({_reason(error)}): damaged, cut short, or two files joined"
-            ) from None
-        if packet is None:
-            break
-        if packet.is_corrupt and kind not in _CHUNKED:
-            raise cut_short(f"what comes after {_seconds(frames, form)} is not whole")
+                f"several files joined, of different form ({_forms(sorted(forms))}); keep them apart, "
+                "or convert them to one"
+            )
+        self.warnings = tuple(sorted(warnings))
+
+
+class _Part:
+    """One file that is joined of no others."""
+
+    def __init__(self, data: Content) -> None:
+        self.rate_hz = 0
+        self.warnings: set[str] = set()
+        self._data = data
+        self._form: tuple[int, int] | None = None
+        self._frames = self._packets = 0
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        options = _OPTIONS | (_WAV if self._data[:4] in (b"RIFF", b"RIFX", b"RF64") else {})
         try:
-            if name.startswith("mp3") and packet.size:
-                _check_mp3(bytes(packet), _seconds(frames, form))
-            decoded = packet.decode()
-        except av.error.EOFError:
-            break
-        except av.error.FFmpegError as error:
-            if _is_tag(name, bytes(packet)):
-                continue
-            where = _seconds(frames, form)
-            raise UserError(f"cannot be decoded after {where}: damaged or cut short ({_reason(error)})") from None
-        packets += packet.size > 0
-        for frame in decoded:
-            part = _to_float(frame)
-            if form is None:
-                form = (frame.sample_rate, part.shape[1])
-            if form != (frame.sample_rate, part.shape[1]):
-                forms = _forms([form, (frame.sample_rate, part.shape[1])])
-                raise UserError(f"its form changes after {_seconds(frames, form)} ({forms}); keep the parts apart")
-            parts.append(part)
-            frames += len(part)
-    if form is None or not frames:
-        raise UserError("holds no audio")
-    return np.concatenate(parts), form[0], packets
+            container = av.open(self._data, options=options)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise UserError(
+                f"cannot be decoded as audio ({_reason(error)}): expected {_READ}, whatever the suffix; "
+                "convert it (`ffmpeg -i IN OUT.wav`)"
+            ) from None
+        with container:
+            streams = len(container.streams.audio)
+            if not streams:
+                raise UserError("holds no audio stream")
+            # Frames of a few milliseconds are gathered: turned into arrays one by one, they take as long as decoding.
+            gathered = av.AudioFifo()
+            for frame in self._decoded(container):
+                frame.pts = None  # gaps in time are no gaps in sound
+                gathered.write(frame)
+                if gathered.samples >= BLOCK and (block := gathered.read()):
+                    yield _to_float(block)
+            if not self._frames:
+                raise UserError("holds no audio")
+            if rest := gathered.read():
+                yield _to_float(rest)
+            claim = mp3_frames(self._data) if container.format.name == "mp3" else None
+            _check_count(container, self._frames, self.rate_hz, self._packets, claim)
+        if streams > 1:
+            self.warnings.add(f"holds {streams} audio streams; the first is taken")
+
+    def _decoded(self, container: Any) -> Iterator[av.AudioFrame]:
+        """Decode every packet, and count those that hold audio."""
+        stream = container.streams.audio[0]
+        name, kind = stream.codec_context.name, container.format.name
+        if name in _EXACT_CODECS:
+            stream.codec_context.options = _STRICT
+        demuxed = container.demux(stream)
+        while True:
+            try:
+                packet = next(demuxed, None)
+            except av.error.FFmpegError as error:
+                raise UserError(
+                    f"what comes after {self._where()} is no audio ({_reason(error)}): damaged, cut short, "
+                    "or two files joined"
+                ) from None
+            if packet is None:
+                break
+            if packet.is_corrupt and kind not in _CHUNKED:
+                raise cut_short(f"what comes after {self._where()} is not whole")
+            try:
+                if name.startswith("mp3") and packet.size:
+                    _check_mp3(packet, self._where)
+                frames = packet.decode()
+            except av.error.EOFError:
+                break
+            except av.error.FFmpegError as error:
+                if _is_tag(name, bytes(packet)):
+                    continue
+                raise UserError(
+                    f"cannot be decoded after {self._where()}: damaged or cut short ({_reason(error)})"
+                ) from None
+            self._packets += packet.size > 0
+            for frame in frames:
+                form = (frame.sample_rate, frame.layout.nb_channels)
+                if self._form is None:
+                    self._form, self.rate_hz = form, frame.sample_rate
+                if form != self._form:
+                    raise UserError(
+                        f"its form changes after {self._where()} ({_forms([self._form, form])}); keep the parts apart"
+                    )
+                self._frames += frame.samples
+                yield frame
+
+    def _where(self) -> str:
+        return f"{self._frames / self._form[0]:.2f} s" if self._form else "its header"
 
 
 def _to_float(frame: av.AudioFrame) -> NDArray[np.float32]:
@@ -144,20 +181,21 @@ def _to_float(frame: av.AudioFrame) -> NDArray[np.float32]:
         array: NDArray[Any] = frame.to_ndarray()
     except ValueError:
         raise UserError(f"holds samples of a form that is not read ({frame.format.name}); convert it") from None
-    channels = len(frame.layout.channels)
-    array = array.T if frame.format.is_planar else array.reshape(-1, channels)
+    array = array.T if frame.format.is_planar else array.reshape(-1, frame.layout.nb_channels)
+    samples = array.astype(np.float32, copy=False)
     if array.dtype == np.uint8:
-        return ((array.astype(np.float32) - 128) / 128).astype(np.float32)
-    if np.issubdtype(array.dtype, np.integer):
-        return (array / -float(np.iinfo(array.dtype).min)).astype(np.float32)
-    return array.astype(np.float32)
+        samples -= 128
+        samples /= 128
+    elif np.issubdtype(array.dtype, np.integer):
+        samples /= -float(np.iinfo(array.dtype).min)  # a power of two: exact
+    return samples
 
 
-def _check_mp3(packet: bytes, where: str) -> None:
+def _check_mp3(packet: Any, where: Callable[[], str]) -> None:
     """Refuse a frame whose end is missing: the decoder makes something up for it."""
-    size = mp3_frame_bytes(packet)
-    if size and len(packet) < size:
-        raise cut_short(f"the frame after {where} has {len(packet)} of {size} bytes")
+    size = mp3_frame_bytes(memoryview(packet)[:4])
+    if size and packet.size < size:
+        raise cut_short(f"the frame after {where()} has {packet.size} of {size} bytes")
 
 
 def _is_tag(codec: str, packet: bytes) -> bool:
@@ -189,10 +227,6 @@ def _check_count(container: Any, frames: int, rate_hz: int, packets: int, mp3_cl
 
 def _forms(forms: Iterable[tuple[int, int]]) -> str:
     return "; ".join(f"{rate_hz} Hz, channels: {channels}" for rate_hz, channels in forms)
-
-
-def _seconds(frames: int, form: tuple[int, int] | None) -> str:
-    return f"{frames / form[0]:.2f} s" if form else "its header"
 
 
 def _reason(error: Exception) -> str:

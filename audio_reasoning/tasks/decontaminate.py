@@ -35,20 +35,24 @@ class Removal:
 
 
 def removals(
-    splits: Mapping[Split, Sequence[Question]], audio: Path, videos: Mapping[str, str], params: Decontaminate
+    splits: Mapping[Split, Sequence[Question]],
+    audio: Path,
+    videos: Mapping[str, str],
+    params: Decontaminate,
+    kept: Path | None = None,
 ) -> list[Removal]:
     """The questions of train and dev that collide with a test question, by split and in order.
 
     `audio` is the folder that clips' paths begin in; `videos` names the source video of a question by its id in its
     source, as `video_key` writes it, where one is known. Clips of a source in `params.synthetic` are compared by sound
-    with those of other sources alone.
+    with those of other sources alone. Fingerprints of clips are kept in the folder `kept`, where one is given.
     """
     test = splits["test"]
     asked: list[tuple[Split, Question]] = [(split, q) for split in ("train", "dev") for q in splits[split]]
     if not params.enabled or not test:
         return []
     found: dict[int, Removal] = {}
-    for why, rule in zip(RULES, _rules(audio, videos, params), strict=True):
+    for why, rule in zip(RULES, _rules(audio, videos, params, kept), strict=True):
         left = [index for index in range(len(asked)) if index not in found]
         for at, other, detail in rule([asked[index][1] for index in left], test):
             (split, question), match = asked[left[at]], test[other]
@@ -61,7 +65,7 @@ def video_key(source: str, question_id: str) -> str:
     return f"{source}/{question_id}"
 
 
-def _rules(audio: Path, videos: Mapping[str, str], params: Decontaminate) -> tuple[Rule, ...]:
+def _rules(audio: Path, videos: Mapping[str, str], params: Decontaminate, kept: Path | None) -> tuple[Rule, ...]:
     def video(question: Question) -> list[str]:
         known = videos.get(video_key(question.source, question.id))
         return [question.group, known] if known else [question.group]
@@ -70,7 +74,7 @@ def _rules(audio: Path, videos: Mapping[str, str], params: Decontaminate) -> tup
         lambda asked, test: _same(asked, test, lambda question: [question.id]),
         lambda asked, test: _same(asked, test, video),
         lambda asked, test: _same(asked, test, lambda question: [question.audio.sha256]),
-        lambda asked, test: _same_sound(asked, test, audio, params.sound, set(params.synthetic)),
+        lambda asked, test: _same_sound(asked, test, audio, params.sound, set(params.synthetic), kept),
         lambda asked, test: _near_text(asked, test, params.text),
     )
 
@@ -89,17 +93,23 @@ def _same(
 
 
 def _same_sound(
-    asked: Sequence[Question], test: Sequence[Question], audio: Path, params: SameSound | None, synthetic: set[str]
+    asked: Sequence[Question],
+    test: Sequence[Question],
+    audio: Path,
+    params: SameSound | None,
+    synthetic: set[str],
+    kept: Path | None,
 ) -> Iterator[Collision]:
     def clip(question: Question) -> Clip:
-        return Clip(audio / question.audio.path, question.source if question.source in synthetic else None)
+        apart = question.source if question.source in synthetic else None
+        return Clip(audio / question.audio.path, apart, question.audio.sha256)
 
     if params is None:
         return
     of_asked, of_test = _by_file(asked), _by_file(test)
     clips = [clip(asked[members[0]]) for members in of_asked]
     known = [clip(test[members[0]]) for members in of_test]
-    for members, copy in zip(of_asked, copies(clips, known, params), strict=True):
+    for members, copy in zip(of_asked, copies(clips, known, params, kept), strict=True):
         if copy:
             detail = f"{copy.shared_s:.1f} s in common, {copy.distance_db:.1f} dB apart, coherence {copy.coherence:.2f}"
             for index in members:

@@ -6,7 +6,6 @@ rule. What lies beyond the source's limit is counted alone.
 """
 
 import hashlib
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.files import scratch_dir
 from audio_reasoning.tasks.mmar_schema import Row, checked_rows
 from audio_reasoning.tasks.source_params import Published
 
@@ -60,5 +60,5 @@ def limited(rows: list[Row], limit: int | None) -> list[Row]:
 @contextmanager
 def scratch_beside(folder: Path) -> Iterator[Path]:
     """An empty folder on the disk of `folder`, gone at the end of the block."""
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".extracted.") as scratch:
-        yield Path(scratch)
+    with scratch_dir(folder.parent / "extracted") as scratch:
+        yield scratch

@@ -14,21 +14,20 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
-import soundfile as sf
 
 from audio_reasoning.core.errors import UserError
-from audio_reasoning.core.files import atomic_path, read_jsonl, sha256_json, write_jsonl
+from audio_reasoning.core.files import atomic_path, read_jsonl, scratch_dir, sha256_json, write_jsonl
 from audio_reasoning.core.progress import progress
 from audio_reasoning.tasks.audio import RATE_HZ, read_clip
 from audio_reasoning.tasks.clips import transcode
 from audio_reasoning.tasks.mmar_schema import read_rows
 from audio_reasoning.tasks.provenance import with_provenance
 from audio_reasoning.tasks.published import limited
+from audio_reasoning.tasks.sound_file import sound_file
 from audio_reasoning.tasks.source_params import YoutubeSource
 
 LEDGER = "ledger.jsonl"
@@ -172,17 +171,17 @@ def _check_tools() -> None:
 
 def _fetch_video(video: str, clips: Sequence[Wanted], videos: Path, limit_rate: str) -> dict[Wanted, tuple[str, str]]:
     """Download a video's sound and cut its clips out; the state of each, and why."""
-    with TemporaryDirectory(dir=videos, prefix=".fetching.") as scratch:
+    with scratch_dir(videos / "fetching") as scratch:
         asked = ["yt-dlp", "--ignore-config", "--no-playlist", "--no-progress", "--format", "bestaudio/best"]
         asked += ["--limit-rate", limit_rate, "--sleep-requests", "1", "--output", f"{scratch}/sound.%(ext)s"]
         told = _run([*asked, "--", f"https://www.youtube.com/watch?v={video}"])
-        sound = next(iter(Path(scratch).glob("sound.*")), None)
+        sound = next(iter(scratch.glob("sound.*")), None)
         if told is not None or sound is None:
             reason = told or "yt-dlp wrote no file"
             if _ENOUGH.search(reason):
                 raise UserError(f"YouTube wants no more requests for now ({reason}); what came is kept, go on later")
             return dict.fromkeys(clips, (GONE if _GONE.search(reason) else FAILED, reason))
-        return {one: _cut(sound, one, videos, Path(scratch)) for one in clips}
+        return {one: _cut(sound, one, videos, scratch) for one in clips}
 
 
 def _cut(sound: Path, one: Wanted, videos: Path, scratch: Path) -> tuple[str, str]:
@@ -201,8 +200,8 @@ def _cut(sound: Path, one: Wanted, videos: Path, scratch: Path) -> tuple[str, st
         there_s = len(pieces[-1]) / RATE_HZ
         if there_s < length_s - _SLACK_S:
             return GONE, f"it ends within its span {start_s:g} to {end_s:g} s: {there_s:.1f} s are there"
-    with atomic_path(videos / one.name) as file:
-        sf.write(file, np.concatenate(pieces), RATE_HZ, format="WAV", subtype="PCM_16")
+    with atomic_path(videos / one.name) as file, sound_file(file, RATE_HZ, "WAV") as write:
+        write(np.concatenate(pieces))
     return HERE, ""
 
 
