@@ -72,7 +72,11 @@ def answer_in_budget(
     second = _asked_again(asked, responses, prompt, setup, decoding, thinking, limit)
     replaced = sum(improves(responses[i], again, limit) for i, again in second.items())
     responses = [better(r, second[i], limit) if i in second else r for i, r in enumerate(responses)]
-    failed = {i: f"asked again for a trace that is shorter or ends: {again.error}" for i, again in second.items() if again.error}
+    failed = {
+        i: f"asked again for a trace that is shorter or ends: {again.error}"
+        for i, again in second.items()
+        if again.error
+    }
     if thinking.force_answer:
         responses = _forced(asked, responses, prompt, setup, decoding, thinking)
     check_errors([(r.question_id, failed.get(i, r.error)) for i, r in enumerate(responses)], max_error_rate)
@@ -123,7 +127,7 @@ def _asked_again(
 
 
 def improves(first: Rollout, second: Rollout, limit: int) -> bool:
-    """Whether the second attempt at a question replaces the first, which was cut or is longer than `limit` characters."""
+    """Whether the second attempt replaces the first, which was cut or is longer than `limit` characters."""
     return _finished(second) and (len(thinking_of(second)) <= limit or not _finished(first))
 
 
