@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from audio_reasoning.core.files import read_jsonl
 from audio_reasoning.engines import client
@@ -68,6 +69,16 @@ def as_many_as_allowed(flow: Flow) -> int:
 def test_what_vllm_reports_is_read() -> None:
     load = parse_load(METRICS % {"waiting": 2, "cache": 0.75, "preemptions": 5})
     assert load == Load(running=7, waiting=2, tokens=1200, cache=0.75, preemptions=5)
+
+
+def test_what_the_library_that_vllm_reports_by_writes_is_read() -> None:
+    registry = CollectorRegistry()
+    for name, value in {"num_requests_running": 3, "num_requests_waiting": 2, "kv_cache_usage_perc": 0.5}.items():
+        Gauge(f"vllm:{name}", "As in vLLM.", ["engine"], registry=registry).labels("0").set(value)
+    for name, value in {"num_preemptions": 4, "generation_tokens": 5_000_000}.items():
+        Counter(f"vllm:{name}", "As in vLLM.", ["engine"], registry=registry).labels("0").inc(value)
+    load = parse_load(generate_latest(registry).decode())
+    assert load == Load(running=3, waiting=2, tokens=5_000_000, cache=0.5, preemptions=4)
 
 
 @pytest.mark.parametrize("text", ["", "<html>", 'vllm:num_requests_running{engine="0', "vllm:num_requests_running NaN"])
