@@ -72,11 +72,7 @@ def answer_in_budget(
     second = _asked_again(asked, responses, prompt, setup, decoding, thinking, limit)
     replaced = sum(improves(responses[i], again, limit) for i, again in second.items())
     responses = [better(r, second[i], limit) if i in second else r for i, r in enumerate(responses)]
-    failed = {
-        i: f"asked again for a trace that is shorter or ends: {again.error}"
-        for i, again in second.items()
-        if again.error
-    }
+    failed = {i: f"asked again: {again.error}" for i, again in second.items() if again.error}
     if thinking.force_answer:
         responses = _forced(asked, responses, prompt, setup, decoding, thinking)
     check_errors([(r.question_id, failed.get(i, r.error)) for i, r in enumerate(responses)], max_error_rate)
