@@ -32,6 +32,7 @@ DEFAULTS: dict[str, Any] = {
         "force_answer": False,
         "force_answer_tokens": 16,
         "closing": "</think>\n\n",
+        "reask_truncated": False,
         "reask_over_chars": None,
         "reask_max_tokens": 2000,
     },

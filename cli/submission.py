@@ -44,7 +44,13 @@ def build(
     if predictions and questions:
         build_to(out, source_of_files(predictions, questions), limits.max_trace_chars, allow_empty)
     else:
-        build_to(out, source_of_run(run), limits.max_trace_chars, allow_empty or limits.empty == "allow")
+        build_to(
+            out,
+            source_of_run(run),
+            limits.max_trace_chars,
+            allow_empty or limits.empty == "allow",
+            limits.missing == "empty",
+        )
 
 
 @app.command(epilog=VALIDATE)

@@ -82,6 +82,11 @@ def _prompt_problems(params: Project) -> list[str]:
 
 
 def _backend_problems(params: Project) -> list[str]:
+    if params.thinking.force_answer and params.infer.backend in ("openai", "transformers"):
+        return [
+            f"thinking.force_answer needs infer.backend vllm, found {params.infer.backend}: set it to false "
+            "(thinking.reask_truncated asks again on any backend)"
+        ]
     if params.infer.backend == "openai":
         return endpoint.unset(*endpoint.ENDPOINT)
     if params.infer.backend == "transformers" and params.model.kind == "hub":

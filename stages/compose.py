@@ -29,8 +29,10 @@ def composed(overrides: list[str]) -> dict[str, Any]:
     """The composition of `conf/` under Hydra `overrides` such as "profile=a100", checked against the schema."""
     for key, choice in _settings(overrides):
         options = [path.stem for path in (CONF / key).glob("*.yaml") if path.stem != SHARED]
-        if options and choice not in options:
-            raise UserError(f"conf/{key}/ has no {choice!r}; {nearest(choice, options)}")
+        several = choice.removeprefix("[").removesuffix("]").split(",") if choice.startswith("[") else [choice]
+        for name in filter(None, map(str.strip, several)):
+            if options and name not in options:
+                raise UserError(f"conf/{key}/ has no {name!r}; {nearest(name, options)}")
     try:
         with initialize_config_dir(str(CONF.resolve()), version_base=None):
             config = compose("config", overrides=overrides)
@@ -72,12 +74,15 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def overridden() -> list[str]:
-    """The keys whose value in params.yaml is not that of `conf/` under the same profile and preset.
+    """The keys whose value in params.yaml is not that of `conf/` under the same profile, preset and sources.
 
     Right where overrides were composed, and a trap where someone edited `conf/` and composed nothing.
     """
     values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
-    return _differing(values, composed([f"profile={values['profile']}", f"models={values['training']['preset']}"]))
+    published = {path.stem for path in (CONF / "sources").glob("*.yaml")}
+    sources = ",".join(name for name in values["data"]["sources"] if name in published)
+    chosen = [f"profile={values['profile']}", f"models={values['training']['preset']}", f"sources=[{sources}]"]
+    return _differing(values, composed(chosen))
 
 
 def _differing(first: dict[str, Any], second: dict[str, Any]) -> list[str]:

@@ -8,6 +8,9 @@ A submission holds each question once, with a choice verbatim and a trace of few
 `submission.max_trace_chars` characters. `build` writes nothing else: it refuses traces that are too long, and
 answers or traces that the model did not give. With `--allow-empty` (for a run, `submission.empty: allow`) these are
 written as empty texts, never made up: they score nothing, and stay in the count, as a line left out would not.
+A question of the benchmark that was dropped has no answer at all; with `submission.missing: empty` it has a line with
+empty texts, and the manifest names it as filled.
+
 Beside the zip stands a manifest (`mine.manifest.json`): what made the answers, both accuracies, which texts are empty,
 and the zip's SHA-256. With `--record`, as the DVC stage calls it, a run that cannot be submitted soundly is a recorded
 outcome: metrics/submission.json says `sound: false` with the problems, data/submission holds problems.txt and no zip,
@@ -22,8 +25,9 @@ from pathlib import Path
 from statistics import fmean
 
 from audio_reasoning.core.errors import UserError, stage_main
-from audio_reasoning.core.files import atomic_dir, write_bytes
+from audio_reasoning.core.files import write_bytes
 from audio_reasoning.core.records import Response
+from audio_reasoning.core.shown import printable
 from audio_reasoning.core.typed import Strict
 from audio_reasoning.metrics.inputs import (
     Questions,
@@ -45,26 +49,14 @@ from audio_reasoning.render.submission.file import (
     unpack,
 )
 from audio_reasoning.render.submission.params import Submission
-from audio_reasoning.render.submission.results import Accuracies, SubmissionManifest, Unsound
+from audio_reasoning.render.submission.results import Accuracies, SubmissionManifest
 from audio_reasoning.tasks.official import Asked, official_match
 from audio_reasoning.tasks.reward import correct
-from stages.layout import METRICS
 from stages.params import load_params
+from stages.submission_record import MANIFEST, PROBLEMS, SUBMISSION, UnsoundError, record_unsound
 from stages.submission_source import Source, outputs, source_of_run
 
-SUBMISSION = Path("data/submission/submission.zip")  # the folder is the stage's output: no zip, no false one
-PROBLEMS = SUBMISSION.with_name("problems.txt")
-MANIFEST = METRICS / "submission.json"
-_FIRST = 10  # problems in the metrics and on the screen
-
-
-class UnsoundError(UserError):
-    """A submission has problems; all of them, and what could be done."""
-
-    def __init__(self, name: str, problems: Sequence[str], ways_out: Sequence[str]):
-        lines = [f"{name}: {len(problems)} problem(s)", *problems, *ways_out]
-        super().__init__("\n  ".join(lines))
-        self.problems, self.ways_out = list(problems), list(ways_out)
+_DROPPED = "is a question of the benchmark that was dropped, so no line answers it"
 
 
 class Params(Strict):
@@ -73,23 +65,34 @@ class Params(Strict):
     submission: Submission
 
 
-def build(source: Source, max_trace_chars: int, allow_empty: bool) -> tuple[bytes, SubmissionManifest]:
-    """The zip and its manifest.
+def build(
+    source: Source, max_trace_chars: int, allow_empty: bool, fill: bool = False
+) -> tuple[bytes, SubmissionManifest]:
+    """The zip and its manifest; with `fill`, questions that were dropped have a line with empty texts.
 
     Raises UnsoundError, naming every question concerned, for a trace that is too long, and an empty answer or trace
     unless `allow_empty`; UserError for several samples a question, and if what is written does not score as the run.
     """
     responses = _only_responses(source)
     entries = [_entry(source.asked, response, max_trace_chars, allow_empty) for response in responses]
-    data = pack(entries)
-    written, problems = read_back(data, source.asked, max_trace_chars)
-    why = "is a question of the benchmark that was dropped, so no line answers it"
-    lacking = [Problem(f"id {name!r}", why, "dropped") for name in source.dropped]
+    filled = list(source.dropped) if fill else []
+    data = pack([*entries, *(Entry(name, "", "") for name in filled)])
+    asked = source.asked | {name: Unanswerable(name, (), _DROPPED) for name in filled}
+    written, problems = read_back(data, asked, max_trace_chars)
+    chosen = tuple(f"id {name!r}" for name in filled)
+    problems = [p for p in problems if not (p.kind == "empty" and p.where.endswith(chosen))]
+    lacking = [Problem(f"id {name!r}", _DROPPED, "dropped") for name in source.dropped if name not in filled]
     _refuse([*problems, *lacking], allow_empty, source.name)
+    if filled:
+        print(
+            f"warning: {source.name}: {len(filled)} questions that were dropped are submitted as empty texts, which "
+            f"score nothing (submission.missing): {', '.join(map(printable, filled))}",
+            file=sys.stderr,
+        )
     scores = accuracies(written, source.questions)
     _check_scores(source, written, scores)
-    unanswered = [entry.id for entry in written if not entry.answer]
-    without_trace = [entry.id for entry in written if not entry.thinking.strip()]
+    unanswered = [entry.id for entry in written if not entry.answer and entry.id not in filled]
+    without_trace = [entry.id for entry in written if not entry.thinking.strip() and entry.id not in filled]
     dropped = [entry.id for entry, r in zip(entries, responses, strict=True) if r.thinking and not entry.thinking]
     forced = [response.question_id for response in responses if response.forced]
     reasked = [response.question_id for response in responses if response.reasked_chars is not None]
@@ -103,11 +106,13 @@ def build(source: Source, max_trace_chars: int, allow_empty: bool) -> tuple[byte
         dropped_traces=len(dropped),
         forced=len(forced),
         reasked=len(reasked),
+        filled=len(filled),
         unanswered_ids=unanswered,
         empty_trace_ids=without_trace,
         dropped_trace_ids=dropped,
         forced_ids=forced,
         reasked_ids=reasked,
+        filled_ids=filled,
         sha256=hashlib.sha256(data).hexdigest(),
         made_by=source.made_by,
     )
@@ -158,30 +163,10 @@ def _refuse(problems: Sequence[Problem], allow_empty: bool, name: str) -> None:
     if any(problem.kind == "dropped" for problem in refused):
         ways_out.append(
             "a submission answers every question: take corrected metadata, with --questions, or for a run with "
-            "questions_file of the source in conf/profile/, and answer anew"
+            "questions_file of the source in conf/profile/, and answer anew; or, for a run, set submission.missing to "
+            "empty, which writes an empty line for each"
         )
     raise UnsoundError(name, [str(problem) for problem in refused], ways_out)
-
-
-def record_unsound(name: str, error: UnsoundError) -> None:
-    """Write that `name` cannot be submitted as it is, and why, in place of the zip and its manifest."""
-    with atomic_dir(SUBMISSION.parent) as folder:
-        (folder / PROBLEMS.name).write_text(f"{error}\n", encoding="utf-8")
-    record = Unsound(
-        run=name,
-        sound=False,
-        problems=len(error.problems),
-        first_problems=error.problems[:_FIRST],
-        ways_out=error.ways_out,
-    )
-    write_result(MANIFEST, record)
-    rule = "─" * 100
-    reported = "\n  ".join([*error.problems[:_FIRST], *error.ways_out])
-    print(
-        f"{rule}\nNOT SOUND: {name} cannot be submitted as it is: {len(error.problems)} problem(s)\n  {reported}\n"
-        f"All of them are in {PROBLEMS}; there is no zip. The rest of the pipeline is as it would be.\n{rule}",
-        file=sys.stderr,
-    )
 
 
 def _check_scores(source: Source, written: Sequence[Entry], scores: Accuracies) -> None:
@@ -254,7 +239,7 @@ def main() -> None:
     source = source_of_run(limits.run)
     allow_empty = args.allow_empty or limits.empty == "allow"
     try:
-        data, manifest = build(source, limits.max_trace_chars, allow_empty)
+        data, manifest = build(source, limits.max_trace_chars, allow_empty, limits.missing == "empty")
     except UnsoundError as error:
         if not args.record:
             raise
@@ -266,10 +251,10 @@ def main() -> None:
     print(line(SUBMISSION, manifest))
 
 
-def build_to(out: Path, source: Source, max_trace_chars: int, allow_empty: bool) -> None:
+def build_to(out: Path, source: Source, max_trace_chars: int, allow_empty: bool, fill: bool = False) -> None:
     """Write a submission to the zip `out`, and its manifest beside it; raises as `build` and `outputs` do."""
     out, manifest_path = outputs(out, source)
-    data, manifest = build(source, max_trace_chars, allow_empty)
+    data, manifest = build(source, max_trace_chars, allow_empty, fill)
     write_bytes(out, data)
     write_result(manifest_path, manifest)
     print(line(out, manifest))

@@ -30,6 +30,7 @@ PROMPTS = METRICS / "scores" / BASE
 MADE_BY = {"infer": "decoding", "serve": "serve", "thinking": "thinking"}  # where a manifest tells a group's values
 OFF = {
     "force_answer": False,
+    "reask_truncated": False,
     "reask_over_chars": None,
 }  # `thinking` of a manifest that has none, since nothing was done
 

@@ -69,6 +69,12 @@ def test_an_endpoint_that_answers_needs_its_address_and_its_key(
     ]
 
 
+@pytest.mark.parametrize(("backend", "told"), [("vllm", 0), ("openai", 1), ("transformers", 1)])
+def test_answers_can_be_forced_by_vllm_alone(problems: Change, backend: str, told: int) -> None:
+    found = problems(infer={"backend": backend, "endpoint_model": "theirs"}, thinking={"force_answer": True})
+    assert len(about(found, "thinking.force_answer needs infer.backend vllm")) == told
+
+
 def test_a_part_of_ones_own_has_to_be_there(problems: Change) -> None:
     [engine] = about(problems(infer={"backend": "no_such_module:engine"}), "infer.backend")
     assert "cannot load 'no_such_module:engine'" in engine and "module:object" in engine

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
+from audio_reasoning.core import hub as hub_module
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.hub import commit_of, fetch_model
 from tests.fake_hub import COMMIT, serve_hub
@@ -24,6 +25,7 @@ SHARDED = {
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The hub's cache, empty."""
+    monkeypatch.setattr(hub_module, "_FIRST_WAIT_S", 0.01)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path / "hub"
 
@@ -84,6 +86,28 @@ def test_a_cache_that_lists_nothing_is_judged_by_the_index(hub: Any, cache: Path
         (folder / name).write_bytes(SHARDED[name])
     fetch_model(MODEL, COMMIT)
     assert (folder / "model-2.safetensors").read_bytes() == b"the second" and downloads(seen) == ["model-2.safetensors"]
+
+
+@pytest.mark.parametrize("faults", [["cut"], [429], [503], [503, "cut", 429]], ids=str)
+def test_a_download_that_is_disturbed_goes_on_by_itself(hub: Any, faults: list[Any]) -> None:
+    big = {**SHARDED, "model-2.safetensors": b"0123456789" * 100_000}
+    hub(big, faults={"model-2.safetensors": faults})
+    assert (fetch_model(MODEL, COMMIT) / "model-2.safetensors").read_bytes() == big["model-2.safetensors"]
+    assert not faults
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_download_that_fails_for_good_is_one_message_and_the_next_one_asks_for_the_rest_alone(
+    hub: Any, status: int
+) -> None:
+    waiting: list[Any] = [status] * 30
+    seen = hub(SHARDED, faults={"model-2.safetensors": waiting})
+    with pytest.raises(UserError, match=f"{MODEL}@{COMMIT}: cannot be had from the hub: it (was asked|fails)"):
+        fetch_model(MODEL, COMMIT)
+    waiting.clear()
+    before = downloads(seen).count("model-1.safetensors")
+    assert (fetch_model(MODEL, COMMIT) / "model-2.safetensors").read_bytes() == b"the second"
+    assert downloads(seen).count("model-1.safetensors") == before == 1
 
 
 def test_a_disk_without_room_is_said_before_anything_is_downloaded(hub: Any) -> None:

@@ -9,7 +9,11 @@ import pytest
 import yaml
 
 from audio_reasoning.core.errors import UserError
+from audio_reasoning.core.taxonomy import LAYER_OF
+from audio_reasoning.tasks import audiomcq, avqa, events
+from audio_reasoning.tasks.source_params import Shares
 from stages.compose import composed, overridden
+from stages.models import recipes
 from stages.params import load_params
 from stages.project import Project, load_project, parse_project
 
@@ -40,9 +44,60 @@ def test_the_a100_profile_composes() -> None:
     assert "mini" not in values["data"]["sources"]
 
 
+@pytest.mark.parametrize("preset", ["rest_em", "reference"])
+def test_the_a100_profile_has_questions_for_each_preset_and_for_its_gate(preset: str) -> None:
+    """Fewer than a tenth may be taken out since a test set holds them."""
+    params = parse_project(composed(["profile=a100", f"models={preset}"]), "conf/")
+    sources = {name: source for name, source in params.data.sources.items() if isinstance(source.split, Shares)}
+    assert set(sources) == {"audiomcq", "tacos", "musicbench"} and params.data.decontaminate.enabled
+    counts = {
+        split: sum(source.limit * getattr(source.split, split) for source in sources.values())
+        for split in ("train", "dev", "test")
+    }
+    rounds = len(params.models) if params.rest.generate.fresh else 1
+    assert 1.1 * rounds * params.rest.generate.problems < counts["train"]
+    assert counts["test"] == 0 and counts["dev"] >= 1200
+    assert {split for s in params.data.sources.values() if s.loader == "mmar" for split in [s.split]} == {"test"}
+
+
+def test_the_reference_preset_is_as_published_but_for_what_it_says() -> None:
+    project = parse_project(composed(["profile=a100", "models=reference"]), "conf/")
+    rest = project.rest
+    assert (rest.generate.problems, rest.generate.n, rest.generate.temperature) == (4153, 16, 0.9)
+    assert [recipe.learning_rate for recipe in recipes(project).values()] == [2e-5, 1e-5, 5e-6]
+    train = rest.train
+    assert (train.quantization, train.optimizer, train.epochs) == ("nf4", "paged_adamw_8bit", 2)
+    assert (train.batch_size, train.micro_batch_size, train.learning_rate_scale) == (8, 1, 1.0)
+    assert (train.lora.rank, train.lora.alpha, train.lora.targets) == (64, 128, "attention")
+
+
+def test_a_small_profile_carries_the_reference_preset_without_a_gpu() -> None:
+    train = parse_project(composed(["models=reference"]), "conf/").rest.train
+    assert (train.quantization, train.optimizer, train.batch_size) == ("none", "adamw", 6)
+
+
+def test_searches_can_be_made_with_the_a100_profile() -> None:
+    prompts = "prompts.variants=[baseline,structured_reasoning,minimal_instruction,mipro,gepa]"
+    params = parse_project(composed(["profile=a100", "optimize=served", prompts]), "conf/")
+    assert {search.proposer.kind for search in params.optimize.values()} == {"served"}
+
+
+@pytest.mark.parametrize("chosen", ["[]", "[tacos]", "[audiomcq,avqa]", "avqa"])
+def test_sources_are_chosen_by_name(chosen: str) -> None:
+    sources = composed(["profile=a100", "models=none", f"sources={chosen}"])["data"]["sources"]
+    assert set(sources) == {"mmar", *filter(None, chosen.strip("[]").split(","))}
+
+
+def test_the_sources_that_a_profile_trains_on_label_by_the_taxonomy() -> None:
+    labels = {pair[1] for pair in audiomcq._LABELS.values()} | {audiomcq.TEMPORAL[1]}
+    labels |= {*events.LABELS.values(), "Music Theory", avqa._GENERAL, "Temporal Analysis"}
+    assert labels <= LAYER_OF.keys()
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        ("sources=[audiomcq,taco]", "conf/sources/ has no 'taco'; did you mean \"tacos\"?"),
         ("infer.temprature=0.7", 'unknown parameter infer.temprature; did you mean "infer.temperature"?'),
         ("rest.select.bnd=wide", 'unknown parameter rest.select.bnd; did you mean "rest.select.band"?'),
         ("infr.n=2", 'unknown parameter infr.n; did you mean "infer.n"?'),

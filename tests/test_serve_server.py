@@ -19,8 +19,8 @@ from audio_reasoning.engines.cache import ResponseCache
 from audio_reasoning.engines.endpoint import is_healthy
 from audio_reasoning.engines.messages import ChatRequest
 from audio_reasoning.engines.params import Runtime, Serve
-from audio_reasoning.engines.server import server
-from audio_reasoning.engines.server.launch import describe_launch, hash_folder, server_environment
+from audio_reasoning.engines.server import server, start
+from audio_reasoning.engines.server.launch import Launch, describe_launch, hash_folder, server_environment
 from audio_reasoning.engines.server.processes import Process, describe
 from audio_reasoning.engines.server.state import State, read_state, server_home, write_state
 from audio_reasoning.engines.server.supervisor import reason_to_stop
@@ -368,6 +368,42 @@ def test_a_pointer_serves_the_pinned_hub_model(tmp_path: Path) -> None:
     assert launch.identity["model"] == "org/model@abc123"
     assert launch.hub == ("org/model", "abc123")
     assert launch.environment["HF_HUB_OFFLINE"] == "1", "its files are fetched before, not while it starts"
+
+
+def test_a_download_comes_before_the_server_and_takes_none_of_its_time(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weights take an hour by the clock that the start is timed with."""
+    now, began, fetched = time.monotonic, [0.0], []
+
+    def fetch(*what: str) -> None:
+        assert read_state(home()) is None, "nothing is started yet"
+        fetched.append(what)
+        began[0] = 3_600.0
+
+    def of_a_hub(*args: object) -> Launch:
+        return replace(describe_launch(*args), hub=("org/model", "abc123"))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(start.time, "monotonic", lambda: now() + began[0])
+    monkeypatch.setattr(start, "fetch_model", fetch)
+    monkeypatch.setattr(server, "describe_launch", of_a_hub)
+    with ensure(model) as found:
+        assert is_healthy(found.base_url, found.api_key, found.model_name)
+    assert fetched == [("org/model", "abc123")]
+
+
+def test_what_cannot_be_downloaded_starts_no_server(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(*what: str) -> None:
+        raise UserError("org/model@abc123: cannot be had")
+
+    def of_a_hub(*args: object) -> Launch:
+        return replace(describe_launch(*args), hub=("org/model", "abc123"))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(start, "fetch_model", fetch)
+    monkeypatch.setattr(server, "describe_launch", of_a_hub)
+    with pytest.raises(UserError, match="cannot be had"), ensure(model):
+        pytest.fail("it started")
+    assert read_state(home()) is None
 
 
 def test_a_server_looks_for_nothing_on_the_hub_and_nothing_is_reported(model: Path) -> None:

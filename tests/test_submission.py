@@ -378,7 +378,7 @@ def workplace(tmp_path, monkeypatch):
     """A run of three answers of which one is no choice, and its metrics."""
     monkeypatch.chdir(tmp_path)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["submission"] = {"run": "baseline", "max_trace_chars": LIMIT, "empty": "allow"}
+    params["submission"] = {"run": "baseline", "max_trace_chars": LIMIT, "empty": "allow", "missing": "refuse"}
     Path("params.yaml").write_text(yaml.safe_dump(params))
     write_jsonl(Path("data/questions/test.jsonl"), map(to_dict, QUESTIONS.values()))
     rows = [response("q0"), response("q1", 0), response("q2", None, status="no_answer")]
@@ -405,9 +405,9 @@ def fails(monkeypatch, capsys, *arguments):
     return capsys.readouterr().err
 
 
-def set_empty(value):
+def set_empty(value, missing="refuse"):
     params = yaml.safe_load(Path("params.yaml").read_text())
-    params["submission"]["empty"] = value
+    params["submission"] |= {"empty": value, "missing": missing}
     Path("params.yaml").write_text(yaml.safe_dump(params))
 
 
@@ -626,3 +626,27 @@ def test_a_run_that_was_never_asked_all_questions_is_not_submitted(workplace, mo
     score.main()
     assert json.loads(Path("metrics/scores/base/baseline.json").read_text())["dropped_ids"] == ["q9"]
     assert "1 questions of the test set are dropped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("empty", ["allow", "refuse"])
+def test_dropped_questions_are_named_or_filled_where_that_is_chosen(workplace, monkeypatch, capsys, empty):
+    """Empty texts of questions that were asked are another matter."""
+    row = {"source": "mmar", "split": "test", "what": "the question", "why": "its answer is no choice"}
+    write_json(Path("data/questions/manifest.json"), {"dropped": [{**row, "id": name} for name in ("q8", "q9")]})
+    set_empty("allow", missing="refuse")
+    run(monkeypatch, "build", "--record")
+    problems = submission.PROBLEMS.read_text()
+    assert "id 'q8': is a question" in problems and "id 'q9': is a question" in problems
+    assert "submission.missing to empty" in problems and not submission.SUBMISSION.exists()
+    set_empty(empty, missing="empty")
+    run(monkeypatch, "build", "--record")
+    record = json.loads(submission.MANIFEST.read_text())
+    if empty == "refuse":
+        assert record["sound"] is False
+        assert "q2" in str(record["first_problems"]) and "q9" not in str(record["first_problems"])
+        return
+    assert (record["n"], record["filled_ids"], record["unanswered_ids"]) == (5, ["q8", "q9"], ["q2"])
+    assert record["acc_strict"] == json.loads(Path("metrics/scores/base/baseline.json").read_text())["acc_strict"]
+    [*_, last] = zipfile.ZipFile(submission.SUBMISSION).read("result.jsonl").decode().splitlines()
+    assert json.loads(last) == {"id": "q9", "thinking_prediction": "", "answer_prediction": ""}
+    assert "2 questions that were dropped are submitted as empty texts" in capsys.readouterr().err

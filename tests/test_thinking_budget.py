@@ -379,7 +379,7 @@ def test_a_long_trace_whose_second_request_fails_keeps_its_answer_and_is_counted
     params = parameters(reask_over_chars=20, reask_max_tokens=20)
     ask(parameters())  # the first attempts are in the cache
     fake.faults[text] = [status(400), status(400)]
-    with pytest.raises(UserError, match=r"1 of 4 questions failed.*asked again for a shorter trace: HTTP 400"):
+    with pytest.raises(UserError, match=r"1 of 4 questions failed.*asked again: HTTP 400"):
         ask(params)
     lenient = params.model_copy(update={"infer": params.infer.model_copy(update={"max_error_rate": 0.25})})
     responses, manifest = ask(lenient)
@@ -396,6 +396,41 @@ def test_what_is_still_cut_after_asking_again_is_forced(serve) -> None:
     assert (response.status, response.forced, response.reasked_chars) == ("ok", True, 49)
     counts = {key: manifest["thinking"][key] for key in ("reasked", "replaced", "forced")}
     assert counts == {"reasked": 1, "replaced": 0, "forced": 1}
+
+
+def loops_at_first(body: dict[str, Any], index: int) -> tuple[str, str]:
+    """Thinks in a loop under the first seeds, and ends under any other; question 2 loops for ever."""
+    if body["seed"] < RESEED or "Question 2?" in str(body["messages"]):
+        return (
+            drops_then_rain(body, index) if "Question 2?" not in str(body["messages"]) else ("<think>Again", "length")
+        )
+    return "<think>Rain, after all.</think>\nANSWER: rain", "stop"
+
+
+def test_what_was_cut_is_asked_again_once_with_another_seed_and_other_tokens(serve) -> None:
+    fake = serve(loops_at_first)
+    params = parameters(n=2, reask_truncated=True, reask_max_tokens=20)
+    responses, manifest = ask(params)
+    assert [(r.question_id, r.status, r.reasked_chars) for r in responses] == [
+        *[("q0", "ok", None)] * 2,
+        *[("q1", "ok", 20)] * 2,
+        *[("q2", "truncated", 5)] * 2,
+        *[("q3", "ok", 20)] * 2,
+    ]
+    assert responses[2].thinking == "Rain, after all." and responses[2].answer == 1
+    again = sorted(body["seed"] for body in fake.bodies if body["max_tokens"] == 20)
+    assert again == [11 + RESEED] * 3 + [12 + RESEED] * 3
+    assert manifest["thinking"]["reask_truncated"] is True
+    assert (manifest["thinking"]["reasked"], manifest["thinking"]["replaced"]) == (6, 4)
+    asked = len(fake.bodies)
+    assert ask(params)[0] == responses and len(fake.bodies) == asked
+
+
+def test_what_is_cut_under_both_seeds_is_forced(serve) -> None:
+    serve(lambda body, index: ("ANSWER: rain", "stop") if continues(body) else loops_at_first(body, index))
+    responses, manifest = ask(parameters(reask_truncated=True, force_answer=True))
+    assert [(r.status, r.forced) for r in responses] == [("ok", i == 2) for i in range(4)]
+    assert (manifest["thinking"]["reasked"], manifest["thinking"]["forced"]) == (3, 1)
 
 
 # ── Records and metrics ──────────────────────────────────────────────────────────────────────────

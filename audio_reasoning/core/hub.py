@@ -8,7 +8,7 @@ import errno
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +21,7 @@ from audio_reasoning.core.progress import progress
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SAME_WEIGHTS = ["*.bin", "*.pt", "*.pth", "*.gguf", "*.onnx", "*.h5", "*.msgpack"]  # beside safetensors
 _GB = 1e9
+_ATTEMPTS, _FIRST_WAIT_S, _LONGEST_WAIT_S = 6, 2.0, 60.0  # of a download of many gigabytes
 _AT_ONCE = 8  # small files in flight: more of them are refused as too many requests
 
 
@@ -154,7 +155,8 @@ def dataset_files(repo: str, commit: str, names: Iterable[str]) -> tuple[dict[st
 def fetch_model(model_id: str, commit: str) -> Path:
     """The folder of a hub model in the hub's own cache; what is missing is downloaded, with progress.
 
-    An interrupted download goes on where it stopped. Its size and the free disk are told before.
+    An interrupted download goes on where it stopped, and so does one that the hub breaks off or fails at for a while.
+    Its size and the free disk are told before.
 
     Raises UserError when it cannot be downloaded, or the disk has no room for it.
     """
@@ -187,10 +189,40 @@ def fetch_model(model_id: str, commit: str) -> Path:
                 f"{what}: {missing / _GB:.1f} GB are to be downloaded, and {cache} has {free / _GB:.1f} GB free; make "
                 "room, or set HF_HOME to a folder on a larger disk"
             )
-        folder = Path(snapshot_download(model_id, revision=commit, ignore_patterns=_SAME_WEIGHTS))
+        folder = Path(
+            _patiently(lambda: snapshot_download(model_id, revision=commit, ignore_patterns=_SAME_WEIGHTS), what)
+        )
     if not _has_weights(folder):
         raise UserError(f"{what}: the repository holds no safetensors, and other formats are not loaded")
     return folder
+
+
+def _patiently(download: Callable[[], str], what: str) -> str:
+    """What `download` returns, tried again where the hub fails or breaks off: its client gives up at the first 5xx.
+
+    That client itself waits where it is asked too often (429).
+    """
+    from httpx import TransportError
+    from huggingface_hub.errors import HfHubHTTPError
+    from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+
+    def passes(error: BaseException) -> bool:
+        failed = isinstance(error, HfHubHTTPError) and error.response.status_code >= 500
+        return failed or isinstance(error, TransportError | ConnectionError)
+
+    def tell(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        seconds = state.next_action.sleep if state.next_action else 0
+        print(f"{what}: {type(error).__name__}; going on in {seconds:.0f} s", file=sys.stderr, flush=True)
+
+    retrying = Retrying(
+        stop=stop_after_attempt(_ATTEMPTS),
+        wait=wait_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
+        retry=retry_if_exception(passes),
+        before_sleep=tell,
+        reraise=True,
+    )
+    return retrying(download)
 
 
 def _has_weights(folder: Path) -> bool:

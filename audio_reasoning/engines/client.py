@@ -1,4 +1,7 @@
-"""Asking a server many questions, with a fixed number in flight: each place is filled again as soon as it is free."""
+"""Asking a server many questions, several in flight: each place is filled again as soon as it is free.
+
+A local server says how full it is, and there are fewer places where it is too full (`audio_reasoning.engines.flow`).
+"""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +12,8 @@ from typing import TYPE_CHECKING
 from audio_reasoning.engines.answers import ChatResult
 from audio_reasoning.engines.clips import InlineClips
 from audio_reasoning.engines.endpoint import Server
-from audio_reasoning.engines.load import watch
+from audio_reasoning.engines.flow import Flow
+from audio_reasoning.engines.load import Line, Load, watch
 from audio_reasoning.engines.messages import ChatRequest
 from audio_reasoning.engines.params import Runtime
 from audio_reasoning.engines.timings import Timings, record
@@ -36,6 +40,8 @@ def ask(
     known: int = 0,
 ) -> None:
     """Ask all `requests`; `on_result(index, result)` is called as each answer comes.
+
+    Up to runtime.concurrency of them are in flight, fewer where a local server reports that it is full.
 
     `on_send()` is called before each request that goes out, further tries included; what it raises ends the run.
     `on_load(text)` is called every second with a line on what a local server does. `known` is how many requests like
@@ -70,13 +76,20 @@ async def _ask_all(
     clips, timings = InlineClips(folder / "wav"), Timings()
     connection = Connection(server, runtime, on_send, has_answered=known > 0, clips=clips, timings=timings)
     waiting = iter(enumerate(requests))  # shared by all workers
+    flow, line = Flow(runtime.concurrency), Line()
+
+    async def heed(load: Load | None) -> None:
+        await flow.heed(load)
+        if load is not None and on_load is not None:
+            on_load(line.of(load))
+
     watching = None
-    if on_load is not None and connection.is_local:
-        watching = asyncio.create_task(watch(lambda: connection.server_text("/metrics"), on_load, _LOAD_EVERY_S))
+    if connection.is_local:
+        watching = asyncio.create_task(watch(lambda: connection.server_text("/metrics"), heed, _LOAD_EVERY_S))
     try:
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(runtime.concurrency, len(requests))):
-                workers.create_task(_work(waiting, connection, on_result))
+                workers.create_task(_work(waiting, flow, connection, on_result))
     except BaseExceptionGroup as group:
         raise _first(group) from None
     finally:
@@ -86,13 +99,19 @@ async def _ask_all(
                 await watching
         await connection.close()
         clips.prune()
-        in_flight = runtime.concurrency
-        record(folder, run=label, model=server.model_name, cached=known, in_flight=in_flight, **timings.summary())
+        in_flight = {"in_flight": flow.most, "in_flight_least": flow.least}
+        record(folder, run=label, model=server.model_name, cached=known, **in_flight, **timings.summary())
 
 
-async def _work(waiting: Iterator[tuple[int, ChatRequest]], connection: "Connection", on_result: OnResult) -> None:
-    for index, request in waiting:
-        on_result(index, await connection.ask(request))
+async def _work(
+    waiting: Iterator[tuple[int, ChatRequest]], flow: Flow, connection: "Connection", on_result: OnResult
+) -> None:
+    while True:
+        async with flow.place():
+            index, request = next(waiting, (-1, None))
+            if request is None:
+                return
+            on_result(index, await connection.ask(request))
 
 
 def _first(error: BaseException) -> BaseException:

@@ -77,6 +77,7 @@ class Thinking(Strict):
     force_answer: bool
     force_answer_tokens: Count
     closing: Annotated[str, Field(pattern="</think>")]
+    reask_truncated: bool
     reask_over_chars: Count | None
     reask_max_tokens: Count
 

@@ -5,10 +5,11 @@ with the thinking closed (`thinking.closing`), and it writes on from there (Muen
 https://arxiv.org/abs/2501.19393, section 3.1, which also prolongs thinking; that is not done here). Where the thinking
 was closed and the answer cut, it writes on as it was. The result is one Response with the joined text, `forced`.
 
-**Re-asking** (`thinking.reask_over_chars`) is for traces that are too long to submit: the question is asked again with
-another seed and `thinking.reask_max_tokens`. The second response replaces the first where it has ended by itself and
-its trace is within the limit, or the first has not ended. Either way the record keeps the first trace's length in
-`reasked_chars`. It comes first; what is truncated after it can still be forced.
+**Re-asking** is for traces that are too long to submit (`thinking.reask_over_chars`) and for responses that are
+`truncated` (`thinking.reask_truncated`): the question is asked again, once, with another seed and
+`thinking.reask_max_tokens`. The second response replaces the first where it has ended by itself and its trace is within
+the limit, or the first has not ended. Either way the record keeps the first trace's length in `reasked_chars`. Whether
+an answer is right plays no part. It comes first; what is truncated after it can still be forced.
 
 Of second requests that fail there may be as many as infer.max_error_rate allows. Where asking again fails, the first
 response stays, and the manifest counts it; a response that was cut and could not be forced is an error. All requests go
@@ -64,14 +65,14 @@ def answer_in_budget(
     responses, backend = answer_questions(
         questions, prompt, setup, decoding, max_error_rate, keep_ids=thinking.force_answer
     )
-    if not thinking.force_answer and thinking.reask_over_chars is None:
+    if not thinking.force_answer and not thinking.reask_truncated and thinking.reask_over_chars is None:
         return responses, backend, {}
     asked = [question for question in questions for _ in range(decoding.n)]  # of each response
     limit = sys.maxsize if thinking.reask_over_chars is None else thinking.reask_over_chars
     second = _asked_again(asked, responses, prompt, setup, decoding, thinking, limit)
     replaced = sum(improves(responses[i], again, limit) for i, again in second.items())
     responses = [better(r, second[i], limit) if i in second else r for i, r in enumerate(responses)]
-    failed = {i: f"asked again for a shorter trace: {again.error}" for i, again in second.items() if again.error}
+    failed = {i: f"asked again: {again.error}" for i, again in second.items() if again.error}
     if thinking.force_answer:
         responses = _forced(asked, responses, prompt, setup, decoding, thinking)
     check_errors([(r.question_id, failed.get(i, r.error)) for i, r in enumerate(responses)], max_error_rate)
@@ -97,25 +98,32 @@ def _asked_again(
     thinking: Thinking,
     limit: int,
 ) -> dict[int, Rollout]:
-    """A second response for each whose trace is longer than `limit`, by its place; an error where that fails."""
+    """A second response for each that is asked again, by its place; an error where that fails.
+
+    Asked again are those whose trace is longer than `limit` and, with `thinking.reask_truncated`, those that were cut.
+    """
     second: dict[int, Rollout] = {}
     for index in range(decoding.n):
-        long = [i for i in range(index, len(responses), decoding.n) if len(thinking_of(responses[i])) > limit]
-        if not long:
+        chosen = [
+            i
+            for i in range(index, len(responses), decoding.n)
+            if len(thinking_of(responses[i])) > limit or (thinking.reask_truncated and is_cut(responses[i]))
+        ]
+        if not chosen:
             continue
         shorter = decoding.model_copy(
             update={"n": 1, "seed": decoding.seed + RESEED + index, "max_tokens": thinking.reask_max_tokens}
         )
         # Any share of these may fail here; that of all questions is looked at when all are asked.
         again, _ = answer_questions(
-            [asked[i] for i in long], prompt, setup, shorter, max_error_rate=1.0, keep_ids=thinking.force_answer
+            [asked[i] for i in chosen], prompt, setup, shorter, max_error_rate=1.0, keep_ids=thinking.force_answer
         )
-        second |= dict(zip(long, again, strict=True))
+        second |= dict(zip(chosen, again, strict=True))
     return second
 
 
 def improves(first: Rollout, second: Rollout, limit: int) -> bool:
-    """Whether the second attempt at a question replaces the first, whose trace is longer than `limit` characters."""
+    """Whether the second attempt replaces the first, which was cut or is longer than `limit` characters."""
     return _finished(second) and (len(thinking_of(second)) <= limit or not _finished(first))
 
 

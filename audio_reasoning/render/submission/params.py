@@ -20,3 +20,4 @@ class Submission(Strict):
     run: Annotated[RunName, AfterValidator(_one_answer)]
     max_trace_chars: Count
     empty: Literal["refuse", "allow"]
+    missing: Literal["refuse", "empty"]

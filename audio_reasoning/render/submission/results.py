@@ -20,7 +20,10 @@ class OfSubmission(Result):
 
 
 class SubmissionManifest(Accuracies, OfSubmission):
-    """A zip's manifest: scores, the texts that are empty or were asked for again, and what made the answers."""
+    """A zip's manifest: scores, the texts that are empty or were asked for again, and what made the answers.
+
+    `filled` questions were dropped, so nobody was asked them: their texts are empty since submission.missing says so.
+    """
 
     longest_trace: int
     unanswered: int
@@ -28,11 +31,13 @@ class SubmissionManifest(Accuracies, OfSubmission):
     dropped_traces: int
     forced: int
     reasked: int
+    filled: int
     unanswered_ids: list[str]
     empty_trace_ids: list[str]
     dropped_trace_ids: list[str]
     forced_ids: list[str]
     reasked_ids: list[str]
+    filled_ids: list[str]
     sha256: str
     made_by: list[Manifest]
 
