@@ -16,7 +16,7 @@ IN_VENV := export PATH="$(CURDIR)/.venv/bin:$$PATH" DVC_NO_ANALYTICS=1;
 SHOW_RESULTS := python -m cli show
 STOP_SERVER := python -m cli server stop
 
-.PHONY: help setup repro test lint check plots diff bench bench-client bench-rest bench-optimize bench-report bench-decontaminate screenshots stop clean distclean
+.PHONY: help setup repro test lint check plots diff bench bench-client bench-rest bench-optimize bench-report bench-decontaminate bench-export screenshots stop clean distclean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -63,6 +63,9 @@ bench-report: setup ## Measure how long the report takes to build and to open, a
 
 bench-decontaminate: setup ## Measure which planted copies of test clips are found, and how fast sources are combined
 	@$(IN_VENV) python -m benchmarks.decontaminate $(ARGS)
+
+bench-export: setup ## Measure the memory that merging an adapter into a 4 GB checkpoint takes
+	@$(IN_VENV) python -m benchmarks.export $(ARGS)
 
 screenshots: setup ## Take the pictures of the report in docs/, in Chromium
 	@$(IN_VENV) python -m stages.screenshot $(ARGS)
