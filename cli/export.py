@@ -1,7 +1,7 @@
 """`audio-reasoning export`: a model of this project, in a folder that others can serve."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -40,17 +40,17 @@ def command(
         base, trained = resolve(model_dir(model), BASE_MODEL)
         if trained is None and (adapter or model != BASE):
             raise UserError(f"models/{model} has no adapter: it is the base model, which `export {BASE}` writes")
+        kind: Literal["merged", "adapter", "base"] = "base" if trained is None else "adapter" if adapter else "merged"
+        checkpoint = _checkpoint(base) if trained is None else base
         if trained is None:
-            kind, checkpoint = "base", _checkpoint(base)
             _copy(checkpoint, scratch)
         elif adapter:
-            kind, checkpoint = "adapter", base
             _check_fits(base, trained)
             _copy(trained, scratch)
         else:
             from audio_reasoning.families.merged import checkpoint_folder, merge
 
-            kind, checkpoint = "merged", checkpoint_folder(base)
+            checkpoint = checkpoint_folder(base)
             merge(base, trained, scratch)
         card = model_card(facts_of(model, kind, base, checkpoint, trained, project))
         write_bytes(scratch / "README.md", card.encode())

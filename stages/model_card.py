@@ -66,7 +66,7 @@ def facts_of(
         ],
         trained_prompt=project.rest.prompt if adapter else None,
         prompt=(prompt.name, prompt.system, prompt.user),
-        sampling={key: getattr(project.infer, key) for key in ("temperature", "top_p", "max_tokens", "seed")},
+        sampling=_sampling(metrics, project),
         limits=list(_limits(project, kind)),
         loading=loading(
             kind,
@@ -111,6 +111,14 @@ def _metrics(model: str, adapter: str | None, project: Project) -> tuple[dict[st
         if metrics and all(run.get("model", {}).get("adapter") == adapter for run in metrics.run)
     }
     return mine, [prompt for prompt, metrics in found.items() if metrics and prompt not in mine]
+
+
+def _sampling(metrics: Mapping[str, Metrics], project: Project) -> dict[str, Any]:
+    """How the answers that were scored were sampled, by their own manifest; without one, as the parameters say."""
+    keys = ("temperature", "top_p", "max_tokens", "seed")
+    for run in (run for values in metrics.values() for run in values.run if "decoding" in run):
+        return {key: run["decoding"][key] for key in keys if key in run["decoding"]}
+    return {key: getattr(project.infer, key) for key in keys}
 
 
 def _sources(project: Project, manifest: Mapping[str, Any] | None) -> Iterator[Source]:

@@ -50,8 +50,8 @@ def check_room(size: int, target: Path) -> None:
     free = shutil.disk_usage(place).free
     if size > free:
         raise UserError(
-            f"{target}: {size / _GB:.1f} GB are to be written, and the disk has {free / _GB:.1f} GB free; make room, "
-            "or give a folder on a larger disk"
+            f"{place}: {size / _GB:.1f} GB are to be written there, {free / _GB:.1f} GB are free; make room, or give "
+            "a folder on a larger disk"
         )
 
 

@@ -34,7 +34,7 @@ def merged_checkpoint(base: Path, adapter: Path, work: Path) -> Path:
     with (cache / "lock").open("w") as lock:  # two processes must not replace each other's folder
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.is_dir():
-            with atomic_dir(path) as scratch:
+            with filling(path), atomic_dir(path) as scratch:
                 merge(base, adapter, scratch)
             for old in sorted(cache.glob("*/"), key=_made, reverse=True)[KEPT:]:
                 shutil.rmtree(old)
@@ -55,7 +55,7 @@ def merge(base: Path, adapter: Path, target: Path) -> None:
     changes = {name: _change(name, delta, base, adapter) for name, delta in deltas(adapter, tensors).items()}
     shards = shards_of(folder)
     check_room(sum(file.stat().st_size for file in shards), target)
-    with filling(target), progress(len(shards), "file", f"merging {adapter}") as bar:
+    with progress(len(shards), "file", f"merging {adapter}") as bar:
         copy_others(folder, target)
         if folder != base and (base / "family.json").is_file():
             shutil.copyfile(base / "family.json", target / "family.json")

@@ -51,7 +51,7 @@ def _prompt(facts: Facts) -> list[str]:
         fenced(system) if system.strip() else "(empty)",
         "The user's text, a Jinja template, which stands behind the clip:",
         fenced(user),
-        f"The accuracies below were sampled with {plain_text(sampling)}.",
+        f"Answers were sampled with {plain_text(sampling)}.",
     ]
 
 
@@ -67,7 +67,7 @@ def _accuracy(facts: Facts) -> Iterator[str]:
     if not facts.metrics:
         yield f"Its accuracy is {NOT_KNOWN}."
         return
-    rows = [
+    rows: list[list[Cell | str]] = [
         [
             code(prompt + (" (trained)" if prompt == facts.trained_prompt else "")),
             *(percent(metrics.acc_strict), percent_range(metrics.overall.low, metrics.overall.high)),
@@ -116,15 +116,16 @@ def _sub_categories(metrics: Mapping[str, Metrics]) -> Table:
         row = groups[prompt].get(name)
         return f"{percent(row.acc_strict)} [{percent_range(row.low, row.high)}], n {row.n}" if row else NOT_KNOWN
 
+    rows: list[list[Cell | str]] = [[foreign(name), *(shown(prompt, name) for prompt in metrics)] for name in names]
     return Table(
         ["sub-category", *(code(prompt) for prompt in metrics)],
-        [[foreign(name), *(shown(prompt, name) for prompt in metrics)] for name in names],
+        rows,
     )
 
 
 def _data(facts: Facts) -> Iterator[str]:
     columns = ["source", "from", "revision", "licence", "train", "dev", "test"]
-    rows = []
+    rows: list[list[Cell | str]] = []
     for source in facts.sources:
         told = source.provenance or {}
         listed = [", ".join(name for name in told.get(key, {}) if name) for key in ("revisions", "licenses")]
@@ -159,7 +160,7 @@ def _training(facts: Facts) -> Iterator[str]:
             )
         )
     if facts.recipe:
-        yield "All other parameters:"
+        yield "All other parameters, as the project's params.yaml has them:"
         yield to_markdown(
             Table(["parameter", "value"], [[code(k), code(str(v))] for k, v in facts.recipe.items()], ("value",))
         )
