@@ -155,7 +155,7 @@ def test_the_cards_own_python_loads_what_the_project_loads(project: Path) -> Non
     assert all(torch.equal(alike[name], wanted[name]) for name in wanted)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_vllm_says_of_an_export_what_the_base_with_the_adapter_says(project: Path) -> None:
     """A real server of the exported folder, against the base with the adapter in this process."""
     assert command("export", "iter1", "--out", "out") == 0
