@@ -16,7 +16,7 @@ IN_VENV := export PATH="$(CURDIR)/.venv/bin:$$PATH" DVC_NO_ANALYTICS=1;
 SHOW_RESULTS := python -m cli show
 STOP_SERVER := python -m cli server stop
 
-.PHONY: help setup repro test lint check plots diff bench bench-client bench-models bench-optimize bench-report bench-decontaminate bench-transcode screenshots stop clean distclean
+.PHONY: help setup repro test lint check plots diff bench bench-client bench-models bench-optimize bench-report bench-decontaminate bench-transcode bench-export screenshots stop clean distclean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -66,6 +66,9 @@ bench-decontaminate: setup ## Measure which planted copies of test clips are fou
 
 bench-transcode: setup ## Measure transcoding beside bare decoders
 	@$(IN_VENV) python -m benchmarks.transcode $(ARGS)
+
+bench-export: setup ## Measure the memory that merging an adapter into a 4 GB checkpoint takes
+	@$(IN_VENV) python -m benchmarks.export $(ARGS)
 
 screenshots: setup ## Take the pictures of the report in docs/, in Chromium
 	@$(IN_VENV) python -m stages.screenshot $(ARGS)

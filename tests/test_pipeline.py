@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.pipeline import TEST_QUESTIONS, VARIANTS, Pipeline, ended, kill_tree, prepared, wait_until
+from tests.test_sharing import assert_all_is_there, pulled, push
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -101,6 +102,14 @@ def test_a_change_executes_exactly_its_stages(
 ) -> None:
     pipeline.edit(name, lambda text: text.replace(old, new, 1))
     assert pipeline.repro() == sorted(stages), what
+
+
+def test_a_clone_that_pulls_has_all_results_and_nothing_to_do(pipeline: Pipeline, tmp_path: Path) -> None:
+    push(pipeline.root, tmp_path / "remote")
+    clone = pulled(pipeline.root, tmp_path / "remote", tmp_path / "clone")
+    assert_all_is_there(clone, pipeline.root)
+    clips = {path.name for path in (pipeline.root / "data/audio/mini").iterdir()}
+    assert {path.name for path in (clone.root / "data/audio/mini").iterdir()} == clips
 
 
 def test_controls_votes_and_ratings_are_made_where_they_are_asked_for(pipeline: Pipeline) -> None:

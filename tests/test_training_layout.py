@@ -33,7 +33,7 @@ TRACES = st.builds(
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "rest/iter1/samples.parquet"
+    return tmp_path / "training/iter1/samples.parquet"
 
 
 @given(samples=st.lists(SAMPLES, max_size=3), traces=st.lists(TRACES, max_size=3))

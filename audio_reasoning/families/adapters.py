@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from audio_reasoning.core import torchvision_ops as torchvision_ops  # before PEFT, which imports transformers
 from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import read_json, write_json
 from audio_reasoning.core.models import CONFIG, WEIGHTS
+from audio_reasoning.families.deltas import not_of_this_model, read_adapter
 from audio_reasoning.families.family import AdapterNames
 from audio_reasoning.families.params import Lora
 
@@ -60,19 +60,15 @@ def attach(model: Any, adapter: Path, trainable: bool = False) -> PeftModel:
 
     Raises UserError when it is not an adapter, or its matrices are not those of this model.
     """
-    names, config = _read_adapter(adapter)
+    factors, config = read_adapter(adapter)
     try:
         adapted = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
     except (RuntimeError, ValueError, KeyError) as error:
         raise UserError(f"{adapter}: the adapter does not fit this model: {str(error).splitlines()[0]}") from None
+    names = set(factors)
     expected = {name.replace(".default", "") for name, _ in adapted.named_parameters() if "lora_" in name}
     if names != expected:
-        extra, missing = sorted(names - expected), sorted(expected - names)
-        raise UserError(
-            f"{adapter}: the adapter's matrices are not this model's: {len(extra)} that the model lacks "
-            f"({', '.join(extra[:2]) or 'none'}), {len(missing)} that it lacks ({', '.join(missing[:2]) or 'none'}); "
-            f"it was trained with targets {sorted(config.get('target_modules') or [])} on another architecture"
-        )
+        raise not_of_this_model(adapter, sorted(names - expected), sorted(expected - names), config)
     return adapted
 
 
@@ -117,16 +113,6 @@ def check_inventory(model: PeftModel, lora: Lora, names: AdapterNames) -> Invent
             f"{', '.join(sorted(set(actual.modules) ^ set(wanted.modules))[:4]) or 'only their sizes'}"
         )
     return actual
-
-
-def _read_adapter(adapter: Path) -> tuple[set[str], dict[str, Any]]:
-    if not (adapter / CONFIG).is_file() or not (adapter / WEIGHTS).is_file():
-        raise UserError(f"{adapter}: not an adapter ({CONFIG} and {WEIGHTS}); `dvc repro` trains it")
-    try:
-        with safe_open(adapter / WEIGHTS, framework="pt") as weights:
-            return set(weights.keys()), read_json(adapter / CONFIG)
-    except SafetensorError as error:
-        raise UserError(f"{adapter / WEIGHTS}: damaged ({error}); `dvc repro` trains it") from None
 
 
 def save_adapter(model: PeftModel, folder: Path) -> None:
