@@ -10,7 +10,7 @@ from audio_reasoning.metrics.training_results import GateVerdict, VersusBase
 
 @dataclass(frozen=True)
 class Step:
-    """One of the trained models that led to the model: what it started from, how it was trained, and what the gate said."""
+    """One of the models that led to it: what it started from, how it was trained, and what the gate said."""
 
     name: str
     start: str
