@@ -14,7 +14,7 @@ from stages.layout import answers_file, manifest_file, metrics_file, run_at
 from stages.params import load_params
 
 ROOT = Path(__file__).parents[1]
-MANIFEST = {"base": "b" * 64, "adapter": "a" * 64, "iteration": "iter1", "depth": 1, "accepted": True}
+MANIFEST = {"base": "b" * 64, "adapter": "a" * 64, "model": "iter1", "depth": 1, "accepted": True}
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +34,10 @@ def fails(monkeypatch, capsys, *arguments):
 
 
 def test_what_identifies_a_model_is_read_from_its_folder():
-    assert answer.read_manifest("base") == {"adapter": None, "iteration": None}
-    assert answer.read_manifest("iter1") == {"adapter": "a" * 64, "iteration": "iter1"}
-    write_json(Path("models/iter2/model.json"), {**MANIFEST, "adapter": None, "iteration": "iter2", "accepted": False})
-    assert answer.read_manifest("iter2") == {"adapter": None, "iteration": "iter2"}
+    assert answer.read_manifest("base") == {"adapter": None, "model": None}
+    assert answer.read_manifest("iter1") == {"adapter": "a" * 64, "model": "iter1"}
+    write_json(Path("models/iter2/model.json"), {**MANIFEST, "adapter": None, "model": "iter2", "accepted": False})
+    assert answer.read_manifest("iter2") == {"adapter": None, "model": "iter2"}
 
 
 @pytest.mark.parametrize(

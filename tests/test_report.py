@@ -514,7 +514,7 @@ class TestStage:
             ("summary.json", {"profile": "mini"}, "metrics/summary.json: best is missing"),
             (
                 "training/pass_rates.json",
-                [{"iteration": "iter1"}],
+                [{"model": "iter1"}],
                 "metrics/training/pass_rates.json: [0].profile is missing",
             ),
             ("arms.json", {"comparisons": 3}, "metrics/arms.json: comparisons must be a list, found 3"),
