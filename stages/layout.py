@@ -19,6 +19,7 @@ BASE_MODEL = MODELS / BASE
 CANDIDATES = MODELS / "candidates"
 TRAINING = Path("data/training")
 RECIPES = Path("data/recipes")
+GIVEN_TRACES = Path("data/traces/train.jsonl")
 METHODS_CODE = Path("data/code/methods")
 METRICS = Path("metrics")
 TRAINING_METRICS = METRICS / "training"

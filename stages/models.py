@@ -7,6 +7,7 @@ from pydantic import AfterValidator
 
 from audio_reasoning.algorithms.params import Recipe
 from audio_reasoning.algorithms.rest.params import Rest
+from audio_reasoning.algorithms.sft.params import Sft
 from audio_reasoning.algorithms.tree import METHOD_RECIPES, Node, check_tree, laid_over
 from audio_reasoning.core.typed import Name, Strict
 from stages.params import PARAMS, parse_params
@@ -17,6 +18,7 @@ class Models(Strict):
 
     models: Annotated[Mapping[Name, Node], AfterValidator(check_tree)]
     rest: Rest
+    sft: Sft
 
 
 def recipes(params: Models, where: str = str(PARAMS)) -> dict[str, Recipe]:

@@ -135,9 +135,9 @@ def main() -> None:
         print(f"{name}: check.control_questions is {controls.control_questions}, and dev has {len(dev)} questions")
     trying = [asked(question, generate.shuffle_choices, rng) for question in dev]
     prompt = training_prompt(part.prompt)
-    samples = sample(problems, HEARD, generate.n, generate.requests, prompt, part, params)
+    samples = [] if not problems else sample(problems, HEARD, generate.n, generate.requests, prompt, part, params)
     samples += sample(trying, DEV, controls.control_n, 1, prompt, part, params)
-    if generate.silence_n:
+    if problems and generate.silence_n:
         samples += sample(problems, SILENCE, generate.silence_n, 1, prompt, part, params)
     write_records(TRAINING / name / "samples.parquet", Sample, samples)
     print(

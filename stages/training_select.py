@@ -12,6 +12,7 @@ nothing to train on, the model is refused: the metrics say so, and it keeps the 
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,12 @@ from audio_reasoning.core.errors import UserError, stage_main
 from audio_reasoning.core.files import write_json, write_jsonl
 from audio_reasoning.core.records import Question, read_questions, to_dict
 from audio_reasoning.core.rollouts import DEV, HEARD, Graded, Sample, Trace, read_records, write_records
-from stages.layout import QUESTIONS, TRAINING, TRAINING_METRICS
+from audio_reasoning.families.family import family_of
+from stages.given_traces import read_given_traces
+from stages.layout import BASE_MODEL, QUESTIONS, TRAINING, TRAINING_METRICS
 from stages.recipe import read_part
 from stages.training_models import bank_of, depth_of, trained_problems
+from stages.training_prompt import training_prompt
 
 
 def generation_metrics(samples: Sequence[Graded], problems: Sequence[Problem], failed: int) -> dict[str, Any]:
@@ -85,23 +89,35 @@ def main() -> None:
     questions = {question.id: question for question in read_questions(QUESTIONS / "train.jsonl")}
     samples = graded((s for s in read_records(source, Sample) if s.condition != DEV), questions)
     problems, failed = problems_of(samples)
-    if not problems:
+    if failed and not problems:
         raise UserError(
             f"{source}: a sample of each of its {len(failed)} problems failed, so nothing is known about them; "
             "`dvc repro` asks them again once what answers works"
         )
-    material = Material(name, problems, questions, bank_of(start), trained_problems(start), part.seed + depth_of(start))
+    material = Material(
+        model=name,
+        problems=problems,
+        questions=questions,
+        earlier=bank_of(start),
+        trained=trained_problems(start),
+        seed=part.seed + depth_of(start),
+        prompt=training_prompt(part.prompt),
+        given=read_given_traces,
+        processor=cache(lambda: family_of(BASE_MODEL).processor(BASE_MODEL)),
+    )
     selected = selection_of(part.method, f"models.{name}.method")(material, part.select)
     sampled = {"problems_retention": len(selected.retention), "bank": len(selected.bank)}
-    metrics = {**generation_metrics(samples, problems, len(failed)), **sampled, **selected.metrics}
+    measured = generation_metrics(samples, problems, len(failed)) if problems else {"problems": 0}
+    metrics = {**measured, **sampled, **selected.metrics}
     refusal = selected.nothing.by("training_select") if selected.nothing else None
     if refusal:
         metrics[KEY] = refusal.model_dump()
     write_records(TRAINING / name / "bank.parquet", Trace, selected.bank)
     write_jsonl(TRAINING / name / "retention.jsonl", map(to_dict, _retention_questions(selected.retention, questions)))
-    write_json(TRAINING_METRICS / "pass_rates" / f"{name}.json", histogram(problems))
+    write_json(TRAINING_METRICS / "pass_rates" / f"{name}.json", histogram(problems) if problems else [])
     write_json(TRAINING_METRICS / f"generation_{name}.json", metrics)
-    print(table(metrics))
+    if problems:
+        print(table(metrics))
     print(f"{name}: {selected.summary}")
     if refusal:
         announce(name, start, refusal)

@@ -13,7 +13,7 @@ Seed = Annotated[int, Field(ge=0)]
 class Generate(Strict):
     """How problems are sampled."""
 
-    problems: Count
+    problems: Annotated[int, Field(ge=0)]
     fresh: bool
     n: Samples
     requests: Count

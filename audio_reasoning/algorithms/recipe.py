@@ -28,6 +28,8 @@ class GeneratePart(RecipePart):
 class SelectPart(RecipePart):
     """Of training_select."""
 
+    prompt: Name
+    prompt_sha256: str  # of its file
     method: str
     code: str  # of what the method runs
     select: dict[str, Any]  # of its own type

@@ -11,13 +11,14 @@ from pydantic import Field
 from audio_reasoning.algorithms.methods import OF_OTHERS
 from audio_reasoning.algorithms.params import Recipe
 from audio_reasoning.algorithms.rest.params import Rest
+from audio_reasoning.algorithms.sft.params import Sft
 from audio_reasoning.core.errors import nearest
 from audio_reasoning.core.run_names import Start
 from audio_reasoning.core.runs import BASE
 from audio_reasoning.core.typed import Strict
 
 # The methods of our own, each with a group of its name in the parameters.
-METHOD_RECIPES: dict[str, type[Recipe]] = {"rest": Rest}
+METHOD_RECIPES: dict[str, type[Recipe]] = {"rest": Rest, "sft": Sft}
 CANDIDATES = "candidates"  # a folder beside those of the models
 
 

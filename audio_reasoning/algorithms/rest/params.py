@@ -29,6 +29,12 @@ class Rest(Recipe):
     select: Select
 
     @model_validator(mode="after")
+    def _samples(self) -> "Rest":
+        if self.generate.problems < 1:
+            raise ValueError("generate.problems is 0: rest trains on what it samples")
+        return self
+
+    @model_validator(mode="after")
     def _silence_tried(self) -> "Rest":
         if self.select.max_silence_rate is not None and self.generate.silence_n < FEWEST_SILENT:
             raise ValueError(

@@ -1,0 +1,1 @@
+"""Supervised fine-tuning: a model learns to write traces that are given."""
