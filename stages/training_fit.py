@@ -186,7 +186,7 @@ def main() -> None:
         print(passed_on(name, refusal))
         return
     try:
-        metrics = fit(name, part, load_params(Params).runtime)
+        metrics = fit(name, part, load_params(Params, "runtime").runtime)
     except DivergedError as error:
         refusal = RefusedError([error.reason], [f"{error.remedy}, or train.max_grad_norm"]).by("training_fit")
         refuse(name, refusal)

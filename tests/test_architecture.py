@@ -69,7 +69,9 @@ def declared_in_code(stage: PipelineStage) -> list[str]:
     ]
     assert len(calls) <= 1, f"{module}: more than one load_params"
     keys = [ast.unparse(arg).strip("f\"'") for call in calls for arg in call.args[1:]]
-    return [one for key in keys for one in (RUNS if key == "*RUNS" else [key])]
+    return [
+        one for key in keys for one in (RUNS if key == "*RUNS" else [key]) if one != "runtime"
+    ]  # no stage tracks it
 
 
 def leaves(node: object, prefix: str = "") -> set[str]:
