@@ -17,6 +17,7 @@ from cli import (
     errors,
     export,
     fingerprint,
+    plan,
     results,
     score,
     server,
@@ -67,7 +68,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for module in (ask, score, compare, diff, trend, errors, check, export, fingerprint, results, show, compose):
+for module in (ask, score, compare, diff, trend, errors, check, plan, export, fingerprint, results, show, compose):
     app.command(module.__name__.rpartition(".")[2], epilog=module.EPILOG)(module.command)
 for group in (submission, server):
     app.add_typer(group.app)

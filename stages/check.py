@@ -31,6 +31,9 @@ from stages.compose import overridden
 from stages.layout import PROMPTS, QUESTIONS
 from stages.models import recipes
 from stages.params import PARAMS
+from stages.plan import Here, read_measured
+from stages.plan_steps import steps
+from stages.plan_table import summary
 from stages.project import Project, load_project
 from stages.training_prompt import training_prompt
 
@@ -250,6 +253,8 @@ def check() -> None:
     if faults:
         raise UserError(f"{len(faults)} problem(s) before anything ran\n" + "\n".join(f"  - {p}" for p in faults))
     print("check: parameters, questions, prompts and stages are sound")
+    if line := _plan():
+        print(line)
     if ids := dropped_ids(QUESTIONS):
         print(
             f"note: {len(ids)} questions of the test set are dropped ({some(ids)}): a submission of these runs lacks "
@@ -262,6 +267,15 @@ def check() -> None:
             f"note: {PARAMS} has values of its own, not those of conf/: {', '.join(keys)}; "
             "`audio-reasoning compose --write` takes what conf/ says"
         )
+
+
+def _plan() -> str:
+    """What it will take, in a line; prompts' lengths are reckoned here, `audio-reasoning plan` counts their tokens."""
+    project = load_project()
+    known = Here(project, exact=False, measured=read_measured(project))
+    if any(not (PROMPTS / f"{search.start}.yaml").is_file() for search in project.optimize.values()):
+        return ""
+    return summary(steps(project, recipes(project), known), known)
 
 
 @stage_main

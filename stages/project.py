@@ -28,6 +28,7 @@ from stages.aliases import listed_name, same_prompt, with_listed_names
 from stages.contrasts import Declared
 from stages.models import Models, recipes
 from stages.params import PARAMS, load_params, parse_params
+from stages.plan_steps import Rates
 
 
 class Code(Strict):
@@ -64,6 +65,7 @@ class Project(Models, Declared):
     probe: Probe
     optimize: dict[Name, SearchParams]
     headline: Headline
+    plan: Rates
     runtime: Runtime
 
     @model_validator(mode="after")
