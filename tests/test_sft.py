@@ -115,7 +115,7 @@ def test_a_completion_is_read_as_the_right_answer_and_its_prompt_has_the_clips_t
     assert len(selected.bank) == 6 and selected.metrics["dropped"] == {"without_trace": 2} and not selected.nothing
     for trace in selected.bank:
         answer = read_answer(Rollout(trace.problem_id, 0, trace.text, "stop", 1, 1), CHOICES)
-        assert (answer.status, answer.choice) == ("ok", 0)
+        assert (answer.status, answer.answer) == ("ok", 0)
         assert trace.text.startswith("<think>HEARD: rain") and trace.text.endswith(f"</think>\nANSWER: {CHOICES[0]}")
         tokens = processor.tokenizer.decode(list(trace.completion_token_ids))
         assert tokens == trace.text + processor.tokenizer.eos_token

@@ -1,8 +1,8 @@
 """The forms of thinking that a model is taught, written from what is given of a question.
 
 `structured` has the four parts of SARI (Wen et al. 2025, arXiv 2504.15900): planning, caption, reasoning, summary;
-`heard` has the two of the prompt structured_reasoning. What is given as thinking alone has no parts to tell apart: it is
-learnt as `free`, without it as `none`, and as `structured` where it has SARI's parts already.
+`heard` has the two of the prompt structured_reasoning. What is given as thinking alone has no parts to tell apart: it
+is learnt as `free`, without it as `none`, and as `structured` where it has SARI's parts already.
 """
 
 import re
