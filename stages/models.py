@@ -17,6 +17,7 @@ class Models(Strict):
 
     models: Annotated[Mapping[Name, Node], AfterValidator(check_tree)]
     rest: Rest
+    trial: bool
 
 
 def recipes(params: Models, where: str = str(PARAMS)) -> dict[str, Recipe]:
