@@ -67,6 +67,7 @@ class Params(Strict):
     """What the stage reads."""
 
     data: Data
+    trial: bool
 
 
 def acquire(name: str, source: Any) -> int:
@@ -136,7 +137,7 @@ def main() -> None:
     if args.write and not args.fingerprint:
         parser.error("--write goes with --fingerprint")
     name = args.source
-    sources = load_params(Params, f"data.sources.{name}").data.sources
+    sources = load_params(Params, f"data.sources.{name}", "trial").data.sources
     if name not in sources:
         raise UserError(f"--source {name}: give the name of a source, one of {', '.join(sources)}")
     source = located(sources[name])

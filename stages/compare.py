@@ -39,7 +39,7 @@ from audio_reasoning.metrics.results import (
 )
 from audio_reasoning.prompts.registry import load_prompt
 from audio_reasoning.render.compare_table import markdown, table
-from audio_reasoning.render.tables import MINI_NOTE
+from audio_reasoning.render.tables import profile_notes
 from stages.contrasts import Declared, declared_contrasts
 from stages.declared import RUNS
 from stages.family import Contrasts, Scores, pairs_of, read_scores
@@ -109,7 +109,7 @@ def summarise(
 ) -> Summary:
     """The best variant (the first of equals), the comparisons, and what to keep in mind about them."""
     best = max(metrics, key=lambda variant: metrics[variant].acc_strict)
-    notes = [MINI_NOTE] if profile == "mini" else []
+    notes = profile_notes(profile)
     notes += [BEST_NOTE.format(n=len(metrics))] if len(metrics) > 1 else []
     notes += dropped_notes(dropped)
     return Summary(

@@ -43,7 +43,7 @@ from audio_reasoning.metrics.training_results import (
     VersusBase,
 )
 from audio_reasoning.render.compare_models_table import Metrics, table
-from audio_reasoning.render.tables import MINI_NOTE
+from audio_reasoning.render.tables import profile_notes
 from stages.family import Contrasts, Scores, pairs_of, read_scores, with_base, with_start
 from stages.layout import QUESTIONS, TRAINING_METRICS, metrics_file
 from stages.params import load_params
@@ -173,7 +173,7 @@ def main() -> None:
         gate=gate_verdicts(starts),
         notes=[
             *notes(with_bases, with_starts),
-            *([MINI_NOTE] if params.profile == "mini" else []),
+            *profile_notes(params.profile),
             *dropped_notes(dropped_ids(QUESTIONS)),
         ],
     )

@@ -29,7 +29,7 @@ from audio_reasoning.metrics.inputs import (
 )
 from audio_reasoning.metrics.results import write_result
 from audio_reasoning.render.errors_markdown import markdown, overview
-from audio_reasoning.render.tables import MINI_NOTE
+from audio_reasoning.render.tables import profile_notes
 from stages.layout import METRICS, QUESTIONS, REPORTS, answers_file
 from stages.params import load_params
 
@@ -49,7 +49,7 @@ def of_runs(runs: Sequence[Run], params: Errors, profile: str) -> ErrorAnalysis:
     """The analysis of the answers of runs to the test questions; UserError for a run that is incomplete."""
     questions = read_question_set(QUESTIONS / "test.jsonl")
     samples = {run.name: read_samples(answers_file(run), questions, complete=True) for run in runs}
-    return analysis_of(questions, samples, params, [MINI_NOTE] if profile == "mini" else [])
+    return analysis_of(questions, samples, params, profile_notes(profile))
 
 
 def of_files(questions_path: Path, predictions: Path, params: Errors) -> ErrorAnalysis:

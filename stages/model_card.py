@@ -142,7 +142,7 @@ def _flat(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _limits(project: Project, kind: str) -> Iterator[str]:
-    if project.profile == "mini":
+    if project.profile.startswith("mini"):
         yield "A tiny model and synthetic questions: its figures are evidence about mechanics, not about any 30B model."
     yield "It was tested on multiple-choice questions about one clip alone, of the test set above; nothing else was."
     yield "Bias and safety were not tested, nor accuracy under prompts that are not in the table."

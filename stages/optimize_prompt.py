@@ -52,6 +52,7 @@ class Params(Strict):
     model: Model
     compare: Resampling
     optimize: dict[Name, SearchParams]
+    trial: bool
 
 
 def task_of(name: str, params: Params) -> Task:
@@ -111,6 +112,7 @@ def main() -> None:
         "model.revision",
         f"optimize.{name}",
         "serve",
+        "trial",
     )
     prompt, result = run(task_of(name, params), params)
     write_prompt(PROMPTS / f"{name}.yaml", prompt)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from audio_reasoning.core.errors import UserError, nearest
 from audio_reasoning.core.parse import parse_yaml
 from stages.aliases import with_listed_names
+from stages.trial import with_trial
 
 PARAMS = Path("params.yaml")
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -26,7 +27,7 @@ def load_params(schema: type[Schema], *declared: str, path: Path = PARAMS) -> Sc
 
     Raises UserError for a missing file, a key that does not exist, or a value of the wrong type.
     """
-    raw = with_listed_names(_read_yaml(path))
+    raw = with_trial(with_listed_names(_read_yaml(path)))
     if isinstance(raw, dict) and declared:  # what else there is concerns other stages
         raw = {group: value for group, value in raw.items() if group in schema.model_fields}
     params = parse_params(schema, raw, str(path))

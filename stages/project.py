@@ -29,6 +29,7 @@ from stages.contrasts import Declared
 from stages.models import Models, recipes
 from stages.params import PARAMS, load_params, parse_params
 from stages.plan_steps import Rates
+from stages.trial import with_trial
 
 
 class Code(Strict):
@@ -49,6 +50,7 @@ class Project(Models, Declared):
     """The whole of `params.yaml`."""
 
     profile: Name
+    trial: bool
     arms: Arms
     vote: Vote
     models: Annotated[Mapping[Name, Node], AfterValidator(check_tree)]  # of both bases
@@ -124,6 +126,6 @@ def load_project(path: Path = PARAMS) -> Project:
 
 def parse_project(raw: Any, where: str) -> Project:
     """Check a composed mapping; `where` names it in the message."""
-    project = parse_params(Project, with_listed_names(raw), where)
+    project = parse_params(Project, with_trial(with_listed_names(raw)), where)
     recipes(project, where)
     return project

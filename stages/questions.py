@@ -43,6 +43,7 @@ class Params(Strict):
     """What the stage reads."""
 
     data: Data
+    trial: bool
 
 
 ALL = Part()  # what is taken of a source that nothing is said of
@@ -221,7 +222,7 @@ def write(splits: Splits, dropped: list[dict[str, str]], removed: list[Removal],
 def main() -> None:
     """Run the stage."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    data = load_params(Params, "data").data
+    data = load_params(Params, "data", "trial").data
     splits, dropped = gather(dict(data.sources), data.combine)
     splits, removed = decontaminated(splits, data.sources, data.decontaminate)
     check_disjoint(splits)

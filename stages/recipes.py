@@ -66,7 +66,7 @@ def code_of(method: str, stage: str) -> str:
 def main() -> None:
     """Run the stage."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    params = load_params(Models, "models", "rest", "sft")
+    params = load_params(Models, "models", "rest", "sft", "trial")
     write_recipes(params)
     print(f"{RECIPES}: {', '.join(params.models) or 'no models'}")
 

@@ -9,7 +9,7 @@ from audio_reasoning.metrics.results import OfVariant
 from audio_reasoning.metrics.stats import wilson
 from audio_reasoning.render.comparison import comparison_cells
 from audio_reasoning.render.table import Cell, Table, cells, to_text
-from audio_reasoning.render.tables import DASH, MINI_NOTE, p_value, percent, percent_range, points
+from audio_reasoning.render.tables import DASH, p_value, percent, percent_range, points, profile_notes
 
 LEGEND = """\
 Percent and, for gain, its interval and ±80 %, points. gain: accuracy with the clip minus the arm's (of permuted: with
@@ -29,7 +29,7 @@ def table(summary: ArmsSummary) -> str:
     """All tables of metrics/arms.json, one variant after the other."""
     if not summary.variants:
         return "arms.variants is []: no control arms"
-    notes = [f"profile {summary.profile}: {MINI_NOTE}"] if summary.profile == "mini" else []
+    notes = [f"profile {summary.profile}: {note}" for note in profile_notes(summary.profile)]
     return "\n\n".join([*(part for variant in summary.variants for part in _variant(variant, summary)), *notes])
 
 

@@ -2,6 +2,17 @@
 
 DASH = "–"  # stands for a figure that there is none of
 MINI_NOTE = "mini figures are evidence about mechanics, not about any 30B model"
+TRIAL_NOTE = "a trial's figures, of a hundred questions, show that everything runs, and nothing else"
+
+
+def profile_notes(profile: str) -> list[str]:
+    """What to keep in mind of figures under a profile.
+
+    >>> profile_notes("a100"), len(profile_notes("mini_trial"))
+    ([], 2)
+    """
+    mini = profile == "mini" or profile.startswith("mini_")
+    return [*([MINI_NOTE] if mini else []), *([TRIAL_NOTE] if profile.endswith("_trial") else [])]
 
 
 def percent(fraction: float | None) -> str:

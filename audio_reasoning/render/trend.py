@@ -5,7 +5,7 @@ from typing import Any
 
 from audio_reasoning.metrics.trend import OVERALL, Point, Trend, group_names
 from audio_reasoning.render.table import Cell, Table, cells, foreign, to_markdown, to_text
-from audio_reasoning.render.tables import DASH, MINI_NOTE, percent, percent_range, points_range
+from audio_reasoning.render.tables import DASH, MINI_NOTE, percent, percent_range, points_range, profile_notes
 from audio_reasoning.render.tables import points as in_points
 
 _SUBJECT = 46
@@ -70,8 +70,8 @@ def as_markdown(trend: Trend) -> str:
 
 
 def _notes(trend: Trend) -> list[str]:
-    mini = [MINI_NOTE] if any(point.profile == "mini" for point in trend.points) else []
-    return [LEGEND, *mini, *trend.notes]
+    about = dict.fromkeys(note for point in trend.points for note in profile_notes(point.profile))
+    return [LEGEND, *about, *trend.notes]
 
 
 def as_json(trend: Trend) -> dict[str, Any]:
@@ -127,7 +127,8 @@ def picture(points: Sequence[Point], title: str) -> dict[str, Any]:
     ]
     panels = ["all questions", *group_names(points)]
     facet = {"field": "group", "sort": panels, "title": None, "header": {"labelLimit": 230, "labelFontWeight": "bold"}}
-    note = f". {MINI_NOTE[0].upper()}{MINI_NOTE[1:]}" if any(point.profile == "mini" for point in points) else ""
+    mini = any(MINI_NOTE in profile_notes(point.profile) for point in points)
+    note = f". {MINI_NOTE[0].upper()}{MINI_NOTE[1:]}" if mini else ""
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "title": {

@@ -13,7 +13,7 @@ from audio_reasoning.metrics.inputs import Questions
 from audio_reasoning.render.html import environment_of
 from audio_reasoning.render.report.answers import RunAnswers
 from audio_reasoning.render.report.sections import Section
-from audio_reasoning.render.tables import MINI_NOTE
+from audio_reasoning.render.tables import profile_notes
 
 ASSETS = Path(__file__).parent / "assets"
 STYLES = ("report.css", "browser.css")
@@ -42,7 +42,7 @@ def header_of(profile: str, questions: Questions, runs: Sequence[RunAnswers], ab
         ("Runs", str(len(runs))),
         ("Model", ", ".join(dict.fromkeys(_model(answers) for answers in runs)) or "none yet"),
     ]
-    return Header(profile, MINI_NOTE if profile == "mini" else "", facts, [run.name for run in absent])
+    return Header(profile, "; ".join(profile_notes(profile)), facts, [run.name for run in absent])
 
 
 def _model(answers: RunAnswers) -> str:
