@@ -49,7 +49,7 @@ def starts(values):
 
 
 @pytest.mark.parametrize("profile", ["mini", "a100"])
-@pytest.mark.parametrize("preset", ["none", "reference", "rest_em"])
+@pytest.mark.parametrize("preset", ["none", "reference", "rest_em", "warm_up"])
 def test_every_preset_composes_on_every_profile_and_says_its_name(preset, profile):
     values = composed([f"profile={profile}", f"models={preset}"])
     assert (values["profile"], values["training"]["preset"]) == (profile, preset)
@@ -57,7 +57,7 @@ def test_every_preset_composes_on_every_profile_and_says_its_name(preset, profil
 
 def test_the_presets_are_all_tested():
     files = {path.stem for path in (ROOT / "conf/models").glob("*.yaml")}
-    assert files == {"none", "reference", "rest_em"}
+    assert files == {"none", "reference", "rest_em", "warm_up"}
 
 
 def test_the_reference_recipe_goes_on_with_one_adapter_at_falling_rates_and_no_gate():
