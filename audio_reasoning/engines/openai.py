@@ -20,6 +20,11 @@ class OpenAi:
     def __init__(self, setup: Setup) -> None:
         if setup.adapter is not None:
             raise UserError(f"{setup.adapter}: an endpoint cannot serve our adapters; set infer.backend to vllm")
+        if setup.serve.quantization != "none":
+            raise UserError(
+                f"serve.quantization is {setup.serve.quantization}, but an endpoint chooses its own weights: set it to "
+                "none, or infer.backend to transformers"
+            )
         self._setup = setup
         self._server = external_server(setup.endpoint_model, setup.media_root)
         self.identity: dict[str, Any] = self._server.identity

@@ -58,6 +58,7 @@ class Serve(Strict):
     max_model_len: Annotated[int, Field(ge=256)]
     tensor_parallel_size: Annotated[int, Field(ge=1)]
     adapters: Literal["merge", "lora"]
+    quantization: Literal["none", "nf4"] = "none"  # which revisions before it do not name
 
 
 class Runtime(Strict):

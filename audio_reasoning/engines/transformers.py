@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_reasoning.core.audio import SAMPLE_RATE_HZ
+from audio_reasoning.core.errors import UserError
 from audio_reasoning.core.files import sha256_json
 from audio_reasoning.core.models import adapter_identity, base_identity
 from audio_reasoning.core.records import Audio
@@ -31,6 +32,7 @@ class Transformers:
             "model": base_identity(setup.model),
             "transformers": metadata.version("transformers"),
             "dtype": setup.serve.dtype,
+            **_quantization(setup),
             **adapter_identity(setup.adapter),
         }
 
@@ -59,7 +61,7 @@ class Transformers:
 
         limit_threads()
         family, setup = family_of(self._setup.model), self._setup
-        model, processor = family.load(setup.model, setup.serve.dtype), family.processor(setup.model)
+        model, processor = self._load(), family.processor(setup.model)
         if setup.adapter is not None:
             model = attach(model, setup.adapter).eval()
         wanted = {request: index for index, request in enumerate(requests)}
@@ -95,6 +97,10 @@ class Transformers:
                 samples = tuple(_sample(processor, one) for one in ids)
                 on_answer(index, ChatResult(samples, prompt_tokens=len(prompt), prompt_token_ids=prompt))
 
+    def _load(self) -> Any:
+        serve = self._setup.serve
+        return family_of(self._setup.model).load(self._setup.model, serve.dtype, serve.quantization)
+
     def _encoded(self, processor: Processor) -> list[Any]:
         features = partial(_features, processor, self._setup.media_root)
         shared = cache(features)  # the clips of demonstrations, which all requests have
@@ -112,6 +118,22 @@ class Transformers:
 def open_engine(setup: Setup) -> Transformers:
     """The engine for one model; raises UserError where there is none."""
     return Transformers(setup)
+
+
+def _quantization(setup: Setup) -> dict[str, str]:
+    """What quantised weights add to the identity; nothing without, so that answers known before remain known."""
+    if setup.serve.quantization == "none":
+        return {}
+    if setup.adapter is not None:
+        raise UserError(
+            f"{setup.adapter}: serve.quantization is {setup.serve.quantization}, but adapters are measured on the "
+            "weights that vLLM serves: set it to none, or train none (models=none)"
+        )
+    try:
+        version = metadata.version("bitsandbytes")
+    except metadata.PackageNotFoundError:
+        raise UserError("serve.quantization: nf4 needs bitsandbytes, which is not installed: `make setup`") from None
+    return {"quantization": setup.serve.quantization, "bitsandbytes": version}
 
 
 def _identity(request: Request) -> tuple[Any, ...]:

