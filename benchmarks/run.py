@@ -131,7 +131,7 @@ def pipeline(parts: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
             _stop_server(clone)  # so that its start counts
             edit = repro(clone)
             evidence = {"arms", "compare", "errors", "headline", "judge", "compare_models", "submission", "report"}
-            assert set(edit["stages"]) == {f"answer@{EDITED}", "score", *evidence}, edit
+            assert set(edit["stages"]) == {f"answer@{EDITED}", "score", "recipes", *evidence}, edit
             yield "edit", edit
 
 

@@ -67,7 +67,7 @@ class Params(Strict):
     """What the stage reads."""
 
     data: Data
-    trial: bool
+    trial: bool = False
 
 
 def acquire(name: str, source: Any) -> int:

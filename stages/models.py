@@ -19,7 +19,7 @@ class Models(Strict):
     models: Annotated[Mapping[Name, Node], AfterValidator(check_tree)]
     rest: Rest
     sft: Sft
-    trial: bool
+    trial: bool = False
 
 
 def recipes(params: Models, where: str = str(PARAMS)) -> dict[str, Recipe]:

@@ -52,7 +52,7 @@ class Params(Strict):
     model: Model
     compare: Resampling
     optimize: dict[Name, SearchParams]
-    trial: bool
+    trial: bool = False
 
 
 def task_of(name: str, params: Params) -> Task:

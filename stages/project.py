@@ -50,7 +50,7 @@ class Project(Models, Declared):
     """The whole of `params.yaml`."""
 
     profile: Name
-    trial: bool
+    trial: bool = False
     arms: Arms
     vote: Vote
     models: Annotated[Mapping[Name, Node], AfterValidator(check_tree)]  # of both bases

@@ -43,7 +43,7 @@ class Params(Strict):
     """What the stage reads."""
 
     data: Data
-    trial: bool
+    trial: bool = False
 
 
 ALL = Part()  # what is taken of a source that nothing is said of

@@ -114,8 +114,10 @@ def line(name: object, metrics: Metrics) -> str:
 def main() -> None:
     """Score the runs that the arguments stand for, and write their metrics."""
     args = arguments().parse_args()
-    if args.controls:  # DVC wants the folder also where no arm is asked for
-        (METRICS / "controls" / BASE).mkdir(parents=True, exist_ok=True)
+    if args.controls:  # DVC wants the folder also where no arm is asked for, and Git has none that is empty
+        folder = METRICS / "controls" / BASE
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".gitkeep").touch()
     for run in runs_of(args):
         out, metrics = score_run(run)
         write_result(out, metrics)

@@ -15,6 +15,7 @@ from audio_reasoning.core.records import Audio, Question, Response, to_dict
 from audio_reasoning.metrics.results import Judged
 from audio_reasoning.render.comparison import comparison_cells
 from audio_reasoning.render.table import Table, to_text
+from audio_reasoning.render.tables import MINI_NOTE
 from stages import check, compare, draw, headline, score
 from tests.commands import command
 
@@ -132,11 +133,11 @@ def test_only_listed_variants_are_read(workplace, monkeypatch):
 
 def test_mini_figures_say_what_they_are_evidence_of(workplace, monkeypatch, capsys):
     run(monkeypatch, compare)
-    assert compare.MINI_NOTE in summary()["notes"] and compare.MINI_NOTE in capsys.readouterr().out
+    assert MINI_NOTE in summary()["notes"] and MINI_NOTE in capsys.readouterr().out
     set_params(profile="a100")
     run(monkeypatch, compare)
-    assert compare.MINI_NOTE not in summary()["notes"] and summary()["profile"] == "a100"
-    assert compare.MINI_NOTE not in capsys.readouterr().out
+    assert MINI_NOTE not in summary()["notes"] and summary()["profile"] == "a100"
+    assert MINI_NOTE not in capsys.readouterr().out
 
 
 def test_the_table_shows_accuracy_intervals_and_which_difference_holds(workplace, monkeypatch, capsys):

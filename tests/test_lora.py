@@ -101,7 +101,7 @@ def test_a_gradient_reaches_every_adapted_matrix_and_nothing_else() -> None:
 def test_adapted_towers_are_refused() -> None:
     """PEFT's bare layer names match the audio tower too, unless it is excluded."""
     config = LoraConfig(r=4, lora_alpha=8, target_modules=list(names("attention").layers))
-    with pytest.raises(UserError, match=r"not what rest\.train\.lora asks for: .*differing: audio_tower\.layers\.0"):
+    with pytest.raises(UserError, match=r"not what train\.lora asks for: .*differing: audio_tower\.layers\.0"):
         check_inventory(get_peft_model(load_thinker(BASE), config), asked("attention"), names("attention"))
 
 

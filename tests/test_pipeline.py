@@ -26,6 +26,8 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     try:
         answered = [
             "rubrics",
+            "given_traces",
+            "recipes",
             *ANSWER,
             "score",
             "score_controls",
@@ -90,7 +92,7 @@ def test_a_second_run_executes_nothing(pipeline: Pipeline) -> None:
     ("what", "name", "old", "new", "stages"),
     [
         ("a word in one prompt", "prompts/structured_reasoning.yaml", "three steps", "three short steps",
-         [*STRUCTURED, *EVIDENCE, "headline"]),
+         [*STRUCTURED, *EVIDENCE, "headline", "recipes"]),
         ("a runtime setting", "params.yaml", "concurrency: 256", "concurrency: 48", ["parameters"]),
         ("the headline", "params.yaml", "headline:\n  variant: structured_reasoning", "headline:\n  variant: baseline",
          ["parameters", "headline", "report"]),
