@@ -122,9 +122,12 @@ def _models(project: "Project", recipes: Mapping[str, "Recipe"], known: Known) -
 def _fit(name: str, project: "Project", recipe: "Recipe", depth: int, known: Known) -> Step:
     """A bank grows with each model where traces accumulate; a prompt is shared by its traces where rows are."""
     select = getattr(recipe, "select", None)
-    traces = recipe.generate.problems * project.plan.traces_per_problem
-    traces *= depth if getattr(select, "accumulate", False) else 1
-    prompts = min(traces, recipe.generate.problems * depth) if recipe.train.share_prompts else traces
+    if recipe.generate.problems:
+        traces = recipe.generate.problems * project.plan.traces_per_problem
+        traces *= depth if getattr(select, "accumulate", False) else 1
+        prompts = min(traces, recipe.generate.problems * depth) if recipe.train.share_prompts else traces
+    else:  # traces that are given, one a question
+        prompts = traces = min(getattr(select, "limit", None) or known.count("train"), known.count("train"))
     tokens = prompts * known.prompt("train", recipe.prompt) + traces * known.completion(recipe.prompt)
     return Step(name, trained_tokens=round(recipe.train.epochs * tokens))
 
